@@ -1,0 +1,104 @@
+// From a scan to a row: alignment to a template brain, harmonised intensities, quality figures.
+#ifndef SAMEBRAIN_PREPARE_H
+#define SAMEBRAIN_PREPARE_H
+
+#include <stdint.h>
+
+#include "samebrain/status.h"
+#include "samebrain/volume.h"
+
+// A template brain: the image that scans are aligned to, and the grid and mask that rows live on.
+// Immutable after loading and safe to share between threads.
+typedef struct sb_template sb_template;
+
+// Where the template comes from and how fine the grid of the rows is.
+typedef struct sb_template_options {
+  const char *image_path; // NULL: $SAMEBRAIN_TEMPLATE, else Colin27 as Debian's mricron-data has it
+  const char *mask_path;  // NULL: where the template's image is above zero
+  double resolution_mm;   // of the rows' grid: 1, 2, 3 or 4
+} sb_template_options;
+
+SB_API sb_template_options sb_template_options_default(void);
+
+// Loads a template. Errors: those of sb_volume_load; SB_NOT_FOUND says where it looked;
+// SB_CONFLICT when image and mask have different grids; SB_USAGE for another resolution.
+SB_API sb_status sb_template_load(const sb_template_options *options, sb_template **out);
+SB_API void sb_template_free(sb_template *t);
+
+// The grid of the rows: dims[3] and the row-major 4x4 voxel-to-RAS-mm affine.
+SB_API const int64_t *sb_template_grid_dims(const sb_template *t);
+SB_API const double *sb_template_grid_affine(const sb_template *t);
+// The mask on that grid (0 or 1, x fastest), dims[0] * dims[1] * dims[2] bytes.
+SB_API const uint8_t *sb_template_mask(const sb_template *t);
+// The template's own intensities on that grid, same order.
+SB_API const float *sb_template_image(const sb_template *t);
+// Number of voxels in the mask: the length V of a row.
+SB_API int64_t sb_template_row_length(const sb_template *t);
+// The index into the grid of each of the V row elements, ascending (C order of z, y, x).
+SB_API const int64_t *sb_template_row_index(const sb_template *t);
+// SHA-256 in hexadecimal of everything above: image, mask, grid, resolution.
+SB_API const char *sb_template_hash(const sb_template *t);
+// The path the image was read from.
+SB_API const char *sb_template_path(const sb_template *t);
+
+typedef enum sb_harmonise {
+  SB_HARMONISE_NYUL = 0, // landmarks matched to the template's (Nyul, Udupa and Zhang 2000)
+  SB_HARMONISE_ZSCORE,   // mean 0, standard deviation 1 in the mask
+  SB_HARMONISE_NONE
+} sb_harmonise;
+
+typedef struct sb_prepare_options {
+  int dof;                // 12 (affine) or 6 (rigid)
+  sb_harmonise harmonise; // default SB_HARMONISE_NYUL
+  double winsor_sigma;    // intensities beyond this many robust sigmas are pulled in; 0: none
+} sb_prepare_options;
+
+SB_API sb_prepare_options sb_prepare_options_default(void);
+
+// How well a scan was placed; written beside its row.
+typedef struct sb_quality {
+  double template_correlation; // NCC with the template in its mask after alignment, gain removed
+  double mask_overlap;         // Dice of the scan's own brain and the template's mask
+  double scale;                // cube root of the determinant of the template-to-scan matrix
+  double rotation_deg;         // angle of its rotation part
+  double translation_mm;       // distance of the brain's centre from where the header puts it
+  double noise;                // standard deviation of the noise over the brain's mean intensity
+  double handedness;           // NCC minus the NCC of the mirrored scan (below 0: maybe mirrored)
+  sb_orientation_source orientation;
+  int64_t nonfinite_voxels;
+} sb_quality;
+
+// One prepared scan. Arrays belong to it; free with sb_prepared_free.
+typedef struct sb_prepared {
+  float *row;                 // V harmonised intensities, the template mask's voxels in row order
+  uint8_t *own_mask;          // the scan's own brain on the template grid, 0 or 1 per grid voxel
+  double template_to_scan[16]; // row-major 4x4, template RAS mm to scan RAS mm
+  sb_quality quality;
+  double seconds; // wall time
+} sb_prepared;
+
+// Precomputed state for preparing many scans against one template; read-only after creation,
+// so any number of threads may share it. The template must outlive it.
+typedef struct sb_preparer sb_preparer;
+
+SB_API sb_status sb_preparer_create(const sb_template *t, const sb_prepare_options *options,
+                                    sb_preparer **out);
+SB_API void sb_preparer_free(sb_preparer *preparer);
+
+// A line that names every step and parameter that shapes a row, e.g.
+// "align=affine12 resample=... harmonise=nyul winsor=2.5"; rows are comparable when these are equal.
+SB_API const char *sb_preparer_parameters(const sb_preparer *preparer);
+
+// Prepares one scan: load, find the brain (skull-stripped input), align, resample once from the
+// original voxels, harmonise. The result depends on the file, template and options alone.
+// Errors: those of sb_volume_load; SB_UNSUPPORTED for a whole head; SB_ALIGN when no plausible
+// alignment is found; SB_CONTENT when too little of the image is brain.
+SB_API sb_status sb_prepare_file(const sb_preparer *preparer, const char *path, sb_prepared *out);
+
+// The same for a volume in memory (RAS order, as sb_volume_load gives it).
+SB_API sb_status sb_prepare_volume(const sb_preparer *preparer, const sb_volume *volume,
+                                   sb_prepared *out);
+
+SB_API void sb_prepared_free(sb_prepared *prepared);
+
+#endif

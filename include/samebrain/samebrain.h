@@ -1,0 +1,15 @@
+// samebrain: do two skull-stripped T1-weighted MRIs come from the same person?
+// This header includes the whole public interface.
+#ifndef SAMEBRAIN_SAMEBRAIN_H
+#define SAMEBRAIN_SAMEBRAIN_H
+
+#include "samebrain/evaluate.h"
+#include "samebrain/link.h"
+#include "samebrain/measure.h"
+#include "samebrain/prepare.h"
+#include "samebrain/status.h"
+#include "samebrain/store.h"
+#include "samebrain/synth.h"
+#include "samebrain/volume.h"
+
+#endif

@@ -1,0 +1,121 @@
+// A store: the rows of many scans on disk, in a folder that NumPy and a text editor can open.
+#ifndef SAMEBRAIN_STORE_H
+#define SAMEBRAIN_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "samebrain/prepare.h"
+#include "samebrain/status.h"
+
+// A scan is known by (dataset, scan_id). All strings are UTF-8 without tabs or newlines.
+typedef struct sb_scan {
+  char *dataset;
+  char *scan_id;     // the file's name without _T1w and extension, e.g. "sub-01_ses-01"
+  char *participant; // e.g. "sub-01"; "" when unknown
+  char *session;     // e.g. "ses-01"; "" when unknown
+  char *source_path;
+  char *mask_path; // a brain mask given with the scan; "" when none
+} sb_scan;
+
+typedef struct sb_scan_list {
+  sb_scan *scans; // owned, in the order they are to be prepared
+  size_t count;
+} sb_scan_list;
+
+// Which scans an input names, and how they are labelled.
+typedef struct sb_input_options {
+  const char *dataset;                   // NULL: from the manifest, else the input folder's name
+  const char *const *participant_labels; // with or without "sub-"; NULL: all
+  size_t participant_label_count;
+} sb_input_options;
+
+// Finds the scans of each input: a NIfTI file, a BIDS folder (every *_T1w.nii[.gz] in an anat
+// folder, also one level of sessions), a plain folder of NIfTI files, or a manifest .tsv with the
+// columns path, participant_id, session_id, dataset, mask (only path is required; relative paths
+// start at the manifest's folder). The list is sorted by (dataset, scan_id) within each input.
+// Errors: SB_NOT_FOUND, SB_FORMAT (manifest), SB_CONFLICT (one (dataset, scan_id) twice; names both
+// files), SB_USAGE (nothing found).
+SB_API sb_status sb_scan_list_find(const char *const *inputs, size_t input_count,
+                                   const sb_input_options *options, sb_scan_list *out);
+SB_API void sb_scan_list_free(sb_scan_list *list);
+
+// One line of a shard's .tsv: a scan and what became of it.
+typedef struct sb_scan_record {
+  sb_scan scan;
+  sb_code status;  // SB_OK, or why there is no row
+  char *reason;    // the failure's message; "" when SB_OK
+  int64_t row;     // within its shard; -1 when there is none
+  uint32_t row_checksum; // CRC-32 of the row's float16 bytes
+  double scale, offset;  // harmonised value = float16 value * scale + offset
+  char source_sha256[65];
+  double template_to_scan[16];
+  sb_quality quality;
+  double seconds;
+} sb_scan_record;
+
+// ---- Writing ------------------------------------------------------------------------------------
+
+typedef struct sb_ingest_options {
+  int threads;                  // 0: all processors
+  int shard_index, shard_count; // this process takes every shard_count-th scan; 1, 1: all
+  const char *save_images_dir;  // NULL: none
+} sb_ingest_options;
+
+SB_API sb_ingest_options sb_ingest_options_default(void);
+
+typedef struct sb_ingest_summary {
+  int64_t scans;    // in this process's share of the list
+  int64_t prepared; // rows written now
+  int64_t skipped;  // had a row already
+  int64_t failed;   // recorded with their reason
+  double seconds;
+} sb_ingest_summary;
+
+// Prepares the scans that have no row yet and appends them to the store at `path`, creating it if
+// there is none (folders 0700, files 0600). Rows are committed one by one: a kill at any moment
+// loses at most the scans in work, and calling again finishes the rest. Any number of processes may
+// write into one store; each has its own shard. A scan that fails is recorded and the run goes on.
+// Rows and their order in a shard do not depend on `threads`.
+// Errors: SB_CONFLICT when the store was made with another template or other parameters (names the
+// first that differs), SB_IO, SB_BUSY, SB_FORMAT. A failed scan is no error; see the summary.
+SB_API sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *preparer,
+                           const sb_scan_list *list, const sb_ingest_options *options,
+                           const sb_progress *progress, sb_ingest_summary *summary);
+
+// ---- Reading ------------------------------------------------------------------------------------
+
+// A store opened for reading: committed rows of all its shards, in (dataset, scan_id) order.
+typedef struct sb_store sb_store;
+
+// Errors: SB_NOT_FOUND, SB_FORMAT (not a store, damaged; says which file), SB_CONFLICT (one scan
+// with a row in two shards), SB_IO.
+SB_API sb_status sb_store_open(const char *path, sb_store **out);
+SB_API void sb_store_close(sb_store *store);
+
+SB_API const char *sb_store_path(const sb_store *store);
+SB_API int64_t sb_store_count(const sb_store *store);      // scans with a row
+SB_API int64_t sb_store_row_length(const sb_store *store); // V
+SB_API const int64_t *sb_store_grid_dims(const sb_store *store);
+SB_API const double *sb_store_grid_affine(const sb_store *store);
+SB_API const uint8_t *sb_store_mask(const sb_store *store); // grid_dims bytes, 0 or 1
+SB_API const char *sb_store_template_hash(const sb_store *store);
+SB_API const char *sb_store_parameters(const sb_store *store);
+
+// Scan i of sb_store_count, in (dataset, scan_id) order (byte order of the strings).
+SB_API const sb_scan_record *sb_store_record(const sb_store *store, int64_t i);
+// Its V float16 values (IEEE binary16 bits), mapped from disk.
+SB_API const uint16_t *sb_store_row(const sb_store *store, int64_t i);
+
+// The scans that failed and have no row in any shard.
+SB_API int64_t sb_store_failed_count(const sb_store *store);
+SB_API const sb_scan_record *sb_store_failed(const sb_store *store, int64_t i);
+
+// Checks every row against its checksum and the files against store.json.
+// Errors: SB_FORMAT names the first damaged file and scan; the rest is reported through `progress`.
+SB_API sb_status sb_store_verify(const sb_store *store, const sb_progress *progress);
+
+// SB_OK when rows of both can be compared, else SB_CONFLICT naming the first thing that differs.
+SB_API sb_status sb_store_comparable(const sb_store *a, const sb_store *b);
+
+#endif

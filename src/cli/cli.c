@@ -1,0 +1,236 @@
+// Option values, exit codes and progress.
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/memory.h"
+
+int sb_report(sb_status status) {
+  if (status.code == SB_OK) return SB_EXIT_OK;
+  sb_cli_progress_end();
+  fprintf(stderr, "samebrain: error: %s\n", status.message);
+  switch (status.code) {
+  case SB_USAGE: return SB_EXIT_USAGE;
+  case SB_NO_MEMORY: return SB_EXIT_RESOURCES;
+  case SB_BACKEND: return SB_EXIT_GPU;
+  default: return SB_EXIT_INPUT;
+  }
+}
+
+// ---- Option values ------------------------------------------------------------------------------
+
+const char *sb_arg_text(const sb_arguments *a, const char *name, const char *otherwise) {
+  for (size_t i = a->option_count; i > 0; i--)
+    if (strcmp(a->names[i - 1], name) == 0) return a->values[i - 1];
+  return otherwise;
+}
+
+bool sb_arg_flag(const sb_arguments *a, const char *name) {
+  return sb_arg_text(a, name, NULL) != NULL;
+}
+
+static bool bad_value(const sb_arguments *a, const char *name, const char *text, const char *expects) {
+  fprintf(stderr, "samebrain %s: %s %s: expects %s\n", a->command->name, name, text, expects);
+  return false;
+}
+
+bool sb_arg_int(const sb_arguments *a, const char *name, int64_t min, int64_t max, int64_t *value) {
+  const char *text = sb_arg_text(a, name, NULL);
+  if (text == NULL) return true;
+  char *end;
+  errno = 0;
+  long long number = strtoll(text, &end, 10);
+  if (end == text || *end != '\0' || errno != 0 || number < min || number > max) {
+    char expects[80];
+    snprintf(expects, sizeof expects, "a whole number from %lld to %lld", (long long)min,
+             (long long)max);
+    return bad_value(a, name, text, expects);
+  }
+  *value = number;
+  return true;
+}
+
+bool sb_arg_double(const sb_arguments *a, const char *name, double *value) {
+  const char *text = sb_arg_text(a, name, NULL);
+  if (text == NULL) return true;
+  char *end;
+  double number = strtod(text, &end);
+  if (end == text || *end != '\0' || !isfinite(number)) return bad_value(a, name, text, "a number");
+  *value = number;
+  return true;
+}
+
+bool sb_arg_bytes(const sb_arguments *a, const char *name, int64_t *value) {
+  const char *text = sb_arg_text(a, name, NULL);
+  if (text == NULL) return true;
+  char *end;
+  double number = strtod(text, &end);
+  static const char units[] = "KMGT";
+  const char *unit = *end == '\0' ? NULL : strchr(units, *end);
+  bool valid = end != text && isfinite(number) && number > 0 &&
+               (*end == '\0' || (unit != NULL && (end[1] == '\0' || strcmp(end + 1, "B") == 0)));
+  if (valid && unit != NULL) number *= pow(1024, (double)(unit - units + 1));
+  if (!valid || number > 0x1p60) return bad_value(a, name, text, "a size such as 512M or 4G");
+  *value = (int64_t)number;
+  return true;
+}
+
+// The first pair of environment variables that a scheduler or launcher sets.
+static bool shard_from_environment(int *index, int *count) {
+  static const char *const variables[][2] = {
+      {"SLURM_PROCID", "SLURM_NTASKS"},
+      {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+      {"PMI_RANK", "PMI_SIZE"},
+      {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"},
+  };
+  // A Slurm job array sets SLURM_PROCID too, to 0 of 1 in each of its tasks.
+  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+    const char *rank = getenv(variables[i][0]), *size = getenv(variables[i][1]);
+    if (rank == NULL || size == NULL || atoi(size) < 1) continue;
+    if (i == 0 && atoi(size) == 1 && getenv("SLURM_ARRAY_TASK_ID") != NULL) continue;
+    int first = 0;
+    if (i == 3 && getenv("SLURM_ARRAY_TASK_MIN") != NULL) first = atoi(getenv("SLURM_ARRAY_TASK_MIN"));
+    *index = atoi(rank) - first + 1;
+    *count = atoi(size);
+    return true;
+  }
+  return false;
+}
+
+bool sb_arg_shard(const sb_arguments *a, const char *name, int *index, int *count) {
+  const char *text = sb_arg_text(a, name, NULL);
+  if (text == NULL) return true;
+  if (strcmp(text, "auto") == 0) {
+    if (!shard_from_environment(index, count))
+      return bad_value(a, name, text,
+                       "a rank in the environment (Slurm's, Open MPI's or PMI's); none is set");
+  } else {
+    char *end;
+    *index = (int)strtol(text, &end, 10);
+    *count = *end == '/' && end != text ? (int)strtol(end + 1, &end, 10) : 0;
+    if (*end != '\0') *count = 0;
+  }
+  if (*count < 1 || *index < 1 || *index > *count)
+    return bad_value(a, name, text, "i/n with 1 <= i <= n, or auto");
+  return true;
+}
+
+bool sb_arg_choice(const sb_arguments *a, const char *name, const char *const *choices, int *value) {
+  const char *text = sb_arg_text(a, name, NULL);
+  if (text == NULL) return true;
+  char expects[200] = "one of";
+  for (int i = 0; choices[i] != NULL; i++) {
+    if (strcmp(text, choices[i]) == 0) {
+      *value = i;
+      return true;
+    }
+    size_t used = strlen(expects);
+    snprintf(expects + used, sizeof expects - used, "%s %s", i == 0 ? "" : ",", choices[i]);
+  }
+  return bad_value(a, name, text, expects);
+}
+
+bool sb_arg_list(const sb_arguments *a, const char *name, char ***values, size_t *count) {
+  *values = NULL;
+  *count = 0;
+  for (size_t i = 0; i < a->option_count; i++) {
+    if (strcmp(a->names[i], name) != 0) continue;
+    const char *at = a->values[i];
+    for (;;) {
+      size_t length = strcspn(at, ",");
+      char *part = sb_format("%.*s", (int)length, at);
+      char **grown = realloc((void *)*values, (*count + 1) * sizeof *grown);
+      if (part == NULL || grown == NULL) {
+        free(part);
+        sb_report(sb_error(SB_NO_MEMORY, "out of memory"));
+        return false;
+      }
+      *values = grown;
+      grown[(*count)++] = part;
+      if (length == 0) return bad_value(a, name, a->values[i], "names between its commas");
+      if (at[length] == '\0') break;
+      at += length + 1;
+    }
+  }
+  return true;
+}
+
+bool sb_arg_threads(const sb_arguments *a, int *threads) {
+  int64_t value = 0;
+  if (!sb_arg_int(a, "--threads", 0, 4096, &value)) return false;
+  *threads = (int)value;
+  return true;
+}
+
+// ---- Progress -----------------------------------------------------------------------------------
+
+// One program, one progress line: what is on the terminal now.
+static struct {
+  bool line_open;
+  char stage[64];
+  double started_s, printed_s;
+} progress_line;
+
+static double now_s(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void sb_cli_progress_end(void) {
+  if (progress_line.line_open) fputc('\n', stderr);
+  progress_line.line_open = false;
+}
+
+static void format_time(double seconds, char text[32]) {
+  if (seconds < 90)
+    snprintf(text, 32, "%.0f s", seconds);
+  else if (seconds < 5400)
+    snprintf(text, 32, "%.0f min", seconds / 60);
+  else
+    snprintf(text, 32, "%.1f h", seconds / 3600);
+}
+
+static void advance(void *context, const char *stage, long long done, long long total) {
+  (void)context;
+  bool terminal = isatty(STDERR_FILENO) != 0;
+  double now = now_s();
+  if (strcmp(stage, progress_line.stage) != 0) {
+    sb_cli_progress_end();
+    snprintf(progress_line.stage, sizeof progress_line.stage, "%s", stage);
+    progress_line.started_s = progress_line.printed_s = now;
+    if (!terminal) return;
+  }
+  bool last = done >= total;
+  if (now - progress_line.printed_s < (terminal ? 0.1 : 10) && !(terminal && last)) return;
+  progress_line.printed_s = now;
+  char left[32] = "";
+  double elapsed = now - progress_line.started_s;
+  if (done > 0 && !last) format_time(elapsed * (double)(total - done) / (double)done, left);
+  fprintf(stderr, "%s%s: %lld of %lld%s%s%s", terminal ? "\r\033[K" : "", stage, done, total,
+          left[0] == '\0' ? "" : ", about ", left, left[0] == '\0' ? "" : " left");
+  if (terminal) {
+    progress_line.line_open = true;
+    if (last) sb_cli_progress_end();
+    fflush(stderr);
+  } else {
+    fputc('\n', stderr);
+  }
+}
+
+static void warn(void *context, const char *text) {
+  (void)context;
+  sb_cli_progress_end();
+  fprintf(stderr, "samebrain: warning: %s\n", text);
+}
+
+sb_progress sb_cli_progress(bool quiet) {
+  return (sb_progress){.advance = quiet ? NULL : advance, .warn = warn};
+}

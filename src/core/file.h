@@ -1,0 +1,49 @@
+// Paths, folders and whole files.
+#ifndef SB_CORE_FILE_H
+#define SB_CORE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "samebrain/status.h"
+
+// "folder/name"; free() it; NULL only when memory is short.
+char *sb_path_join(const char *folder, const char *name);
+// The part after the last '/', trailing slashes ignored ("/a/b/" gives "b"); free() it.
+char *sb_path_base(const char *path);
+// The folder a path is in ("a/b" gives "a", "b" gives "."); free() it.
+char *sb_path_folder(const char *path);
+bool sb_ends_with(const char *text, const char *ending);
+
+bool sb_is_folder(const char *path);
+bool sb_is_file(const char *path);
+
+// Makes a folder and its missing parents, each 0700. An existing folder is fine.
+sb_status sb_make_folder(const char *path);
+// Names in a folder without "." and "..", in byte order. Free each and the array
+// (sb_free_names). Errors: SB_NOT_FOUND, SB_IO.
+sb_status sb_list_folder(const char *path, char ***names, size_t *count);
+void sb_free_names(char **names, size_t count);
+
+// A whole file, with a NUL after its last byte. free() it.
+sb_status sb_read_file(const char *path, char **data, size_t *bytes);
+
+// Writes a file so that it appears under its name only when complete: into a temporary name beside
+// it, synced, then renamed. Mode 0600.
+//   sb_file_create  opens; `file` is a stdio stream
+//   sb_file_commit  closes, syncs, renames; on failure removes the temporary file
+//   sb_file_abandon closes and removes the temporary file; fine after commit and on a zeroed struct
+typedef struct sb_new_file {
+  FILE *file;
+  char *path, *temporary;
+} sb_new_file;
+
+sb_status sb_file_create(const char *path, sb_new_file *out);
+sb_status sb_file_commit(sb_new_file *file);
+void sb_file_abandon(sb_new_file *file);
+
+// All of `text` in one such file.
+sb_status sb_write_file(const char *path, const char *text, size_t bytes);
+
+#endif

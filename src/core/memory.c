@@ -1,0 +1,50 @@
+#include "core/memory.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64 };
+
+sb_status sb_alloc(size_t count, size_t size, const char *what, void **out) {
+  *out = NULL;
+  if (size != 0 && count > (SIZE_MAX - ALIGNMENT) / size)
+    return sb_error(SB_NO_MEMORY, "%s: %zu elements of %zu bytes do not fit in memory", what, count,
+                    size);
+  size_t bytes = count * size;
+  if (bytes == 0) bytes = 1;
+  if (posix_memalign(out, ALIGNMENT, bytes) != 0) {
+    *out = NULL;
+    return sb_error(SB_NO_MEMORY, "out of memory: %zu bytes for %s", bytes, what);
+  }
+  return sb_ok();
+}
+
+sb_status sb_alloc_zero(size_t count, size_t size, const char *what, void **out) {
+  sb_status status = sb_alloc(count, size, what, out);
+  if (status.code == SB_OK) memset(*out, 0, count * size);
+  return status;
+}
+
+char *sb_strdup(const char *text) {
+  size_t bytes = strlen(text) + 1;
+  char *copy = malloc(bytes);
+  if (copy != NULL) memcpy(copy, text, bytes);
+  return copy;
+}
+
+char *sb_format(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  int length = vsnprintf(NULL, 0, format, args);
+  va_end(args);
+  if (length < 0) return NULL;
+  char *text = malloc((size_t)length + 1);
+  if (text == NULL) return NULL;
+  va_start(args, format);
+  vsnprintf(text, (size_t)length + 1, format, args);
+  va_end(args);
+  return text;
+}

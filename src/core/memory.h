@@ -1,0 +1,33 @@
+// Allocation with overflow checks, aligned for vector code.
+#ifndef SB_CORE_MEMORY_H
+#define SB_CORE_MEMORY_H
+
+#include <stddef.h>
+
+#include "samebrain/status.h"
+
+// An array of `count` elements of `size` bytes on a 64-byte boundary, uninitialised; free() it.
+// *out is NULL on failure. `what` names the thing in the message ("image", "row", ...).
+sb_status sb_alloc(size_t count, size_t size, const char *what, void **out);
+// The same, zeroed.
+sb_status sb_alloc_zero(size_t count, size_t size, const char *what, void **out);
+
+// A copy of a string, free() it; NULL only when memory is short.
+char *sb_strdup(const char *text);
+// A formatted string of any length, free() it; NULL only when memory is short.
+char *sb_format(const char *format, ...) SB_PRINTF(1, 2);
+
+// Typed: SB_NEW(&pointer, count, "what").
+#define SB_NEW(pointer, count, what) \
+  sb_alloc((size_t)(count), sizeof **(pointer), (what), (void **)(pointer))
+#define SB_NEW_ZERO(pointer, count, what) \
+  sb_alloc_zero((size_t)(count), sizeof **(pointer), (what), (void **)(pointer))
+
+// Go to the cleanup label of a function when a step failed.
+#define SB_TRY(expression) \
+  do { \
+    status = (expression); \
+    if (status.code != SB_OK) goto cleanup; \
+  } while (0)
+
+#endif

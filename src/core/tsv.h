@@ -1,0 +1,37 @@
+// Tab-separated tables with a header line, as BIDS has them: UTF-8, no quoting, "n/a" for none.
+#ifndef SB_CORE_TSV_H
+#define SB_CORE_TSV_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "samebrain/status.h"
+
+// A table in memory. cells[row * columns + column]; all strings live in `text`.
+typedef struct sb_tsv {
+  char *text;
+  char **header, **cells;
+  size_t columns, rows;
+} sb_tsv;
+
+// Reads a table. CRLF and a byte order mark are accepted, empty lines skipped.
+// Errors: SB_NOT_FOUND, SB_IO, SB_FORMAT (no header; a line with another number of cells: which).
+sb_status sb_tsv_read(const char *path, sb_tsv *out);
+// The same from text already in memory, which the table takes over (`text` ends in NUL).
+sb_status sb_tsv_parse(const char *path, char *text, sb_tsv *out);
+void sb_tsv_free(sb_tsv *table);
+
+// The column's number, or -1.
+long sb_tsv_column(const sb_tsv *table, const char *name);
+// A column that must be there. Errors: SB_FORMAT naming file, column and what the table has.
+sb_status sb_tsv_need(const sb_tsv *table, const char *path, const char *name, size_t *column);
+static inline const char *sb_tsv_cell(const sb_tsv *table, size_t row, size_t column) {
+  return table->cells[row * table->columns + column];
+}
+
+// Writes a cell's text: tab, newline and carriage return become spaces, an empty text "n/a".
+void sb_tsv_put(FILE *file, const char *text);
+// What a cell says, "" for "n/a".
+const char *sb_tsv_text(const char *cell);
+
+#endif
