@@ -1,0 +1,10 @@
+// What every part does with a volume: let go of it.
+#include "samebrain/volume.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void sb_volume_free(sb_volume *volume) {
+  free(volume->voxels);
+  memset(volume, 0, sizeof *volume);
+}
