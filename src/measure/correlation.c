@@ -1,0 +1,20 @@
+#include "measure/correlation.h"
+
+#include <math.h>
+
+#include "measure/vector.h"
+
+double sb_rms(int64_t count, const float *values) {
+  return sqrt(sb_sum_squares(count, values, 0) / (double)count);
+}
+
+sb_status sb_standardise(int64_t count, const float *values, double reference_rms, float *vector) {
+  double mean = sb_sum(count, values) / (double)count;
+  double norm = sqrt(sb_sum_squares(count, values, mean));
+  if (!isfinite(norm) || !isfinite(reference_rms))
+    return sb_error(SB_CONTENT, "a row with values that are not finite");
+  if (norm <= 1e-6 * reference_rms * sqrt((double)count))
+    return sb_error(SB_CONTENT, "a row without variation");
+  sb_centre_scale(count, values, mean, 1 / norm, vector);
+  return sb_ok();
+}
