@@ -43,9 +43,9 @@ SB_API void sb_scan_list_free(sb_scan_list *list);
 // One line of a shard's .tsv: a scan and what became of it.
 typedef struct sb_scan_record {
   sb_scan scan;
-  sb_code status;  // SB_OK, or why there is no row
-  char *reason;    // the failure's message; "" when SB_OK
-  int64_t row;     // within its shard; -1 when there is none
+  sb_code status;        // SB_OK, or why there is no row
+  char *reason;          // the failure's message; "" when SB_OK
+  int64_t row;           // within its shard; -1 when there is none
   uint32_t row_checksum; // CRC-32 of the row's float16 bytes
   double scale, offset;  // harmonised value = float16 value * scale + offset
   char source_sha256[65];
@@ -88,8 +88,11 @@ SB_API sb_status sb_ingest(const char *path, const sb_template *t, const sb_prep
 // A store opened for reading: committed rows of all its shards, in (dataset, scan_id) order.
 typedef struct sb_store sb_store;
 
-// Errors: SB_NOT_FOUND, SB_FORMAT (not a store, damaged; says which file), SB_CONFLICT (one scan
-// with a row in two shards), SB_IO.
+// It is a snapshot: what other processes append later is not seen. Where a scan has a row, failures
+// of it elsewhere do not count; of several failures the last counts. The same row in two shards
+// (two processes were given the same scans) counts once. Errors: SB_NOT_FOUND, SB_FORMAT (not a
+// store, damaged; says which file), SB_CONFLICT (one scan with different rows in two shards; names
+// both), SB_IO.
 SB_API sb_status sb_store_open(const char *path, sb_store **out);
 SB_API void sb_store_close(sb_store *store);
 
@@ -99,20 +102,30 @@ SB_API int64_t sb_store_row_length(const sb_store *store); // V
 SB_API const int64_t *sb_store_grid_dims(const sb_store *store);
 SB_API const double *sb_store_grid_affine(const sb_store *store);
 SB_API const uint8_t *sb_store_mask(const sb_store *store); // grid_dims bytes, 0 or 1
+SB_API double sb_store_resolution_mm(const sb_store *store);
 SB_API const char *sb_store_template_hash(const sb_store *store);
+SB_API const char *sb_store_template_path(const sb_store *store); // when the store was made
 SB_API const char *sb_store_parameters(const sb_store *store);
 
 // Scan i of sb_store_count, in (dataset, scan_id) order (byte order of the strings).
 SB_API const sb_scan_record *sb_store_record(const sb_store *store, int64_t i);
 // Its V float16 values (IEEE binary16 bits), mapped from disk.
 SB_API const uint16_t *sb_store_row(const sb_store *store, int64_t i);
+// Its own brain on the grid, one bit a voxel, the most significant bit of a byte first (as
+// numpy.unpackbits has it), mapped from disk.
+SB_API const uint8_t *sb_store_own_mask(const sb_store *store, int64_t i);
+
+// Rows that the tables list and the array files no longer hold: the store was damaged, or copied
+// while it was written. Preparing the same scans again restores them.
+SB_API int64_t sb_store_lost_count(const sb_store *store);
 
 // The scans that failed and have no row in any shard.
 SB_API int64_t sb_store_failed_count(const sb_store *store);
 SB_API const sb_scan_record *sb_store_failed(const sb_store *store, int64_t i);
 
-// Checks every row against its checksum and the files against store.json.
-// Errors: SB_FORMAT names the first damaged file and scan; the rest is reported through `progress`.
+// Checks every row against its checksum, and template and mask against store.json.
+// Errors: SB_FORMAT names the first damage and how many there are; each is reported through
+// `progress` (which may be NULL).
 SB_API sb_status sb_store_verify(const sb_store *store, const sb_progress *progress);
 
 // SB_OK when rows of both can be compared, else SB_CONFLICT naming the first thing that differs.
