@@ -6,7 +6,8 @@
 #include "core/memory.h"
 #include "synth/random.h"
 
-// A uniform cubic B-spline of knot distance h has the second moment of a Gaussian of sigma h/sqrt(3).
+// A uniform cubic B-spline of knot distance h has the second moment of a Gaussian of sigma
+// h/sqrt(3).
 static const double KNOTS_PER_SIGMA = 1.7320508;
 // The standard deviation of a three-dimensional spline with coefficients of standard deviation 1,
 // averaged over where between the knots one looks: (151/315)^(3/2).
@@ -57,7 +58,8 @@ static void along_x(const axis_weights *x, int64_t nodes, const float *line, flo
 // out = the weighted sum of four arrays `stride` apart.
 static void blend(const float *in, int64_t stride, const float w[4], int64_t count, float *out) {
   const float *a = in, *b = a + stride, *c = b + stride, *d = c + stride;
-  for (int64_t i = 0; i < count; i++) out[i] = w[0] * a[i] + w[1] * b[i] + w[2] * c[i] + w[3] * d[i];
+  for (int64_t i = 0; i < count; i++)
+    out[i] = w[0] * a[i] + w[1] * b[i] + w[2] * c[i] + w[3] * d[i];
 }
 
 static void draw(float *coefficients, int64_t count, float sd, uint64_t key) {
