@@ -11,12 +11,12 @@
 typedef struct sb_evaluation {
   char measure[32];
   int64_t mated_pairs, nonmated_pairs;
-  int64_t mated_probes;  // probes with at least one mate in the gallery
-  int64_t rank1_probes;  // of these, the ones whose closest gallery scan is a mate
-  double rank1;          // rank1_probes / mated_probes; NaN when there is none
-  double mated_min;      // the least alike mated pair (for a distance: the largest score)
-  double nonmated_max;   // the most alike non-mated pair (for a distance: the smallest score)
-  double margin;         // mated_min - nonmated_max, sign turned for a distance
+  int64_t mated_probes; // probes with at least one mate in the gallery
+  int64_t rank1_probes; // of these, the ones whose closest gallery scan is a mate
+  double rank1;         // rank1_probes / mated_probes; NaN when there is none
+  double mated_min;     // the least alike mated pair (for a distance: the largest score)
+  double nonmated_max;  // the most alike non-mated pair (for a distance: the smallest score)
+  double margin;        // mated_min - nonmated_max, sign turned for a distance
   double mated_mean, mated_sd, nonmated_mean, nonmated_sd;
   double d_prime; // |mean difference| over the root of the mean variance
 } sb_evaluation;

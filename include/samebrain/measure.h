@@ -24,8 +24,8 @@ SB_API const sb_measure_info *sb_measure_at(size_t index);
 SB_API const sb_measure_info *sb_measure_find(const char *name);
 
 // The score of two rows of `length` values on the masked grid (`mask` has dims[0]*dims[1]*dims[2]
-// bytes, `length` of them 1). Canonical: a fixed-order float64 sum over float32 embeddings, the same
-// on every machine setting. Errors: SB_NOT_FOUND (no such measure), SB_CONTENT (a row without
+// bytes, `length` of them 1). Canonical: a fixed-order float64 sum over float32 embeddings, the
+// same on every machine setting. Errors: SB_NOT_FOUND (no such measure), SB_CONTENT (a row without
 // variation), SB_NO_MEMORY.
 SB_API sb_status sb_measure_score(const char *name, const int64_t dims[3], double voxel_mm,
                                   const uint8_t *mask, const float *row_a, const float *row_b,

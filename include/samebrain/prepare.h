@@ -57,7 +57,7 @@ SB_API sb_prepare_options sb_prepare_options_default(void);
 
 // How well a scan was placed; written beside its row.
 typedef struct sb_quality {
-  double template_correlation; // NCC with the template in its mask after alignment, gain removed
+  double template_correlation; // Pearson correlation of the row with the template's
   double mask_overlap;         // Dice of the scan's own brain and the template's mask
   double scale;                // cube root of the determinant of the template-to-scan matrix
   double rotation_deg;         // angle of its rotation part
@@ -70,8 +70,8 @@ typedef struct sb_quality {
 
 // One prepared scan. Arrays belong to it; free with sb_prepared_free.
 typedef struct sb_prepared {
-  float *row;                 // V harmonised intensities, the template mask's voxels in row order
-  uint8_t *own_mask;          // the scan's own brain on the template grid, 0 or 1 per grid voxel
+  float *row;                  // V harmonised intensities, the template mask's voxels in row order
+  uint8_t *own_mask;           // the scan's own brain on the template grid, 0 or 1 per grid voxel
   double template_to_scan[16]; // row-major 4x4, template RAS mm to scan RAS mm
   sb_quality quality;
   double seconds; // wall time
@@ -86,7 +86,8 @@ SB_API sb_status sb_preparer_create(const sb_template *t, const sb_prepare_optio
 SB_API void sb_preparer_free(sb_preparer *preparer);
 
 // A line that names every step and parameter that shapes a row, e.g.
-// "align=affine12 resample=... harmonise=nyul winsor=2.5"; rows are comparable when these are equal.
+// "align=affine12 resample=... harmonise=nyul winsor=2.5"; rows are comparable when these are
+// equal.
 SB_API const char *sb_preparer_parameters(const sb_preparer *preparer);
 
 // Prepares one scan: load, find the brain (skull-stripped input), align, resample once from the

@@ -15,17 +15,18 @@
 // Codes never change their number; new ones are added at the end.
 typedef enum sb_code {
   SB_OK = 0,
-  SB_USAGE = 1,       // an argument or option is invalid
-  SB_NO_MEMORY = 2,   // an allocation failed
-  SB_IO = 3,          // a file or folder cannot be opened, read, written or synced
-  SB_FORMAT = 4,      // a file is not what its name or header claims (truncated, damaged, inconsistent)
-  SB_UNSUPPORTED = 5, // a valid file of a kind that is not taken (4D, RGB, complex, a whole head, ...)
-  SB_CONTENT = 6,     // an image that holds nothing usable (constant, all zero, no finite voxel)
-  SB_ALIGN = 7,       // no plausible alignment to the template was found
-  SB_CONFLICT = 8,    // things that must agree do not (two stores' templates, one scan given twice)
-  SB_BUSY = 9,        // another process holds what is needed
-  SB_NOT_FOUND = 10,  // a file, folder, scan or measure does not exist
-  SB_BACKEND = 11     // a compute backend is missing or failed
+  SB_USAGE = 1,     // an argument or option is invalid
+  SB_NO_MEMORY = 2, // an allocation failed
+  SB_IO = 3,        // a file or folder cannot be opened, read, written or synced
+  SB_FORMAT = 4, // a file is not what its name or header claims (truncated, damaged, inconsistent)
+  SB_UNSUPPORTED =
+      5,           // a valid file of a kind that is not taken (4D, RGB, complex, a whole head, ...)
+  SB_CONTENT = 6,  // an image that holds nothing usable (constant, all zero, no finite voxel)
+  SB_ALIGN = 7,    // no plausible alignment to the template was found
+  SB_CONFLICT = 8, // things that must agree do not (two stores' templates, one scan given twice)
+  SB_BUSY = 9,     // another process holds what is needed
+  SB_NOT_FOUND = 10, // a file, folder, scan or measure does not exist
+  SB_BACKEND = 11    // a compute backend is missing or failed
 } sb_code;
 
 // Returned by value; the message says what went wrong, with which file, and what to do about it.

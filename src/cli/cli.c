@@ -17,10 +17,14 @@ int sb_report(sb_status status) {
   sb_cli_progress_end();
   fprintf(stderr, "samebrain: error: %s\n", status.message);
   switch (status.code) {
-  case SB_USAGE: return SB_EXIT_USAGE;
-  case SB_NO_MEMORY: return SB_EXIT_RESOURCES;
-  case SB_BACKEND: return SB_EXIT_GPU;
-  default: return SB_EXIT_INPUT;
+  case SB_USAGE:
+    return SB_EXIT_USAGE;
+  case SB_NO_MEMORY:
+    return SB_EXIT_RESOURCES;
+  case SB_BACKEND:
+    return SB_EXIT_GPU;
+  default:
+    return SB_EXIT_INPUT;
   }
 }
 
@@ -36,7 +40,8 @@ bool sb_arg_flag(const sb_arguments *a, const char *name) {
   return sb_arg_text(a, name, NULL) != NULL;
 }
 
-static bool bad_value(const sb_arguments *a, const char *name, const char *text, const char *expects) {
+static bool bad_value(const sb_arguments *a, const char *name, const char *text,
+                      const char *expects) {
   fprintf(stderr, "samebrain %s: %s %s: expects %s\n", a->command->name, name, text, expects);
   return false;
 }
@@ -96,7 +101,8 @@ static bool shard_from_environment(int *index, int *count) {
     if (rank == NULL || size == NULL || atoi(size) < 1) continue;
     if (i == 0 && atoi(size) == 1 && getenv("SLURM_ARRAY_TASK_ID") != NULL) continue;
     int first = 0;
-    if (i == 3 && getenv("SLURM_ARRAY_TASK_MIN") != NULL) first = atoi(getenv("SLURM_ARRAY_TASK_MIN"));
+    if (i == 3 && getenv("SLURM_ARRAY_TASK_MIN") != NULL)
+      first = atoi(getenv("SLURM_ARRAY_TASK_MIN"));
     *index = atoi(rank) - first + 1;
     *count = atoi(size);
     return true;
@@ -122,7 +128,8 @@ bool sb_arg_shard(const sb_arguments *a, const char *name, int *index, int *coun
   return true;
 }
 
-bool sb_arg_choice(const sb_arguments *a, const char *name, const char *const *choices, int *value) {
+bool sb_arg_choice(const sb_arguments *a, const char *name, const char *const *choices,
+                   int *value) {
   const char *text = sb_arg_text(a, name, NULL);
   if (text == NULL) return true;
   char expects[200] = "one of";

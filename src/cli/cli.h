@@ -30,10 +30,10 @@ typedef struct sb_option {
 
 typedef struct sb_command {
   const char *name;
-  const char *usage;   // after "samebrain NAME "
-  const char *summary; // one line, for the list of commands
-  const char *details; // a paragraph
-  const char *example; // one or more command lines
+  const char *usage;        // after "samebrain NAME "
+  const char *summary;      // one line, for the list of commands
+  const char *details;      // a paragraph
+  const char *example;      // one or more command lines
   const sb_option *options; // ends with a zeroed entry; --help, --quiet and --json are added to all
   size_t min_arguments, max_arguments;
   int (*run)(const sb_arguments *arguments);
@@ -55,7 +55,7 @@ bool sb_arg_flag(const sb_arguments *a, const char *name);
 const char *sb_arg_text(const sb_arguments *a, const char *name, const char *otherwise);
 bool sb_arg_int(const sb_arguments *a, const char *name, int64_t min, int64_t max, int64_t *value);
 bool sb_arg_double(const sb_arguments *a, const char *name, double *value);
-bool sb_arg_bytes(const sb_arguments *a, const char *name, int64_t *value);  // "4G", "512M"
+bool sb_arg_bytes(const sb_arguments *a, const char *name, int64_t *value);         // "4G", "512M"
 bool sb_arg_shard(const sb_arguments *a, const char *name, int *index, int *count); // "2/8", "auto"
 bool sb_arg_choice(const sb_arguments *a, const char *name, const char *const *choices, int *value);
 // The values of an option that may be given several times or as a comma-separated list. Free the

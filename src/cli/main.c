@@ -6,8 +6,8 @@
 #include "cli/cli.h"
 
 static const sb_command *const COMMANDS[] = {
-    &sb_cmd_prepare, &sb_cmd_link,  &sb_cmd_evaluate, &sb_cmd_compare,
-    &sb_cmd_synth,   &sb_cmd_info,  &sb_cmd_measures,
+    &sb_cmd_prepare, &sb_cmd_link, &sb_cmd_evaluate, &sb_cmd_compare,
+    &sb_cmd_synth,   &sb_cmd_info, &sb_cmd_measures,
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
 
@@ -24,9 +24,10 @@ static void print_commands(FILE *file) {
         file);
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     fprintf(file, "  %-10s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
-  fputs("\nsamebrain COMMAND --help tells more; samebrain --version which version this is.\n"
-        "Linkage is not identification: a score says that two scans are alike, not whose they are.\n",
-        file);
+  fputs(
+      "\nsamebrain COMMAND --help tells more; samebrain --version which version this is.\n"
+      "Linkage is not identification: a score says that two scans are alike, not whose they are.\n",
+      file);
 }
 
 static void print_options(FILE *file, const sb_option *options) {
@@ -48,12 +49,14 @@ static void print_help(FILE *file, const sb_command *command) {
 
 static const sb_option *find_option(const sb_option *options, const char *name, size_t length) {
   for (; options->name != NULL; options++)
-    if (strlen(options->name) == length && strncmp(options->name, name, length) == 0) return options;
+    if (strlen(options->name) == length && strncmp(options->name, name, length) == 0)
+      return options;
   return NULL;
 }
 
 static int usage_error(const sb_command *command, const char *problem, const char *word) {
-  fprintf(stderr, "samebrain %s: %s%s%s\n  usage: samebrain %s %s\n  samebrain %s --help tells more\n",
+  fprintf(stderr,
+          "samebrain %s: %s%s%s\n  usage: samebrain %s %s\n  samebrain %s --help tells more\n",
           command->name, problem, word[0] == '\0' ? "" : ": ", word, command->name, command->usage,
           command->name);
   return SB_EXIT_USAGE;

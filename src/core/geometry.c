@@ -43,5 +43,6 @@ bool sb_affine_invert(const double a[16], double inverse[16]) {
 
 void sb_affine_apply(const double a[16], const double point[3], double out[3]) {
   double x = point[0], y = point[1], z = point[2];
-  for (int i = 0; i < 3; i++) out[i] = a[4 * i] * x + a[4 * i + 1] * y + a[4 * i + 2] * z + a[4 * i + 3];
+  for (int i = 0; i < 3; i++)
+    out[i] = a[4 * i] * x + a[4 * i + 1] * y + a[4 * i + 2] * z + a[4 * i + 3];
 }

@@ -18,16 +18,16 @@ char *sb_strdup(const char *text);
 char *sb_format(const char *format, ...) SB_PRINTF(1, 2);
 
 // Typed: SB_NEW(&pointer, count, "what").
-#define SB_NEW(pointer, count, what) \
+#define SB_NEW(pointer, count, what)                                                               \
   sb_alloc((size_t)(count), sizeof **(pointer), (what), (void **)(pointer))
-#define SB_NEW_ZERO(pointer, count, what) \
+#define SB_NEW_ZERO(pointer, count, what)                                                          \
   sb_alloc_zero((size_t)(count), sizeof **(pointer), (what), (void **)(pointer))
 
 // Go to the cleanup label of a function when a step failed.
-#define SB_TRY(expression) \
-  do { \
-    status = (expression); \
-    if (status.code != SB_OK) goto cleanup; \
+#define SB_TRY(expression)                                                                         \
+  do {                                                                                             \
+    status = (expression);                                                                         \
+    if (status.code != SB_OK) goto cleanup;                                                        \
   } while (0)
 
 #endif

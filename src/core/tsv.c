@@ -75,7 +75,8 @@ sb_status sb_tsv_parse(const char *path, char *text, sb_tsv *out) {
     split(line, out->cells + out->rows * out->columns);
     out->rows++;
   }
-  if (out->header == NULL) status = sb_error(SB_FORMAT, "%s: an empty table (no header line)", path);
+  if (out->header == NULL)
+    status = sb_error(SB_FORMAT, "%s: an empty table (no header line)", path);
 cleanup:
   if (status.code != SB_OK) sb_tsv_free(out);
   return status;

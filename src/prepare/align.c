@@ -1,0 +1,371 @@
+// Affine alignment of a brain to the template: starts in all axis orientations at 8 mm, the best
+// four at 4 mm, the best one at 2 and 1 mm.
+#include "prepare/align.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/geometry.h"
+#include "core/memory.h"
+#include "image/resample.h"
+#include "image/smooth.h"
+
+static const double LEVEL_MM[SB_ALIGN_LEVELS] = {8, 4, 2, 1};
+
+// ---- The template's side ------------------------------------------------------------------------
+
+static void brain_centre(const sb_volume *image, const uint8_t *mask, const double spacing[3],
+                         sb_aligner *out) {
+  double sum[3] = {0}, count = 0;
+  for (int64_t z = 0; z < image->dims[2]; z++)
+    for (int64_t y = 0; y < image->dims[1]; y++)
+      for (int64_t x = 0; x < image->dims[0]; x++) {
+        if (mask[x + image->dims[0] * (y + image->dims[1] * z)] == 0) continue;
+        sum[0] += (double)x;
+        sum[1] += (double)y;
+        sum[2] += (double)z;
+        count++;
+      }
+  for (int i = 0; i < 3; i++) out->centre_mm[i] = sum[i] / count * spacing[i];
+  out->volume_mm3 = count * spacing[0] * spacing[1] * spacing[2];
+}
+
+// The level nearest to `mm`: image and mask averaged over blocks, the mask smoothed by 2 and 4 mm.
+static sb_status make_level(const sb_volume *image, const sb_volume *mask, const double fine_mm[3],
+                            const double centre_mm[3], double mm, sb_align_level *out) {
+  sb_volume small = {0}, smooth = {0}, near = {0};
+  int64_t factors[3];
+  double spacing[3], origin[3], narrow[3], wide[3];
+  sb_status status;
+  for (int i = 0; i < 3; i++) {
+    factors[i] = llround(fmax(1, mm / fine_mm[i]));
+    spacing[i] = (double)factors[i] * fine_mm[i];
+    origin[i] = 0.5 * (double)(factors[i] - 1) * fine_mm[i];
+    narrow[i] = 2 / spacing[i];
+    wide[i] = 4 / spacing[i];
+  }
+  SB_TRY(sb_volume_shrink(image, factors, &small));
+  SB_TRY(sb_volume_shrink(mask, factors, &smooth));
+  SB_TRY(sb_volume_shrink(mask, factors, &near));
+  SB_TRY(sb_volume_gaussian(&smooth, narrow));
+  SB_TRY(sb_volume_gaussian(&near, wide));
+  SB_TRY(sb_align_level_create(&small, &smooth, &near, spacing, origin, centre_mm, out));
+cleanup:
+  sb_volume_free(&small);
+  sb_volume_free(&smooth);
+  sb_volume_free(&near);
+  return status;
+}
+
+sb_status sb_aligner_create(const sb_template *t, sb_aligner *out) {
+  memset(out, 0, sizeof *out);
+  sb_volume mask = t->image;
+  double fine_mm[3], to_voxels[16];
+  sb_affine_identity(to_voxels);
+  for (int i = 0; i < 3; i++) {
+    const double *a = t->image.affine;
+    fine_mm[i] = sqrt(a[i] * a[i] + a[4 + i] * a[4 + i] + a[8 + i] * a[8 + i]);
+    to_voxels[5 * i] = 1 / fine_mm[i];
+  }
+  sb_affine_multiply(t->image.affine, to_voxels, out->frame_to_ras);
+  brain_centre(&t->image, t->mask, fine_mm, out);
+  int64_t n = t->image.dims[0] * t->image.dims[1] * t->image.dims[2];
+  sb_status status;
+  SB_TRY(SB_NEW(&mask.voxels, n, "template mask"));
+  for (int64_t i = 0; i < n; i++) mask.voxels[i] = t->mask[i];
+  for (int l = 0; l < SB_ALIGN_LEVELS; l++) {
+    SB_TRY(make_level(&t->image, &mask, fine_mm, out->centre_mm, LEVEL_MM[l], &out->levels[l]));
+    if (out->levels[l].longest > out->longest) out->longest = out->levels[l].longest;
+  }
+cleanup:
+  free(mask.voxels);
+  if (status.code != SB_OK) sb_aligner_free(out);
+  return status;
+}
+
+void sb_aligner_free(sb_aligner *aligner) {
+  for (int l = 0; l < SB_ALIGN_LEVELS; l++) sb_align_level_free(&aligner->levels[l]);
+}
+
+// ---- The scan's side ----------------------------------------------------------------------------
+
+// The scan at every level, and where its voxels are in the brain's box.
+typedef struct scan_pyramid {
+  sb_padded levels[SB_ALIGN_LEVELS];
+  double from_box[SB_ALIGN_LEVELS][16]; // the box's voxel coordinates to the level's
+} scan_pyramid;
+
+static void pyramid_free(scan_pyramid *pyramid) {
+  for (int l = 0; l < SB_ALIGN_LEVELS; l++) sb_padded_free(&pyramid->levels[l]);
+}
+
+// From fine to coarse, each level averaged from the one before.
+static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
+  static const int64_t origin[3] = {0, 0, 0};
+  memset(out, 0, sizeof *out);
+  sb_volume current = {0}, smaller = {0};
+  const sb_volume *source = image;
+  double position[16];
+  sb_affine_identity(position);
+  sb_status status = sb_ok();
+  for (int l = SB_ALIGN_LEVELS - 1; l >= 0; l--) {
+    int64_t factors[3];
+    bool shrinks = false;
+    double block[16];
+    sb_affine_identity(block);
+    for (int i = 0; i < 3; i++) {
+      const double *a = source->affine;
+      double mm = sqrt(a[i] * a[i] + a[4 + i] * a[4 + i] + a[8 + i] * a[8 + i]);
+      factors[i] = llround(fmax(1, LEVEL_MM[l] / mm));
+      shrinks = shrinks || factors[i] > 1;
+      block[5 * i] = 1 / (double)factors[i];
+      block[4 * i + 3] = -0.5 * (double)(factors[i] - 1) / (double)factors[i];
+    }
+    if (shrinks) {
+      SB_TRY(sb_volume_shrink(source, factors, &smaller));
+      sb_volume_free(&current);
+      current = smaller;
+      memset(&smaller, 0, sizeof smaller);
+      source = &current;
+      sb_affine_multiply(block, position, position);
+    }
+    memcpy(out->from_box[l], position, sizeof position);
+    SB_TRY(sb_padded_crop(source, origin, source->dims, &out->levels[l]));
+  }
+cleanup:
+  sb_volume_free(&current);
+  sb_volume_free(&smaller);
+  if (status.code != SB_OK) pyramid_free(out);
+  return status;
+}
+
+// ---- Descent ------------------------------------------------------------------------------------
+
+// A map from template millimetres to the box's voxels, and how well it fits.
+typedef struct candidate {
+  double map[16];
+  double ncc;
+} candidate;
+
+typedef struct search {
+  const sb_aligner *aligner;
+  const scan_pyramid *scan;
+  float *line;
+} search;
+
+// How far the map moved, in mm of the template: the largest shift of a point 70 mm from the centre.
+static double step_mm(const sb_aligner *aligner, const double step[16]) {
+  double most = 0;
+  for (int corner = 0; corner < 8; corner++) {
+    double p[3], q[3], square = 0;
+    for (int i = 0; i < 3; i++) p[i] = aligner->centre_mm[i] + ((corner >> i & 1) != 0 ? 40 : -40);
+    sb_affine_apply(step, p, q);
+    for (int i = 0; i < 3; i++) square += (q[i] - p[i]) * (q[i] - p[i]);
+    most = fmax(most, sqrt(square));
+  }
+  return most;
+}
+
+// Up to `steps` Gauss-Newton steps at one level; the best map seen is kept. Ends early when a step
+// is below `enough_mm`. After a failed step the correlation is -1.
+static void descend(const search *s, int level, sb_freedom freedom, int steps, double enough_mm,
+                    candidate *c) {
+  const sb_align_level *l = &s->aligner->levels[level];
+  candidate now = *c;
+  c->ncc = -1;
+  for (int i = 0; i <= steps; i++) {
+    double to_scan[16], step[16];
+    sb_alignment_sums sums;
+    sb_affine_multiply(s->scan->from_box[level], now.map, to_scan);
+    sb_align_level_look(l, &s->scan->levels[level], to_scan, s->line, &sums);
+    now.ncc = sb_align_level_ncc(l, &sums);
+    if (!isfinite(now.ncc)) return;
+    if (now.ncc > c->ncc) *c = now;
+    if (i == steps || !sb_align_level_step(l, &sums, freedom, step)) return;
+    sb_affine_multiply(now.map, step, now.map);
+    if (step_mm(s->aligner, step) < enough_mm) return;
+  }
+}
+
+// ---- Starts -------------------------------------------------------------------------------------
+
+enum { AXIS_ROTATIONS = 24, TILTS = 12, KEPT = 4 };
+
+// The `which`-th of the 24 rotations that permute the axes.
+static void axis_rotation(int which, double r[9]) {
+  static const int orders[6][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1},
+                                   {0, 2, 1}, {2, 1, 0}, {1, 0, 2}};
+  int order = which / 4, signs = which % 4;
+  // Two free signs; the third makes the determinant +1 (the last three orders are odd).
+  double s[3] = {(signs & 1) != 0 ? -1 : 1, (signs & 2) != 0 ? -1 : 1, 1};
+  s[2] = s[0] * s[1] * (order < 3 ? 1 : -1);
+  memset(r, 0, 9 * sizeof *r);
+  for (int i = 0; i < 3; i++) r[3 * i + orders[order][i]] = s[i];
+}
+
+// Rotation by 40 degrees about one of 12 axes, evenly spread (the vertices of an icosahedron).
+static void tilt(int which, double r[9]) {
+  static const double golden = 1.6180339887498949, angle = 40 * 0.017453292519943295;
+  double length = sqrt(1 + golden * golden), a[3] = {0};
+  int first = which / 4;
+  a[first] = ((which & 1) != 0 ? -1 : 1) / length;
+  a[(first + 1) % 3] = ((which & 2) != 0 ? -golden : golden) / length;
+  double c = cos(angle), s = sin(angle);
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) {
+      double cross = i == j ? 0 : ((j - i + 3) % 3 == 1 ? -a[3 - i - j] : a[3 - i - j]);
+      r[3 * i + j] = (i == j ? c : 0) + (1 - c) * a[i] * a[j] + s * cross;
+    }
+}
+
+// The map that turns the template by `r`, scales it, and puts its centre at `centre_mm` (RAS).
+static void start_map(const sb_aligner *aligner, const sb_brain *brain, const double r[9],
+                      double scale, const double centre_mm[3], double map[16]) {
+  double to_ras[16], to_box[16], p[3];
+  sb_affine_identity(to_ras);
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) to_ras[4 * i + j] = scale * r[3 * i + j];
+  sb_affine_apply(to_ras, aligner->centre_mm, p);
+  for (int i = 0; i < 3; i++) to_ras[4 * i + 3] = centre_mm[i] - p[i];
+  sb_affine_invert(brain->image.affine, to_box);
+  sb_affine_multiply(to_box, to_ras, map);
+}
+
+// Distance between where two maps put the brain, in mm of the template.
+static double difference_mm(const sb_aligner *aligner, const candidate *a, const candidate *b) {
+  double inverse[16], step[16];
+  if (!sb_affine_invert(a->map, inverse)) return INFINITY;
+  sb_affine_multiply(inverse, b->map, step);
+  return step_mm(aligner, step);
+}
+
+// Puts a candidate among the best KEPT, unless a better one is in the same place.
+static void keep(const sb_aligner *aligner, const candidate *c, candidate best[KEPT], int *count) {
+  static const double SAME_MM = 12;
+  for (int i = 0; i < *count; i++)
+    if (difference_mm(aligner, &best[i], c) < SAME_MM) {
+      if (c->ncc <= best[i].ncc) return;
+      memmove(&best[i], &best[i + 1], (size_t)(*count - i - 1) * sizeof *best); // worse twin out
+      (*count)--;
+      i--;
+    }
+  int at = *count;
+  while (at > 0 && best[at - 1].ncc < c->ncc) at--;
+  if (at >= KEPT) return;
+  int tail = (*count < KEPT ? *count : KEPT - 1) - at;
+  memmove(&best[at + 1], &best[at], (size_t)tail * sizeof *best);
+  best[at] = *c;
+  if (*count < KEPT) (*count)++;
+}
+
+// The coarse search over starts first..last-1 (an axis rotation, then tilts of it).
+static void try_starts(const search *s, const sb_brain *brain, sb_freedom most, int first, int last,
+                       candidate best[KEPT], int *count) {
+  const sb_aligner *aligner = s->aligner;
+  double scale = most == SB_RIGID ? 1 : cbrt(brain->volume_mm3 / aligner->volume_mm3);
+  for (int i = first; i < last; i++) {
+    double r[9], axis[9], tilted[9];
+    axis_rotation(i % AXIS_ROTATIONS, axis);
+    if (i < AXIS_ROTATIONS) {
+      memcpy(r, axis, sizeof r);
+    } else {
+      tilt(i / AXIS_ROTATIONS - 1, tilted);
+      for (int k = 0; k < 9; k++)
+        r[k] = axis[k / 3 * 3] * tilted[k % 3] + axis[k / 3 * 3 + 1] * tilted[3 + k % 3] +
+               axis[k / 3 * 3 + 2] * tilted[6 + k % 3];
+    }
+    candidate c;
+    start_map(aligner, brain, r, scale, brain->centre_mm, c.map);
+    descend(s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 8, 1, &c);
+    if (most == SB_AFFINE && c.ncc > 0) descend(s, 0, SB_AFFINE, 8, 1, &c);
+    if (c.ncc > 0) keep(aligner, &c, best, count);
+  }
+}
+
+// One more start: the brain where the header says it is, for scans whose centre of mass misleads.
+static void try_header(const search *s, const sb_brain *brain, sb_freedom most,
+                       candidate best[KEPT], int *count) {
+  static const double upright[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+  double centre[3], distance = 0;
+  sb_affine_apply(s->aligner->frame_to_ras, s->aligner->centre_mm, centre);
+  for (int i = 0; i < 3; i++) distance = fmax(distance, fabs(centre[i] - brain->centre_mm[i]));
+  if (distance > 60) return; // the header's origin is not where the template's is
+  candidate c;
+  start_map(s->aligner, brain, upright, 1, centre, c.map);
+  descend(s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 8, 1, &c);
+  if (most == SB_AFFINE && c.ncc > 0) descend(s, 0, SB_AFFINE, 8, 1, &c);
+  if (c.ncc > 0) keep(s->aligner, &c, best, count);
+}
+
+// The kept starts at 4 mm, sorted again by how well they fit there.
+static void refine(const search *s, sb_freedom most, candidate best[KEPT], int *count) {
+  candidate coarse[KEPT];
+  int coarse_count = *count;
+  memcpy(coarse, best, sizeof coarse);
+  *count = 0;
+  for (int i = 0; i < coarse_count; i++) {
+    descend(s, 1, most, 10, 0.3, &coarse[i]);
+    if (coarse[i].ncc > 0) keep(s->aligner, &coarse[i], best, count);
+  }
+}
+
+static double lead(const candidate best[KEPT], int count) {
+  return count < 2 ? best[0].ncc : best[0].ncc - best[1].ncc;
+}
+
+// ---- Ends ---------------------------------------------------------------------------------------
+
+// How much better the brain fits than its mirror image, at 4 mm.
+static double handedness(const search *s, sb_freedom most, const candidate *found) {
+  candidate as_is = *found, mirrored = *found;
+  double flip[16];
+  sb_affine_identity(flip);
+  flip[0] = -1;
+  flip[3] = 2 * s->aligner->centre_mm[0];
+  sb_affine_multiply(found->map, flip, mirrored.map);
+  descend(s, 1, most, 6, 0.1, &as_is);
+  descend(s, 1, most, 6, 0.1, &mirrored);
+  return as_is.ncc - mirrored.ncc;
+}
+
+sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out) {
+  static const double CLOSE = 0.04; // a lead below this asks for all the starts
+  sb_freedom most = dof == 6 ? SB_RIGID : SB_AFFINE;
+  scan_pyramid pyramid = {0};
+  search s = {aligner, &pyramid, NULL};
+  candidate best[KEPT];
+  int count = 0;
+  double to_frame[16];
+  sb_status status;
+  SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
+  SB_TRY(pyramid_create(&brain->image, &pyramid));
+
+  try_starts(&s, brain, most, 0, AXIS_ROTATIONS, best, &count);
+  try_header(&s, brain, most, best, &count);
+  refine(&s, most, best, &count);
+  if (count == 0 || lead(best, count) < CLOSE) {
+    try_starts(&s, brain, most, AXIS_ROTATIONS, AXIS_ROTATIONS * (TILTS + 1), best, &count);
+    refine(&s, most, best, &count);
+  }
+  if (count == 0) {
+    status = sb_error(SB_ALIGN, "no alignment to the template fits; is this a T1-weighted brain?");
+    goto cleanup;
+  }
+  out->next_correlation = lead(best, count);
+  candidate found = best[0];
+  descend(&s, 2, most, 12, 0.02, &found);
+  out->correlation = found.ncc;
+  descend(&s, 3, most, 3, 0.01, &found);
+  out->handedness = handedness(&s, most, &found);
+  if (found.ncc <= 0 || !sb_affine_invert(aligner->frame_to_ras, to_frame)) {
+    status = sb_error(SB_ALIGN, "the alignment to the template broke down at full resolution");
+    goto cleanup;
+  }
+  sb_affine_multiply(brain->image.affine, found.map, out->template_to_scan);
+  sb_affine_multiply(out->template_to_scan, to_frame, out->template_to_scan);
+cleanup:
+  free(s.line);
+  pyramid_free(&pyramid);
+  return status;
+}

@@ -1,0 +1,34 @@
+// Affine alignment of a brain to the template, coarse to fine, from many starts.
+#ifndef SB_PREPARE_ALIGN_H
+#define SB_PREPARE_ALIGN_H
+
+#include "prepare/align_level.h"
+#include "prepare/brain.h"
+#include "prepare/template.h"
+
+enum { SB_ALIGN_LEVELS = 4 }; // 8, 4, 2 and 1 mm
+
+// The template's side of the alignment; read-only once made.
+typedef struct sb_aligner {
+  sb_align_level levels[SB_ALIGN_LEVELS];
+  double frame_to_ras[16]; // template millimetres (voxel index times spacing) to RAS
+  double centre_mm[3];     // of the brain, in template millimetres
+  double volume_mm3;       // of the brain
+  int32_t longest;         // span of any level, padded
+} sb_aligner;
+
+typedef struct sb_alignment {
+  double template_to_scan[16]; // row-major 4x4, RAS mm to RAS mm
+  double correlation;          // NCC with the template at 2 mm, scan's gain as it is
+  double next_correlation;     // at 4 mm: best start minus the best that ended elsewhere
+  double handedness;           // NCC minus that of the mirror image, both at 4 mm
+} sb_alignment;
+
+sb_status sb_aligner_create(const sb_template *t, sb_aligner *out);
+void sb_aligner_free(sb_aligner *aligner);
+
+// Aligns a brain. `dof` is 12 or 6. Deterministic: no random numbers, one thread.
+// Errors: SB_ALIGN when every start ended somewhere implausible; SB_NO_MEMORY.
+sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out);
+
+#endif

@@ -1,0 +1,419 @@
+// One resolution of the alignment: regressors, normal matrix, sums and the Gauss-Newton step.
+#include "prepare/align_level.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clones.h"
+#include "core/geometry.h"
+#include "core/memory.h"
+
+// Coordinates of the model are in units of this, so that all regressors have similar sizes.
+static const double UNIT_MM = 100;
+
+// Along one span y and z are fixed, so every regressor is one of 11 functions of x times one of 6
+// constants of the row.
+enum { GX, GX_X, GY, GY_X, GZ, GZ_X, T, T_X, T_XX, M, ONE, BASIS };
+enum { R_1, R_Y, R_Z, R_YY, R_ZZ, R_YZ, ROW_FACTORS };
+static const struct {
+  uint8_t basis, factor;
+} REGRESSOR[SB_UNKNOWNS] = {
+    {GX_X, R_1}, {GX, R_Y},  {GX, R_Z},  {GX, R_1}, // displacement along x: times x, y, z, 1
+    {GY_X, R_1}, {GY, R_Y},  {GY, R_Z},  {GY, R_1}, // along y
+    {GZ_X, R_1}, {GZ, R_Y},  {GZ, R_Z},  {GZ, R_1}, // along z
+    {T, R_1},    {T_X, R_1}, {T, R_Y},   {T, R_Z},   {T_XX, R_1}, // gain: 1 x y z xx
+    {T, R_YY},   {T, R_ZZ},  {T_X, R_Y}, {T_X, R_Z}, {T, R_YZ},   // yy zz xy xz yz
+    {M, R_1},    {ONE, R_1},
+};
+enum { GAIN = SB_MOTIONS, GAINS = 10 };
+
+typedef float lanes __attribute__((vector_size(SB_LANES * sizeof(float)), may_alias));
+
+static void row_factors(const sb_align_level *level, const sb_span *span, double f[ROW_FACTORS]) {
+  double y = (level->origin_mm[1] + span->y * level->spacing_mm[1] - level->centre_mm[1]) / UNIT_MM;
+  double z = (level->origin_mm[2] + span->z * level->spacing_mm[2] - level->centre_mm[2]) / UNIT_MM;
+  f[R_1] = 1;
+  f[R_Y] = y;
+  f[R_Z] = z;
+  f[R_YY] = y * y;
+  f[R_ZZ] = z * z;
+  f[R_YZ] = y * z;
+}
+
+// x of a span's first voxel, and of one voxel to the next, in the model's units.
+static void x_ramp(const sb_align_level *level, const sb_span *span, float *first, float *step) {
+  double mm = level->origin_mm[0] + span->x * level->spacing_mm[0] - level->centre_mm[0];
+  *first = (float)(mm / UNIT_MM);
+  *step = (float)(level->spacing_mm[0] / UNIT_MM);
+}
+
+// Adds up the 16 lanes of each accumulator, always in the same order.
+static inline void fold(size_t count, float (*sums)[SB_LANES]) {
+  for (size_t half = SB_LANES / 2; half > 0; half /= 2)
+    for (size_t i = 0; i < count; i++)
+      for (size_t lane = 0; lane < half; lane++) sums[i][lane] += sums[i][lane + half];
+}
+
+// ---- The normal matrix --------------------------------------------------------------------------
+
+static void span_basis(const sb_align_level *level, const sb_span *span, float *basis[BASIS]) {
+  float first, step;
+  x_ramp(level, span, &first, &step);
+  for (int32_t i = 0; i < span->count; i++) {
+    int64_t at = span->offset + i;
+    float x = first + (float)i * step, t = level->template_values[at];
+    for (int d = 0; d < 3; d++) {
+      basis[2 * d][i] = level->gradient[d][at];
+      basis[2 * d + 1][i] = level->gradient[d][at] * x;
+    }
+    basis[T][i] = t;
+    basis[T_X][i] = t * x;
+    basis[T_XX][i] = t * x * x;
+    basis[M][i] = level->smooth_mask[at];
+    basis[ONE][i] = 1;
+  }
+}
+
+SB_CLONES
+static void span_products(int32_t padded, float *const basis[BASIS], double out[BASIS * BASIS]) {
+  for (int a = 0; a < BASIS; a++)
+    for (int b = 0; b <= a; b++) {
+      lanes sum = {0};
+      for (int32_t i = 0; i < padded; i += SB_LANES)
+        sum += *(const lanes *)(basis[a] + i) * *(const lanes *)(basis[b] + i);
+      float one[1][SB_LANES];
+      memcpy(one, &sum, sizeof sum);
+      fold(1, one);
+      out[a * BASIS + b] = out[b * BASIS + a] = (double)one[0][0];
+    }
+}
+
+static sb_status normal_matrix(sb_align_level *level, double h[SB_UNKNOWNS * SB_UNKNOWNS]) {
+  float *store = NULL, *basis[BASIS];
+  sb_status status = SB_NEW_ZERO(&store, level->longest * BASIS, "alignment");
+  if (status.code != SB_OK) return status;
+  for (int b = 0; b < BASIS; b++) basis[b] = store + b * level->longest;
+  memset(h, 0, SB_UNKNOWNS * SB_UNKNOWNS * sizeof *h);
+  for (int64_t s = 0; s < level->span_count; s++) {
+    const sb_span *span = &level->spans[s];
+    int32_t padded = (span->count + SB_LANES - 1) / SB_LANES * SB_LANES;
+    for (int b = 0; b < BASIS; b++) memset(basis[b], 0, (size_t)padded * sizeof(float));
+    span_basis(level, span, basis);
+    double products[BASIS * BASIS], f[ROW_FACTORS];
+    span_products(padded, basis, products);
+    row_factors(level, span, f);
+    for (int i = 0; i < SB_UNKNOWNS; i++)
+      for (int j = 0; j <= i; j++)
+        h[i * SB_UNKNOWNS + j] += products[REGRESSOR[i].basis * BASIS + REGRESSOR[j].basis] *
+                                  f[REGRESSOR[i].factor] * f[REGRESSOR[j].factor];
+  }
+  for (int i = 0; i < SB_UNKNOWNS; i++)
+    for (int j = 0; j < i; j++) h[j * SB_UNKNOWNS + i] = h[i * SB_UNKNOWNS + j];
+  free(store);
+  return status;
+}
+
+// ---- Freedoms: fewer motions than 12 ------------------------------------------------------------
+
+// How many unknowns a freedom has, photometric ones included, and which combination of the 24 each
+// is: columns[k] is a vector of 24.
+static int freedom_columns(sb_freedom freedom, double columns[SB_UNKNOWNS][SB_UNKNOWNS]) {
+  memset(columns, 0, SB_UNKNOWNS * sizeof *columns);
+  int count = 0;
+  if (freedom == SB_AFFINE) {
+    for (; count < SB_MOTIONS; count++) columns[count][count] = 1;
+  } else {
+    for (int d = 0; d < 3; d++) columns[count++][4 * d + 3] = 1; // translations
+    for (int d = 0; d < 3; d++) {                                // rotations about each axis
+      int a = (d + 1) % 3, b = (d + 2) % 3;
+      columns[count][4 * b + a] = 1;
+      columns[count++][4 * a + b] = -1;
+    }
+    if (freedom == SB_SIMILARITY) {
+      for (int d = 0; d < 3; d++) columns[count][4 * d + d] = 1;
+      count++;
+    }
+  }
+  for (int i = SB_MOTIONS; i < SB_UNKNOWNS; i++) columns[count++][i] = 1;
+  return count;
+}
+
+// In-place lower Cholesky factor of an n x n matrix; false when it is not positive definite.
+static bool factorise(int n, double *a) {
+  for (int j = 0; j < n; j++) {
+    for (int k = 0; k < j; k++) a[j * n + j] -= a[j * n + k] * a[j * n + k];
+    if (!(a[j * n + j] > 0)) return false;
+    a[j * n + j] = sqrt(a[j * n + j]);
+    for (int i = j + 1; i < n; i++) {
+      for (int k = 0; k < j; k++) a[i * n + j] -= a[i * n + k] * a[j * n + k];
+      a[i * n + j] /= a[j * n + j];
+    }
+  }
+  return true;
+}
+
+static void solve(int n, const double *factor, double *b) {
+  for (int i = 0; i < n; i++) {
+    for (int k = 0; k < i; k++) b[i] -= factor[i * n + k] * b[k];
+    b[i] /= factor[i * n + i];
+  }
+  for (int i = n - 1; i >= 0; i--) {
+    for (int k = i + 1; k < n; k++) b[i] -= factor[k * n + i] * b[k];
+    b[i] /= factor[i * n + i];
+  }
+}
+
+static bool factorise_freedom(const double h[SB_UNKNOWNS * SB_UNKNOWNS], sb_freedom freedom,
+                              double *factor) {
+  double columns[SB_UNKNOWNS][SB_UNKNOWNS];
+  int n = freedom_columns(freedom, columns);
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++) {
+      double sum = 0;
+      for (int p = 0; p < SB_UNKNOWNS; p++) {
+        if (columns[i][p] == 0) continue;
+        for (int q = 0; q < SB_UNKNOWNS; q++)
+          sum += columns[i][p] * h[p * SB_UNKNOWNS + q] * columns[j][q];
+      }
+      factor[i * n + j] = sum;
+    }
+  for (int i = 0; i < n; i++) factor[i * n + i] *= 1 + 1e-9;
+  return factorise(n, factor);
+}
+
+// ---- Building a level ---------------------------------------------------------------------------
+
+// Which voxels of each row take part: from the first to the last where the smoothed mask says that
+// the brain is near.
+static sb_status find_spans(const sb_volume *nearness, sb_align_level *level) {
+  const int64_t nx = nearness->dims[0], ny = nearness->dims[1], nz = nearness->dims[2];
+  sb_status status = SB_NEW(&level->spans, ny * nz, "alignment");
+  if (status.code != SB_OK) return status;
+  for (int64_t z = 0; z < nz; z++)
+    for (int64_t y = 0; y < ny; y++) {
+      const float *row = nearness->voxels + nx * (y + ny * z);
+      int64_t first = 0, last = nx - 1;
+      while (first < nx && row[first] < 0.05f) first++;
+      while (last > first && row[last] < 0.05f) last--;
+      if (first >= nx) continue;
+      sb_span *span = &level->spans[level->span_count++];
+      *span = (sb_span){.x = (int32_t)first,
+                        .y = (int32_t)y,
+                        .z = (int32_t)z,
+                        .count = (int32_t)(last - first + 1),
+                        .offset = level->stored};
+      int32_t padded = (span->count + SB_LANES - 1) / SB_LANES * SB_LANES;
+      level->voxels += span->count;
+      level->stored += padded;
+      if (padded > level->longest) level->longest = padded;
+    }
+  return status;
+}
+
+// Central difference along one axis, per mm; one-sided at the grid's ends.
+static float derivative(const sb_volume *v, const int64_t at[3], int axis, double spacing_mm) {
+  int64_t low[3] = {at[0], at[1], at[2]}, high[3] = {at[0], at[1], at[2]};
+  if (low[axis] > 0) low[axis]--;
+  if (high[axis] + 1 < v->dims[axis]) high[axis]++;
+  const int64_t *d = v->dims;
+  float difference = v->voxels[high[0] + d[0] * (high[1] + d[1] * high[2])] -
+                     v->voxels[low[0] + d[0] * (low[1] + d[1] * low[2])];
+  return high[axis] == low[axis]
+             ? 0
+             : difference / (float)((double)(high[axis] - low[axis]) * spacing_mm);
+}
+
+static void fill_spans(const sb_volume *image, const sb_volume *smooth_mask,
+                       sb_align_level *level) {
+  for (int64_t s = 0; s < level->span_count; s++) {
+    const sb_span *span = &level->spans[s];
+    for (int32_t i = 0; i < span->count; i++) {
+      const int64_t at[3] = {span->x + i, span->y, span->z};
+      int64_t from = at[0] + image->dims[0] * (at[1] + image->dims[1] * at[2]),
+              to = span->offset + i;
+      level->template_values[to] = image->voxels[from];
+      level->smooth_mask[to] = smooth_mask->voxels[from];
+      for (int d = 0; d < 3; d++)
+        level->gradient[d][to] = derivative(image, at, d, level->spacing_mm[d]);
+      level->template_sum += (double)image->voxels[from];
+      level->template_squares += (double)image->voxels[from] * (double)image->voxels[from];
+    }
+  }
+}
+
+// The mean of the gain polynomial's terms over the brain. Row sums of T x^n times the row's factor
+// are what the normal matrix holds between the gain terms and the constant.
+static void set_mean_polynomial(const double h[SB_UNKNOWNS * SB_UNKNOWNS], sb_align_level *level) {
+  for (int i = 0; i < GAINS; i++)
+    level->mean_polynomial[i] =
+        h[(SB_UNKNOWNS - 1) * SB_UNKNOWNS + GAIN + i] / h[(SB_UNKNOWNS - 1) * SB_UNKNOWNS + GAIN];
+}
+
+sb_status sb_align_level_create(const sb_volume *image, const sb_volume *mask,
+                                const sb_volume *nearness, const double spacing_mm[3],
+                                const double origin_mm[3], const double centre_mm[3],
+                                sb_align_level *out) {
+  memset(out, 0, sizeof *out);
+  memcpy(out->spacing_mm, spacing_mm, sizeof out->spacing_mm);
+  memcpy(out->origin_mm, origin_mm, sizeof out->origin_mm);
+  memcpy(out->centre_mm, centre_mm, sizeof out->centre_mm);
+  double h[SB_UNKNOWNS * SB_UNKNOWNS];
+  sb_status status;
+  SB_TRY(find_spans(nearness, out));
+  SB_TRY(SB_NEW_ZERO(&out->template_values, out->stored, "alignment"));
+  SB_TRY(SB_NEW_ZERO(&out->smooth_mask, out->stored, "alignment"));
+  for (int d = 0; d < 3; d++) SB_TRY(SB_NEW_ZERO(&out->gradient[d], out->stored, "alignment"));
+  fill_spans(image, mask, out);
+  SB_TRY(normal_matrix(out, h));
+  set_mean_polynomial(h, out);
+  for (int f = 0; f < SB_FREEDOMS; f++)
+    if (!factorise_freedom(h, (sb_freedom)f, out->factor[f])) {
+      status = sb_error(SB_CONTENT, "the template has too little structure to align to");
+      goto cleanup;
+    }
+cleanup:
+  if (status.code != SB_OK) sb_align_level_free(out);
+  return status;
+}
+
+void sb_align_level_free(sb_align_level *level) {
+  free(level->spans);
+  free(level->template_values);
+  free(level->smooth_mask);
+  for (int d = 0; d < 3; d++) free(level->gradient[d]);
+  memset(level, 0, sizeof *level);
+}
+
+// ---- Looking and stepping -----------------------------------------------------------------------
+
+// The sums of one span: every basis function times the scan, and the scan squared.
+SB_CLONES
+static void span_sums(const sb_align_level *level, const sb_span *span, const float *line,
+                      float out[BASIS + 1]) {
+  float first, step;
+  x_ramp(level, span, &first, &step);
+  lanes x, sum[BASIS + 1];
+  for (int lane = 0; lane < SB_LANES; lane++) x[lane] = first + (float)lane * step;
+  memset(sum, 0, sizeof sum);
+  const float stride = step * SB_LANES;
+  for (int32_t i = 0; i < span->count; i += SB_LANES) {
+    int64_t at = span->offset + i;
+    lanes v = *(const lanes *)(line + i), vx = v * x;
+    lanes t = *(const lanes *)(level->template_values + at);
+    lanes gx = *(const lanes *)(level->gradient[0] + at);
+    lanes gy = *(const lanes *)(level->gradient[1] + at);
+    lanes gz = *(const lanes *)(level->gradient[2] + at);
+    sum[GX] += gx * v;
+    sum[GX_X] += gx * vx;
+    sum[GY] += gy * v;
+    sum[GY_X] += gy * vx;
+    sum[GZ] += gz * v;
+    sum[GZ_X] += gz * vx;
+    sum[T] += t * v;
+    sum[T_X] += t * vx;
+    sum[T_XX] += t * (vx * x);
+    sum[M] += *(const lanes *)(level->smooth_mask + at) * v;
+    sum[ONE] += v;
+    sum[BASIS] += v * v;
+    x += stride;
+  }
+  float folded[BASIS + 1][SB_LANES];
+  memcpy(folded, sum, sizeof folded);
+  fold(BASIS + 1, folded);
+  for (int b = 0; b <= BASIS; b++) out[b] = folded[b][0];
+}
+
+void sb_align_level_look(const sb_align_level *level, const sb_padded *scan,
+                         const double to_scan[16], float *line, sb_alignment_sums *sums) {
+  memset(sums, 0, sizeof *sums);
+  const double step[3] = {to_scan[0] * level->spacing_mm[0], to_scan[4] * level->spacing_mm[0],
+                          to_scan[8] * level->spacing_mm[0]};
+  for (int64_t s = 0; s < level->span_count; s++) {
+    const sb_span *span = &level->spans[s];
+    const double p[3] = {level->origin_mm[0] + span->x * level->spacing_mm[0],
+                         level->origin_mm[1] + span->y * level->spacing_mm[1],
+                         level->origin_mm[2] + span->z * level->spacing_mm[2]};
+    double start[3];
+    sb_affine_apply(to_scan, p, start);
+    sb_sample_row(scan, start, step, span->count, line);
+    for (int32_t i = span->count; i % SB_LANES != 0; i++) line[i] = 0;
+    float basis[BASIS + 1];
+    double f[ROW_FACTORS];
+    span_sums(level, span, line, basis);
+    row_factors(level, span, f);
+    for (int i = 0; i < SB_UNKNOWNS; i++)
+      sums->projection[i] += (double)basis[REGRESSOR[i].basis] * f[REGRESSOR[i].factor];
+    sums->scan_squares += (double)basis[BASIS];
+  }
+  sums->scan = sums->projection[SB_UNKNOWNS - 1];
+  sums->scan_template = sums->projection[GAIN];
+}
+
+double sb_align_level_ncc(const sb_align_level *level, const sb_alignment_sums *sums) {
+  double n = (double)level->voxels;
+  double scan = sums->scan_squares - sums->scan * sums->scan / n;
+  double tmpl = level->template_squares - level->template_sum * level->template_sum / n;
+  double both = sums->scan_template - sums->scan * level->template_sum / n;
+  double product = scan * tmpl;
+  return product > 0 ? both / sqrt(product) : 0;
+}
+
+// Makes the 3x3 part of a matrix a rotation (times a scale if `similarity`), leaving where it takes
+// `centre`. Newton's iteration for the polar factor.
+static void restrict_motion(bool similarity, const double centre[3], double a[16]) {
+  double kept[3], now[3];
+  sb_affine_apply(a, centre, kept);
+  double scale = similarity ? cbrt(sb_affine_determinant(a)) : 1;
+  a[3] = a[7] = a[11] = 0;
+  for (int iteration = 0; iteration < 20; iteration++) {
+    double inverse[16];
+    if (!sb_affine_invert(a, inverse)) return;
+    for (int i = 0; i < 3; i++)
+      for (int j = 0; j < 3; j++) a[4 * i + j] = 0.5 * (a[4 * i + j] + inverse[4 * j + i]);
+  }
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) a[4 * i + j] *= scale;
+  sb_affine_apply(a, centre, now);
+  for (int i = 0; i < 3; i++) a[4 * i + 3] = kept[i] - now[i];
+}
+
+bool sb_align_level_step(const sb_align_level *level, const sb_alignment_sums *sums,
+                         sb_freedom freedom, double step[16]) {
+  static const double MOST_LINEAR = 0.3, MOST_MM = 25; // of one step
+  double columns[SB_UNKNOWNS][SB_UNKNOWNS], reduced[SB_UNKNOWNS], found[SB_UNKNOWNS] = {0};
+  int n = freedom_columns(freedom, columns);
+  for (int i = 0; i < n; i++) {
+    reduced[i] = 0;
+    for (int p = 0; p < SB_UNKNOWNS; p++) reduced[i] += columns[i][p] * sums->projection[p];
+  }
+  solve(n, level->factor[freedom], reduced);
+  for (int i = 0; i < n; i++)
+    for (int p = 0; p < SB_UNKNOWNS; p++) found[p] += columns[i][p] * reduced[i];
+
+  double gain = 0;
+  for (int i = 0; i < GAINS; i++) gain += found[GAIN + i] * level->mean_polynomial[i];
+  if (!(gain > 0) || !isfinite(gain)) return false;
+  double linear = 0, shift = 0;
+  for (int i = 0; i < SB_MOTIONS; i++) {
+    found[i] /= gain;
+    if (!isfinite(found[i])) return false;
+    if (i % 4 == 3)
+      shift = fmax(shift, fabs(found[i]));
+    else
+      linear = fmax(linear, fabs(found[i] / UNIT_MM));
+  }
+  double damp = fmin(1, fmin(MOST_LINEAR / fmax(linear, 1e-12), MOST_MM / fmax(shift, 1e-12)));
+  sb_affine_identity(step);
+  for (int d = 0; d < 3; d++) {
+    step[4 * d + 3] = damp * found[4 * d + 3];
+    for (int j = 0; j < 3; j++) {
+      double a = damp * found[4 * d + j] / UNIT_MM;
+      step[4 * d + j] += a;
+      step[4 * d + 3] -= a * level->centre_mm[j];
+    }
+  }
+  if (!sb_affine_invert(step, step)) return false;
+  if (freedom != SB_AFFINE) restrict_motion(freedom == SB_SIMILARITY, level->centre_mm, step);
+  return true;
+}

@@ -1,0 +1,241 @@
+// Where the brain is in a skull-stripped scan: background, foreground, box.
+#include "prepare/brain.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/geometry.h"
+#include "core/memory.h"
+#include "prepare/mask.h"
+
+enum { SAMPLES = 60000 }; // values looked at for a robust statistic
+
+static int compare_floats(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+// ---- Background ---------------------------------------------------------------------------------
+
+// Every `stride`-th voxel of the scan's six faces, sorted.
+static int64_t face_values(const sb_volume *scan, float values[SAMPLES]) {
+  const int64_t nx = scan->dims[0], ny = scan->dims[1], nz = scan->dims[2];
+  const int64_t faces = 2 * (nx * ny + nx * nz + ny * nz);
+  const int64_t stride = faces / SAMPLES + 1;
+  int64_t count = 0, seen = 0;
+  for (int64_t z = 0; z < nz; z++)
+    for (int64_t y = 0; y < ny; y++) {
+      bool inner = z > 0 && z + 1 < nz && y > 0 && y + 1 < ny;
+      for (int64_t x = 0; x < nx; x += inner && nx > 1 ? nx - 1 : 1)
+        if (seen++ % stride == 0 && count < SAMPLES)
+          values[count++] = scan->voxels[x + nx * (y + ny * z)];
+    }
+  qsort(values, (size_t)count, sizeof *values, compare_floats);
+  return count;
+}
+
+// The background's value and the spread of its noise, from sorted face values: the value that a
+// third of them share, else their median.
+static void background_of(const float *values, int64_t count, float scratch[SAMPLES],
+                          double *background, double *sigma) {
+  int64_t best = 0, run = 0;
+  for (int64_t i = 0; i < count; i++) {
+    run = i > 0 && values[i] == values[i - 1] ? run + 1 : 1;
+    if (run > best) {
+      best = run;
+      *background = (double)values[i];
+    }
+  }
+  *sigma = 0;
+  if (best * 3 >= count) return;
+  *background = (double)values[count / 2];
+  for (int64_t i = 0; i < count; i++) scratch[i] = fabsf(values[i] - (float)*background);
+  qsort(scratch, (size_t)count, sizeof *scratch, compare_floats);
+  *sigma = 1.4826 * (double)scratch[count / 2];
+}
+
+// How far a voxel must be from the background to be foreground: 2 % of the bright end of what
+// differs from it at all, and six times its noise.
+static double threshold_of(const sb_volume *scan, double background, double sigma,
+                           float scratch[SAMPLES]) {
+  const int64_t n = scan->dims[0] * scan->dims[1] * scan->dims[2];
+  const double floor = 6 * sigma;
+  const int64_t stride = n / (2 * SAMPLES) + 1; // most of a scan is background
+  int64_t count = 0;
+  for (int64_t i = 0; i < n && count < SAMPLES; i += stride) {
+    double distance = fabs((double)scan->voxels[i] - background);
+    if (distance > floor) scratch[count++] = (float)distance;
+  }
+  if (count == 0) return INFINITY;
+  qsort(scratch, (size_t)count, sizeof *scratch, compare_floats);
+  return fmax(floor, 0.02 * (double)scratch[count * 98 / 100]);
+}
+
+// ---- Cells: blocks of voxels about 2 mm wide, coarse enough to be quick -------------------------
+
+typedef struct cell_grid {
+  int64_t size[3], dims[3]; // voxels a cell, cells
+  uint8_t *on;
+} cell_grid;
+
+// A cell is on when a quarter of it is foreground.
+static sb_status cells_create(const sb_volume *scan, float background, float threshold,
+                              cell_grid *out) {
+  memset(out, 0, sizeof *out);
+  for (int i = 0; i < 3; i++) {
+    const double *a = scan->affine;
+    double mm = sqrt(a[i] * a[i] + a[4 + i] * a[4 + i] + a[8 + i] * a[8 + i]);
+    out->size[i] = llround(fmin(fmax(1, 2 / mm), 16));
+    out->dims[i] = (scan->dims[i] + out->size[i] - 1) / out->size[i];
+  }
+  const int64_t cells = out->dims[0] * out->dims[1] * out->dims[2], wide = out->size[0];
+  uint16_t *counts = NULL;
+  sb_status status;
+  SB_TRY(SB_NEW(&out->on, cells, "brain"));
+  SB_TRY(SB_NEW_ZERO(&counts, cells, "brain"));
+  for (int64_t z = 0; z < scan->dims[2]; z++)
+    for (int64_t y = 0; y < scan->dims[1]; y++) {
+      const float *row = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
+      uint16_t *to = counts + out->dims[0] * (y / out->size[1] + out->dims[1] * (z / out->size[2]));
+      for (int64_t x = 0; x < scan->dims[0]; x++)
+        to[x / wide] = (uint16_t)(to[x / wide] + (fabsf(row[x] - background) > threshold));
+    }
+  for (int64_t i = 0; i < cells; i++)
+    out->on[i] = counts[i] * 4 >= out->size[0] * out->size[1] * out->size[2];
+cleanup:
+  free(counts);
+  return status;
+}
+
+// The first and one-past-last cell that is on along each axis, and the centre of mass in cells.
+static void cells_measure(const cell_grid *cells, int64_t low[3], int64_t high[3], double centre[3],
+                          int64_t *count) {
+  for (int i = 0; i < 3; i++) {
+    low[i] = INT64_MAX;
+    high[i] = 0;
+    centre[i] = 0;
+  }
+  *count = 0;
+  for (int64_t z = 0; z < cells->dims[2]; z++)
+    for (int64_t y = 0; y < cells->dims[1]; y++)
+      for (int64_t x = 0; x < cells->dims[0]; x++) {
+        if (cells->on[x + cells->dims[0] * (y + cells->dims[1] * z)] == 0) continue;
+        const int64_t at[3] = {x, y, z};
+        for (int i = 0; i < 3; i++) {
+          if (at[i] < low[i]) low[i] = at[i];
+          if (at[i] >= high[i]) high[i] = at[i] + 1;
+          centre[i] += (double)at[i];
+        }
+        (*count)++;
+      }
+  for (int i = 0; i < 3 && *count > 0; i++) centre[i] /= (double)*count;
+}
+
+// Is a cell, or one that touches it, on? What cells at the brain's edge hold is brain too.
+static bool near_on(const cell_grid *cells, int64_t x, int64_t y, int64_t z) {
+  for (int64_t k = z - 1; k <= z + 1; k++)
+    for (int64_t j = y - 1; j <= y + 1; j++)
+      for (int64_t i = x - 1; i <= x + 1; i++)
+        if (i >= 0 && j >= 0 && k >= 0 && i < cells->dims[0] && j < cells->dims[1] &&
+            k < cells->dims[2] && cells->on[i + cells->dims[0] * (j + cells->dims[1] * k)] != 0)
+          return true;
+  return false;
+}
+
+// ---- The brain ----------------------------------------------------------------------------------
+
+// Copies the box of cells low..high-1, the background taken off, 0 where no brain cell is near.
+static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const int64_t low[3],
+                         const int64_t high[3], float background, sb_volume *out) {
+  int64_t first[3], last[3];
+  for (int i = 0; i < 3; i++) { // one cell more on each side: edge cells may be off
+    first[i] = (low[i] > 0 ? low[i] - 1 : 0) * cells->size[i];
+    last[i] = (high[i] + 1) * cells->size[i];
+    if (last[i] > scan->dims[i]) last[i] = scan->dims[i];
+    out->dims[i] = last[i] - first[i];
+  }
+  sb_status status = SB_NEW_ZERO(&out->voxels, out->dims[0] * out->dims[1] * out->dims[2], "brain");
+  if (status.code != SB_OK) return status;
+  const double corner[3] = {(double)first[0], (double)first[1], (double)first[2]};
+  double moved[3];
+  memcpy(out->affine, scan->affine, sizeof out->affine);
+  sb_affine_apply(scan->affine, corner, moved);
+  for (int i = 0; i < 3; i++) out->affine[4 * i + 3] = moved[i];
+  const int64_t wide = cells->size[0];
+  for (int64_t z = first[2]; z < last[2]; z++)
+    for (int64_t y = first[1]; y < last[1]; y++) {
+      const float *from = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
+      float *to = out->voxels + out->dims[0] * (y - first[1] + out->dims[1] * (z - first[2]));
+      for (int64_t x = first[0]; x < last[0]; x += wide) {
+        if (!near_on(cells, x / wide, y / cells->size[1], z / cells->size[2])) continue;
+        int64_t end = x + wide < last[0] ? x + wide : last[0];
+        for (int64_t i = x; i < end; i++) to[i - first[0]] = from[i] - background;
+      }
+    }
+  return status;
+}
+
+sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
+  memset(out, 0, sizeof *out);
+  cell_grid cells = {0};
+  float *values = NULL, *scratch = NULL;
+  int64_t low[3], high[3], count;
+  double sigma, centre[3];
+  sb_status status;
+  SB_TRY(SB_NEW(&values, SAMPLES, "brain"));
+  SB_TRY(SB_NEW(&scratch, SAMPLES, "brain"));
+  int64_t faces = face_values(scan, values);
+  background_of(values, faces, scratch, &out->background, &sigma);
+  out->threshold = threshold_of(scan, out->background, sigma, scratch);
+  SB_TRY(cells_create(scan, (float)out->background, (float)out->threshold, &cells));
+  SB_TRY(sb_mask_keep_largest(cells.dims, cells.on, &count));
+  SB_TRY(sb_mask_fill_holes(cells.dims, cells.on));
+  cells_measure(&cells, low, high, centre, &count);
+  const double voxel_mm3 = fabs(sb_affine_determinant(scan->affine));
+  out->volume_mm3 = (double)(count * cells.size[0] * cells.size[1] * cells.size[2]) * voxel_mm3;
+  if (out->volume_mm3 < 50e3) {
+    status = sb_error(SB_CONTENT,
+                      "only %.0f cm3 stand out from the background of %g: no brain (one has "
+                      "300 to 2000 cm3); are the header's voxel sizes right?",
+                      out->volume_mm3 / 1000, out->background);
+    goto cleanup;
+  }
+  for (int i = 0; i < 3; i++) centre[i] = (centre[i] + 0.5) * (double)cells.size[i] - 0.5;
+  sb_affine_apply(scan->affine, centre, out->centre_mm);
+  SB_TRY(cut_out(scan, &cells, low, high, (float)out->background, &out->image));
+cleanup:
+  free(values);
+  free(scratch);
+  free(cells.on);
+  return status;
+}
+
+void sb_brain_free(sb_brain *brain) {
+  sb_volume_free(&brain->image);
+}
+
+double sb_brain_noise(const sb_brain *brain) {
+  const sb_volume *v = &brain->image;
+  const int64_t n = v->dims[0] * v->dims[1] * v->dims[2], stride = n / (4 * SAMPLES) + 1;
+  const float threshold = (float)brain->threshold;
+  float *differences = malloc(SAMPLES * sizeof *differences);
+  if (differences == NULL) return NAN;
+  int64_t count = 0;
+  double sum = 0;
+  for (int64_t i = 1; i + 1 < n && count < SAMPLES; i += stride) {
+    const float *at = v->voxels + i; // rows end in background, which the test below leaves out
+    if (fabsf(at[-1]) <= threshold || fabsf(at[0]) <= threshold || fabsf(at[1]) <= threshold)
+      continue;
+    differences[count++] = fabsf(at[-1] - 2 * at[0] + at[1]);
+    sum += (double)fabsf(at[0]);
+  }
+  double noise = NAN;
+  if (count > 100) {
+    qsort(differences, (size_t)count, sizeof *differences, compare_floats);
+    // Second differences of white noise have sqrt(6) times its sigma; 0.6745 is a normal's MAD.
+    noise = (double)differences[count / 2] / (0.6745 * sqrt(6)) / (sum / (double)count);
+  }
+  free(differences);
+  return noise;
+}

@@ -1,0 +1,27 @@
+// Where the brain is in a skull-stripped scan: background, foreground, box.
+#ifndef SB_PREPARE_BRAIN_H
+#define SB_PREPARE_BRAIN_H
+
+#include "prepare/sample.h"
+#include "samebrain/volume.h"
+
+// The brain cut out of a scan: intensities above the background's, 0 outside the brain.
+typedef struct sb_brain {
+  sb_volume image; // the box around the brain; owns its voxels; affine as the scan's
+  double background;
+  double threshold;    // voxels of `image` beyond +-this stand out from the background
+  double volume_mm3;   // of the foreground, holes filled
+  double centre_mm[3]; // its centre of mass, RAS
+} sb_brain;
+
+// Finds the background value (any constant, or low noise), the largest connected part that differs
+// from it, and the box around that part.
+// Errors: SB_CONTENT when nothing, or next to nothing, stands out from the background.
+sb_status sb_brain_find(const sb_volume *scan, sb_brain *out);
+void sb_brain_free(sb_brain *brain);
+
+// Standard deviation of the noise over the brain's mean intensity, from second differences.
+// NaN when too few voxels are brain.
+double sb_brain_noise(const sb_brain *brain);
+
+#endif

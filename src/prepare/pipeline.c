@@ -1,0 +1,268 @@
+// The steps from a scan to a row, in order: find the brain, align, resample once, harmonise.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/geometry.h"
+#include "core/memory.h"
+#include "prepare/align.h"
+#include "prepare/brain.h"
+#include "prepare/harmonise.h"
+#include "prepare/mask.h"
+#include "prepare/sample.h"
+#include "prepare/template.h"
+
+struct sb_preparer {
+  const sb_template *tmpl;
+  sb_prepare_options options;
+  sb_aligner aligner;
+  sb_standard_scale scale;
+  char parameters[256];
+};
+
+sb_prepare_options sb_prepare_options_default(void) {
+  return (sb_prepare_options){.dof = 12, .harmonise = SB_HARMONISE_NYUL, .winsor_sigma = 2.5};
+}
+
+static const char *harmonise_name(sb_harmonise method) {
+  switch (method) {
+  case SB_HARMONISE_NYUL:
+    return "nyul";
+  case SB_HARMONISE_ZSCORE:
+    return "zscore";
+  case SB_HARMONISE_NONE:
+    return "none";
+  }
+  return "unknown";
+}
+
+sb_status sb_preparer_create(const sb_template *t, const sb_prepare_options *options,
+                             sb_preparer **out) {
+  *out = NULL;
+  if (options->dof != 12 && options->dof != 6)
+    return sb_error(SB_USAGE, "%d degrees of freedom: alignment has 12 (affine) or 6 (rigid)",
+                    options->dof);
+  if (!(options->winsor_sigma >= 0))
+    return sb_error(SB_USAGE, "winsorising at %g sigma: it must be 0 (none) or above",
+                    options->winsor_sigma);
+  sb_preparer *p = calloc(1, sizeof *p);
+  if (p == NULL) return sb_error(SB_NO_MEMORY, "out of memory for preparation");
+  p->tmpl = t;
+  p->options = *options;
+  snprintf(
+      p->parameters, sizeof p->parameters,
+      "resolution_mm=%g align=gauss-newton-1 dof=%d resample=box-average harmonise=%s winsor=%g",
+      t->resolution_mm, options->dof, harmonise_name(options->harmonise),
+      options->harmonise == SB_HARMONISE_NONE ? 0 : options->winsor_sigma);
+  sb_status status;
+  SB_TRY(sb_standard_scale_create(t, &p->scale));
+  SB_TRY(sb_aligner_create(t, &p->aligner));
+  *out = p;
+  p = NULL;
+cleanup:
+  sb_preparer_free(p);
+  return status;
+}
+
+void sb_preparer_free(sb_preparer *preparer) {
+  if (preparer == NULL) return;
+  sb_aligner_free(&preparer->aligner);
+  free(preparer);
+}
+
+const char *sb_preparer_parameters(const sb_preparer *preparer) {
+  return preparer->parameters;
+}
+
+// ---- Resampling ---------------------------------------------------------------------------------
+
+// The brain on the rows' grid, and where on it the scan's own brain is.
+//   grid      out: intensities, voxels allocated here
+//   own_mask  out: 0 or 1 per grid voxel
+static sb_status resample(const sb_template *t, const sb_brain *brain,
+                          const double template_to_scan[16], sb_volume *grid, uint8_t *own_mask) {
+  static const int64_t origin[3] = {0, 0, 0};
+  const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
+  const sb_volume *image = &brain->image;
+  sb_padded padded = {0};
+  double grid_to_scan[16], to_voxels[16];
+  sb_status status;
+  if (!sb_affine_invert(image->affine, to_voxels)) {
+    status = sb_error(SB_FORMAT, "the header's orientation matrix is singular");
+    goto cleanup;
+  }
+  sb_affine_multiply(template_to_scan, t->row_image.affine, grid_to_scan);
+  sb_affine_multiply(to_voxels, grid_to_scan, grid_to_scan);
+  *grid = t->row_image;
+  grid->voxels = NULL;
+  SB_TRY(SB_NEW(&grid->voxels, n, "resampled scan"));
+
+  SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
+  // First the brain's outline: padded voxels become 1 or 0, and are filled again afterwards.
+  const int64_t stored = padded.dims[0] * padded.dims[1] * padded.dims[2];
+  const float threshold = (float)brain->threshold;
+  for (int64_t i = 0; i < stored; i++)
+    padded.voxels[i] = padded.voxels[i] > threshold || padded.voxels[i] < -threshold;
+  SB_TRY(sb_sample_grid(&padded, grid_to_scan, grid));
+  for (int64_t i = 0; i < n; i++) own_mask[i] = grid->voxels[i] >= 0.5f;
+  SB_TRY(sb_mask_fill_holes(grid->dims, own_mask));
+
+  sb_padded_free(&padded);
+  SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
+  SB_TRY(sb_sample_grid(&padded, grid_to_scan, grid));
+cleanup:
+  sb_padded_free(&padded);
+  return status;
+}
+
+// ---- Quality ------------------------------------------------------------------------------------
+
+static double dice(int64_t n, const uint8_t *a, const uint8_t *b) {
+  int64_t both = 0, sum = 0;
+  for (int64_t i = 0; i < n; i++) {
+    both += a[i] & b[i];
+    sum += a[i] + b[i];
+  }
+  return sum > 0 ? 2 * (double)both / (double)sum : 0;
+}
+
+static double row_correlation(const sb_template *t, const float *row) {
+  double sx = 0, sy = 0, sxx = 0, syy = 0, sxy = 0, n = (double)t->row_length;
+  for (int64_t i = 0; i < t->row_length; i++) {
+    double x = (double)row[i], y = (double)t->row_image.voxels[t->row_index[i]];
+    sx += x;
+    sy += y;
+    sxx += x * x;
+    syy += y * y;
+    sxy += x * y;
+  }
+  double product = (sxx - sx * sx / n) * (syy - sy * sy / n);
+  return product > 0 ? (sxy - sx * sy / n) / sqrt(product) : 0;
+}
+
+// Angle of the rotation nearest to a matrix's 3x3 part (Newton's iteration for the polar factor).
+static double rotation_deg(const double matrix[16]) {
+  double a[16], inverse[16];
+  memcpy(a, matrix, sizeof a);
+  a[3] = a[7] = a[11] = 0;
+  for (int iteration = 0; iteration < 30; iteration++) {
+    if (!sb_affine_invert(a, inverse)) return NAN;
+    for (int i = 0; i < 3; i++)
+      for (int j = 0; j < 3; j++) a[4 * i + j] = 0.5 * (a[4 * i + j] + inverse[4 * j + i]);
+  }
+  double cosine = 0.5 * (a[0] + a[5] + a[10] - 1);
+  return acos(fmin(1, fmax(-1, cosine))) * 57.29577951308232;
+}
+
+static void measure_quality(const sb_preparer *p, const sb_brain *brain,
+                            const sb_alignment *alignment, sb_prepared *out) {
+  const sb_template *t = p->tmpl;
+  sb_quality *q = &out->quality;
+  double centre[3], placed[3], square = 0;
+  sb_affine_apply(p->aligner.frame_to_ras, p->aligner.centre_mm, centre);
+  sb_affine_apply(alignment->template_to_scan, centre, placed);
+  for (int i = 0; i < 3; i++) square += (placed[i] - centre[i]) * (placed[i] - centre[i]);
+  q->translation_mm = sqrt(square);
+  q->rotation_deg = rotation_deg(alignment->template_to_scan);
+  q->scale = cbrt(fabs(sb_affine_determinant(alignment->template_to_scan)));
+  q->handedness = alignment->handedness;
+  q->noise = sb_brain_noise(brain);
+  q->template_correlation = row_correlation(t, out->row);
+  q->mask_overlap = dice(t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2],
+                         t->row_mask, out->own_mask);
+}
+
+// Is the result a brain on the template? Wrong alignments correlate too, so the bounds are wide:
+// what they catch is not a brain, not stripped, or far off.
+static sb_status check_quality(const sb_brain *brain, const sb_alignment *alignment,
+                               const sb_quality *q) {
+  static const double LEAST_OVERLAP = 0.75, LEAST_CORRELATION = 0.2, MOST_HEAD_CM3 = 2500;
+  const double cm3 = brain->volume_mm3 / 1000;
+  if (q->mask_overlap < LEAST_OVERLAP && cm3 > MOST_HEAD_CM3)
+    return sb_error(
+        SB_UNSUPPORTED,
+        "looks like a whole head (%.0f cm3 stand out from the background, overlap with "
+        "the template brain %.2f): only skull-stripped scans are taken so far; strip the "
+        "skull first",
+        cm3, q->mask_overlap);
+  if (q->mask_overlap < LEAST_OVERLAP)
+    return sb_error(SB_ALIGN,
+                    "does not fit the template brain (overlap %.2f, at least %.2f expected; "
+                    "correlation %.2f): not skull-stripped, cut off, or not a brain?",
+                    q->mask_overlap, LEAST_OVERLAP, q->template_correlation);
+  if (!(q->template_correlation > LEAST_CORRELATION) ||
+      !(alignment->correlation > LEAST_CORRELATION))
+    return sb_error(SB_ALIGN,
+                    "does not look like the template brain (correlation %.2f, at least %.2f "
+                    "expected): not T1-weighted, or not a brain?",
+                    q->template_correlation, LEAST_CORRELATION);
+  return sb_ok();
+}
+
+// ---- The list of steps --------------------------------------------------------------------------
+
+static double now_s(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_prepared *out) {
+  const sb_template *t = p->tmpl;
+  const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
+  const double started = now_s();
+  sb_brain brain = {0};
+  sb_volume grid = {0};
+  sb_alignment alignment;
+  uint8_t *brain_in_row = NULL;
+  sb_status status;
+  memset(out, 0, sizeof *out);
+  SB_TRY(SB_NEW(&out->row, t->row_length, "row"));
+  SB_TRY(SB_NEW(&out->own_mask, n, "brain mask"));
+  SB_TRY(SB_NEW(&brain_in_row, t->row_length, "brain mask"));
+
+  SB_TRY(sb_brain_find(volume, &brain));
+  SB_TRY(sb_align(&p->aligner, &brain, p->options.dof, &alignment));
+  SB_TRY(resample(t, &brain, alignment.template_to_scan, &grid, out->own_mask));
+  for (int64_t i = 0; i < t->row_length; i++) {
+    out->row[i] = grid.voxels[t->row_index[i]];
+    brain_in_row[i] = out->own_mask[t->row_index[i]];
+  }
+  SB_TRY(sb_harmonise_row(p->options.harmonise, p->options.winsor_sigma, &p->scale, t->row_length,
+                          brain_in_row, out->row));
+  memcpy(out->template_to_scan, alignment.template_to_scan, sizeof out->template_to_scan);
+  measure_quality(p, &brain, &alignment, out);
+  SB_TRY(check_quality(&brain, &alignment, &out->quality));
+cleanup:
+  out->seconds = now_s() - started;
+  free(brain_in_row);
+  sb_volume_free(&grid);
+  sb_brain_free(&brain);
+  if (status.code != SB_OK) sb_prepared_free(out);
+  return status;
+}
+
+sb_status sb_prepare_file(const sb_preparer *p, const char *path, sb_prepared *out) {
+  const double started = now_s();
+  sb_volume volume = {0};
+  sb_volume_info info;
+  memset(out, 0, sizeof *out);
+  sb_status status = sb_volume_load(path, &volume, &info);
+  if (status.code != SB_OK) return status;
+  status = sb_prepare_volume(p, &volume, out);
+  sb_volume_free(&volume);
+  if (status.code != SB_OK) return sb_error(status.code, "%s: %s", path, status.message);
+  out->quality.orientation = info.orientation;
+  out->quality.nonfinite_voxels = info.nonfinite_voxels;
+  out->seconds = now_s() - started;
+  return status;
+}
+
+void sb_prepared_free(sb_prepared *prepared) {
+  free(prepared->row);
+  free(prepared->own_mask);
+  prepared->row = NULL;
+  prepared->own_mask = NULL;
+}

@@ -1,0 +1,31 @@
+// Fast linear sampling of a scan along rows of another grid.
+#ifndef SB_PREPARE_SAMPLE_H
+#define SB_PREPARE_SAMPLE_H
+
+#include <stdint.h>
+
+#include "samebrain/volume.h"
+
+// A volume with a border of zeros, so that sampling needs no bounds check: voxel (i,j,k) of the
+// volume is at (i + 1, j + 1, k + 1), and two more planes end each axis.
+typedef struct sb_padded {
+  float *voxels; // owned
+  int64_t dims[3];
+} sb_padded;
+
+// Copies the voxels of a box of `in` (first corner and dims) into a padded volume.
+sb_status sb_padded_crop(const sb_volume *in, const int64_t first[3], const int64_t dims[3],
+                         sb_padded *out);
+void sb_padded_free(sb_padded *padded);
+
+// out[i] = the volume, linearly interpolated at start + i * step (voxel coordinates of the unpadded
+// volume); 0 outside. The same bits on every processor.
+void sb_sample_row(const sb_padded *in, const double start[3], const double step[3], int64_t count,
+                   float *out);
+
+// Fills `out` (dims set, voxels allocated) with `in` averaged over each voxel's extent: as many
+// linear samples per axis as an `out` voxel is wide in `in` voxels, at most 8.
+//   out_to_in  voxel to voxel
+sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], sb_volume *out);
+
+#endif

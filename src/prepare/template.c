@@ -1,0 +1,204 @@
+// The template: the image that scans are aligned to, and the grid and mask that rows live on.
+// In: a skull-stripped brain (and its mask); out: an immutable sb_template.
+#include "prepare/template.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/geometry.h"
+#include "core/memory.h"
+#include "prepare/mask.h"
+#include "prepare/sample.h"
+
+static const char COLIN27[] = "/usr/share/mricron/templates/ch2bet.nii.gz";
+
+sb_template_options sb_template_options_default(void) {
+  return (sb_template_options){.resolution_mm = 2};
+}
+
+const char *sb_template_default_path(void) {
+  const char *path = getenv("SAMEBRAIN_TEMPLATE");
+  if (path != NULL && path[0] != '\0') return path;
+  return sb_is_file(COLIN27) ? COLIN27 : NULL;
+}
+
+static int64_t voxel_count(const sb_volume *v) {
+  return v->dims[0] * v->dims[1] * v->dims[2];
+}
+
+// The brain: the given mask, or the image's largest part above zero; holes are filled.
+static sb_status make_mask(sb_template *t, const char *mask_path) {
+  sb_volume given = {0};
+  int64_t n = voxel_count(&t->image), count = 0;
+  sb_status status;
+  SB_TRY(SB_NEW(&t->mask, n, "template mask"));
+  if (mask_path != NULL) {
+    SB_TRY(sb_volume_load(mask_path, &given, NULL));
+    for (int i = 0; i < 16; i++)
+      if (fabs(given.affine[i] - t->image.affine[i]) > 1e-3 ||
+          (i < 3 && given.dims[i] != t->image.dims[i])) {
+        status = sb_error(SB_CONFLICT,
+                          "%s: not on the grid of the template %s; give a mask with the "
+                          "same dimensions and orientation",
+                          mask_path, t->path);
+        goto cleanup;
+      }
+    for (int64_t i = 0; i < n; i++) t->mask[i] = given.voxels[i] > 0;
+  } else {
+    for (int64_t i = 0; i < n; i++) t->mask[i] = t->image.voxels[i] > 0;
+  }
+  SB_TRY(sb_mask_keep_largest(t->image.dims, t->mask, &count));
+  if (count > n * 3 / 5) {
+    status = sb_error(SB_CONTENT,
+                      "%s: %.0f %% of the image is brain; a template must be skull-stripped "
+                      "with a background of 0, or come with its mask (--template-mask)",
+                      mask_path != NULL ? mask_path : t->path, 100.0 * (double)count / (double)n);
+    goto cleanup;
+  }
+  SB_TRY(sb_mask_fill_holes(t->image.dims, t->mask));
+  for (int64_t i = 0; i < n; i++)
+    if (t->mask[i] == 0) t->image.voxels[i] = 0;
+cleanup:
+  sb_volume_free(&given);
+  return status;
+}
+
+// The grid of the rows: from the template's first voxel on, resolution_mm apart, along RAS axes.
+static void set_row_grid(const sb_template *t, sb_volume *grid) {
+  double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY};
+  for (int corner = 0; corner < 8; corner++) {
+    double p[3];
+    for (int i = 0; i < 3; i++) p[i] = (corner >> i & 1) != 0 ? (double)(t->image.dims[i] - 1) : 0;
+    sb_affine_apply(t->image.affine, p, p);
+    for (int i = 0; i < 3; i++) {
+      low[i] = fmin(low[i], p[i]);
+      high[i] = fmax(high[i], p[i]);
+    }
+  }
+  sb_affine_identity(grid->affine);
+  for (int i = 0; i < 3; i++) {
+    grid->dims[i] = (int64_t)floor((high[i] - low[i]) / t->resolution_mm + 1e-6) + 1;
+    grid->affine[5 * i] = t->resolution_mm;
+    grid->affine[4 * i + 3] = low[i];
+  }
+}
+
+// The template and its mask on the rows' grid, averaged over each voxel's extent.
+static sb_status make_rows(sb_template *t) {
+  static const int64_t origin[3] = {0, 0, 0};
+  sb_volume mask = {0}, mask_on_grid = {0};
+  sb_padded padded = {0};
+  double to_template[16];
+  sb_status status;
+  set_row_grid(t, &t->row_image);
+  int64_t n = voxel_count(&t->image), grid_n = voxel_count(&t->row_image);
+  mask = t->image;
+  mask.voxels = NULL;
+  mask_on_grid = t->row_image;
+  SB_TRY(SB_NEW(&mask.voxels, n, "template mask"));
+  SB_TRY(SB_NEW(&mask_on_grid.voxels, grid_n, "template mask"));
+  SB_TRY(SB_NEW(&t->row_image.voxels, grid_n, "template"));
+  SB_TRY(SB_NEW(&t->row_mask, grid_n, "template mask"));
+  for (int64_t i = 0; i < n; i++) mask.voxels[i] = t->mask[i];
+  if (!sb_affine_invert(t->image.affine, to_template)) {
+    status = sb_error(SB_FORMAT, "%s: the header's orientation matrix is singular", t->path);
+    goto cleanup;
+  }
+  sb_affine_multiply(to_template, t->row_image.affine, to_template);
+  SB_TRY(sb_padded_crop(&t->image, origin, t->image.dims, &padded));
+  SB_TRY(sb_sample_grid(&padded, to_template, &t->row_image));
+  sb_padded_free(&padded);
+  SB_TRY(sb_padded_crop(&mask, origin, mask.dims, &padded));
+  SB_TRY(sb_sample_grid(&padded, to_template, &mask_on_grid));
+  for (int64_t i = 0; i < grid_n; i++)
+    t->row_length += t->row_mask[i] = mask_on_grid.voxels[i] >= 0.5f;
+  SB_TRY(SB_NEW(&t->row_index, t->row_length, "template row index"));
+  for (int64_t i = 0, next = 0; i < grid_n; i++)
+    if (t->row_mask[i] != 0) t->row_index[next++] = i;
+cleanup:
+  sb_padded_free(&padded);
+  free(mask.voxels);
+  free(mask_on_grid.voxels);
+  return status;
+}
+
+static void set_hash(sb_template *t) {
+  sb_sha256 hash;
+  sb_sha256_start(&hash);
+  sb_sha256_add(&hash, t->image.dims, sizeof t->image.dims);
+  sb_sha256_add(&hash, t->image.affine, sizeof t->image.affine);
+  sb_sha256_add(&hash, &t->resolution_mm, sizeof t->resolution_mm);
+  sb_sha256_add(&hash, t->image.voxels, (size_t)voxel_count(&t->image) * sizeof(float));
+  sb_sha256_add(&hash, t->mask, (size_t)voxel_count(&t->image));
+  sb_sha256_end(&hash, t->hash);
+}
+
+sb_status sb_template_load(const sb_template_options *options, sb_template **out) {
+  *out = NULL;
+  double mm = options->resolution_mm;
+  if (mm != 1 && mm != 2 && mm != 3 && mm != 4)
+    return sb_error(SB_USAGE, "resolution %g mm: rows are sampled at 1, 2, 3 or 4 mm", mm);
+  const char *path = options->image_path != NULL ? options->image_path : sb_template_default_path();
+  if (path == NULL)
+    return sb_error(SB_NOT_FOUND,
+                    "no template brain: %s is not there; install the Debian package "
+                    "mricron-data, or name a skull-stripped brain with --template or in "
+                    "SAMEBRAIN_TEMPLATE",
+                    COLIN27);
+  sb_template *t = calloc(1, sizeof *t);
+  if (t == NULL) return sb_error(SB_NO_MEMORY, "out of memory for the template");
+  sb_status status;
+  t->resolution_mm = mm;
+  t->path = sb_strdup(path);
+  if (t->path == NULL) {
+    status = sb_error(SB_NO_MEMORY, "out of memory for the template");
+    goto cleanup;
+  }
+  SB_TRY(sb_volume_load(path, &t->image, NULL));
+  SB_TRY(make_mask(t, options->mask_path));
+  SB_TRY(make_rows(t));
+  set_hash(t);
+  *out = t;
+  t = NULL;
+cleanup:
+  sb_template_free(t);
+  return status;
+}
+
+void sb_template_free(sb_template *t) {
+  if (t == NULL) return;
+  sb_volume_free(&t->image);
+  sb_volume_free(&t->row_image);
+  free(t->mask);
+  free(t->row_mask);
+  free(t->row_index);
+  free(t->path);
+  free(t);
+}
+
+const int64_t *sb_template_grid_dims(const sb_template *t) {
+  return t->row_image.dims;
+}
+const double *sb_template_grid_affine(const sb_template *t) {
+  return t->row_image.affine;
+}
+const uint8_t *sb_template_mask(const sb_template *t) {
+  return t->row_mask;
+}
+const float *sb_template_image(const sb_template *t) {
+  return t->row_image.voxels;
+}
+int64_t sb_template_row_length(const sb_template *t) {
+  return t->row_length;
+}
+const int64_t *sb_template_row_index(const sb_template *t) {
+  return t->row_index;
+}
+const char *sb_template_hash(const sb_template *t) {
+  return t->hash;
+}
+const char *sb_template_path(const sb_template *t) {
+  return t->path;
+}

@@ -1,0 +1,26 @@
+// A template brain in memory: what sb_template hides.
+#ifndef SB_PREPARE_TEMPLATE_H
+#define SB_PREPARE_TEMPLATE_H
+
+#include "core/hash.h"
+#include "samebrain/prepare.h"
+
+// `image` and `mask` are the template as loaded (closest-canonical RAS, its own voxel size); the
+// members named row_ live on the grid of the rows, `resolution_mm` apart.
+struct sb_template {
+  sb_volume image;
+  uint8_t *mask;
+  char *path;
+  double resolution_mm;
+  sb_volume row_image;
+  uint8_t *row_mask;
+  int64_t *row_index;
+  int64_t row_length;
+  char hash[SB_SHA256_HEX];
+};
+
+// Where a template is looked for when none is named: $SAMEBRAIN_TEMPLATE, else Colin27 as
+// Debian's mricron-data installs it. NULL when there is none. Static or environment storage.
+const char *sb_template_default_path(void);
+
+#endif
