@@ -30,12 +30,19 @@ typedef struct sb_input_options {
   size_t participant_label_count;
 } sb_input_options;
 
-// Finds the scans of each input: a NIfTI file, a BIDS folder (every *_T1w.nii[.gz] in an anat
-// folder, also one level of sessions), a plain folder of NIfTI files, or a manifest .tsv with the
-// columns path, participant_id, session_id, dataset, mask (only path is required; relative paths
-// start at the manifest's folder). The list is sorted by (dataset, scan_id) within each input.
-// Errors: SB_NOT_FOUND, SB_FORMAT (manifest), SB_CONFLICT (one (dataset, scan_id) twice; names both
-// files), SB_USAGE (nothing found).
+// Finds the scans of each input:
+//   a NIfTI file    its dataset is the BIDS folder it lies in, else its own folder's name
+//   a BIDS folder   every sub-*/[ses-*/]anat/*_T1w.nii[.gz]; also one sub-*, ses-* or anat folder
+//   a plain folder  every NIfTI file in it; a .hdr/.img pair counts once, as its .img
+//   a manifest .tsv columns path, participant_id, session_id, dataset, mask, scan_id; only path is
+//                   required; relative paths start at the manifest's folder. Dataset: the column,
+//                   else options->dataset, else the scan's BIDS folder, else the manifest's folder
+// Participants and sessions are told as BIDS does ("sub-01", "ses-01"), from the file's name or the
+// manifest, there with or without the prefix. The list is sorted by (dataset, scan_id) within each
+// input. A file given twice counts once. Only names are read, not the scans: one that cannot be
+// read fails when it is prepared. Errors: SB_NOT_FOUND (input, or a participant label without any
+// scan), SB_FORMAT (manifest), SB_CONFLICT (one (dataset, scan_id) for two files; names both),
+// SB_USAGE (nothing found, a name with a tab or newline).
 SB_API sb_status sb_scan_list_find(const char *const *inputs, size_t input_count,
                                    const sb_input_options *options, sb_scan_list *out);
 SB_API void sb_scan_list_free(sb_scan_list *list);
