@@ -177,9 +177,9 @@ static bool inflate_at_once(const unsigned char *in, size_t bytes, size_t want,
   size_t size = trailer_size(in, bytes);
   if (size < want || size - want > SPARE_BYTES || size / LARGEST_RATIO > bytes) return false;
   struct libdeflate_decompressor *inflater = libdeflate_alloc_decompressor();
-  unsigned char *content = malloc(size > 0 ? size : 1);
+  unsigned char *content = NULL;
   bool done = false;
-  if (inflater != NULL && content != NULL) {
+  if (inflater != NULL && SB_NEW(&content, size, "an image").code == SB_OK) {
     size_t used_in = 0, made = 0;
     enum libdeflate_result result =
         libdeflate_gzip_decompress_ex(inflater, in, bytes, content, size, &used_in, &made);
