@@ -1,0 +1,307 @@
+// From a list of scans to committed rows: skips what the store has, prepares the rest in parallel
+// and commits in the order of the list.
+#include <math.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/memory.h"
+#include "core/threads.h"
+#include "samebrain/store.h"
+#include "store/writer.h"
+
+// One call of sb_ingest. While scans are prepared only `writer`, `summary`, `status` and `stop`
+// change, and those only in the loop's ordered part, by one thread at a time.
+typedef struct run {
+  const sb_template *template;
+  const sb_preparer *preparer;
+  const sb_ingest_options *options;
+  const sb_progress *progress;
+  bool several_datasets; // saved images get a folder for each
+  sb_store *store;       // as it was at the start
+  sb_store_writer *writer;
+  sb_ingest_summary *summary;
+  int64_t todo;
+  sb_status status; // why the run stopped
+  atomic_bool stop;
+} run;
+
+// What became of one scan.
+typedef struct outcome {
+  sb_prepared prepared;
+  sb_scan_record record; // its scan's strings are the list's
+  sb_status status;      // the scan's own
+  sb_status fatal;       // what ends the run: no space for its image
+} outcome;
+
+static double now_s(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+sb_ingest_options sb_ingest_options_default(void) {
+  return (sb_ingest_options){.threads = 0, .shard_index = 1, .shard_count = 1};
+}
+
+// ---- What the store has -------------------------------------------------------------------------
+
+typedef const sb_scan_record *(*record_at)(const sb_store *store, int64_t i);
+
+// By bisection; NULL when it is not there.
+static const sb_scan_record *look_up(const sb_store *store, record_at at, int64_t count,
+                                     const sb_scan *scan) {
+  int64_t low = 0, high = count;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    const sb_scan_record *record = at(store, middle);
+    int order = strcmp(record->scan.dataset, scan->dataset);
+    if (order == 0) order = strcmp(record->scan.scan_id, scan->scan_id);
+    if (order == 0) return record;
+    if (order < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return NULL;
+}
+
+static bool has_row(const sb_store *store, const sb_scan *scan) {
+  return look_up(store, sb_store_record, sb_store_count(store), scan) != NULL;
+}
+
+// Whether this very failure of the scan is on record already.
+static bool known_failure(const sb_store *store, const sb_scan_record *record) {
+  const sb_scan_record *old =
+      look_up(store, sb_store_failed, sb_store_failed_count(store), &record->scan);
+  return old != NULL && old->status == record->status && strcmp(old->reason, record->reason) == 0 &&
+         strcmp(old->source_sha256, record->source_sha256) == 0;
+}
+
+// ---- Preparing one scan -------------------------------------------------------------------------
+
+static bool same_grid(const sb_volume *a, const sb_volume *b) {
+  for (int i = 0; i < 16; i++)
+    if (fabs(a->affine[i] - b->affine[i]) > 1e-2) return false;
+  return memcmp(a->dims, b->dims, sizeof a->dims) == 0;
+}
+
+// A scan that comes with a mask of its brain: everything outside is taken away first.
+static sb_status prepare_masked(const sb_preparer *preparer, const sb_scan *scan,
+                                sb_prepared *out) {
+  sb_volume volume = {0}, mask = {0};
+  sb_volume_info info;
+  sb_status status;
+  SB_TRY(sb_volume_load(scan->source_path, &volume, &info));
+  SB_TRY(sb_volume_load(scan->mask_path, &mask, NULL));
+  if (!same_grid(&volume, &mask)) {
+    status = sb_error(SB_CONFLICT, "%s: the mask %s has another grid; resample it to the scan's",
+                      scan->source_path, scan->mask_path);
+    goto cleanup;
+  }
+  int64_t voxels = volume.dims[0] * volume.dims[1] * volume.dims[2];
+  for (int64_t i = 0; i < voxels; i++)
+    if (mask.voxels[i] <= 0) volume.voxels[i] = 0;
+  status = sb_prepare_volume(preparer, &volume, out);
+  if (status.code != SB_OK) {
+    // Of a volume in memory the message does not know the file.
+    sb_status unnamed = status;
+    status = sb_error(unnamed.code, "%s: %.900s", scan->source_path, unnamed.message);
+    goto cleanup;
+  }
+  out->quality.orientation = info.orientation;
+  out->quality.nonfinite_voxels = info.nonfinite_voxels;
+cleanup:
+  sb_volume_free(&volume);
+  sb_volume_free(&mask);
+  return status;
+}
+
+// ---- Saving its image ---------------------------------------------------------------------------
+
+// "path/part", where no part can lead out of the folder; frees `path`. NULL when memory is short.
+static char *extend(char *path, const char *part) {
+  if (path == NULL || part[0] == '\0') return path;
+  size_t length = strlen(path);
+  char *longer = sb_format("%s/%s", path, part);
+  free(path);
+  if (longer == NULL) return NULL;
+  for (char *at = longer + length + 1; *at != '\0'; at++)
+    if (*at == '/' || (*at == '.' && at == longer + length + 1)) *at = '_';
+  return longer;
+}
+
+// The row put back on the grid, as DIR/[DATASET/][sub-X/[ses-Y/]anat/]SCANID_...; the dataset is
+// there when the list has several.
+static sb_status save_image(const run *r, const sb_scan *scan, const float *row) {
+  const int64_t *dims = sb_template_grid_dims(r->template);
+  const int64_t *index = sb_template_row_index(r->template);
+  sb_volume volume = {0};
+  bool labelled = scan->participant[0] != '\0';
+  char *folder = sb_strdup(r->options->save_images_dir);
+  char *name = sb_format("%s_space-template_desc-prepared_T1w.nii.gz", scan->scan_id), *path = NULL;
+  if (r->several_datasets) folder = extend(folder, scan->dataset);
+  folder = extend(folder, scan->participant);
+  if (labelled) folder = extend(extend(folder, scan->session), "anat");
+  sb_status status = sb_error(SB_NO_MEMORY, "%s: out of memory", scan->source_path);
+  if (folder == NULL || name == NULL) goto cleanup;
+  SB_TRY(sb_make_folder(folder));
+  path = extend(sb_strdup(folder), name);
+  SB_TRY(SB_NEW_ZERO(&volume.voxels, dims[0] * dims[1] * dims[2], "image"));
+  memcpy(volume.dims, dims, sizeof volume.dims);
+  memcpy(volume.affine, sb_template_grid_affine(r->template), sizeof volume.affine);
+  for (int64_t i = 0; i < sb_template_row_length(r->template); i++)
+    volume.voxels[index[i]] = row[i];
+  status = path == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", folder)
+                        : sb_volume_save(&volume, path);
+cleanup:
+  sb_volume_free(&volume);
+  free(folder);
+  free(name);
+  free(path);
+  return status;
+}
+
+// ---- The run ------------------------------------------------------------------------------------
+
+// In parallel: all that one scan needs before it is committed.
+static void work(const run *r, const sb_scan *scan, outcome *o) {
+  double started = now_s();
+  o->fatal = sb_ok();
+  o->record.scan = *scan;
+  o->status = sb_sha256_file(scan->source_path, o->record.source_sha256);
+  if (o->status.code != SB_OK) o->record.source_sha256[0] = '\0';
+  if (o->status.code == SB_OK)
+    o->status = scan->mask_path[0] == '\0'
+                    ? sb_prepare_file(r->preparer, scan->source_path, &o->prepared)
+                    : prepare_masked(r->preparer, scan, &o->prepared);
+  if (o->status.code == SB_OK && r->options->save_images_dir != NULL)
+    o->fatal = save_image(r, scan, o->prepared.row);
+  o->record.status = o->status.code;
+  o->record.reason = o->status.message;
+  o->record.quality = o->prepared.quality;
+  memcpy(o->record.template_to_scan, o->prepared.template_to_scan,
+         sizeof o->record.template_to_scan);
+  o->record.seconds = now_s() - started;
+}
+
+static void warn_failure(const run *r, const sb_scan *scan, const char *reason) {
+  if (r->progress == NULL || r->progress->warn == NULL) return;
+  char *text = sb_format("scan %s of dataset %s failed: %s", scan->scan_id, scan->dataset, reason);
+  r->progress->warn(r->progress->context, text == NULL ? reason : text);
+  free(text);
+}
+
+// In the order of the list: writes what became of a scan.
+static sb_status commit(run *r, outcome *o) {
+  if (o->fatal.code != SB_OK) return o->fatal;
+  if (o->status.code == SB_OK) {
+    sb_status status =
+        sb_store_writer_append(r->writer, &o->record, o->prepared.row, o->prepared.own_mask);
+    r->summary->prepared += status.code == SB_OK;
+    return status;
+  }
+  r->summary->failed++;
+  warn_failure(r, &o->record.scan, o->status.message);
+  if (known_failure(r->store, &o->record)) return sb_ok();
+  return sb_store_writer_append(r->writer, &o->record, NULL, NULL);
+}
+
+static void commit_and_tell(run *r, outcome *o) {
+  if (atomic_load(&r->stop)) return;
+  r->status = commit(r, o);
+  if (r->status.code != SB_OK) {
+    atomic_store(&r->stop, true);
+  } else if (r->progress != NULL && r->progress->advance != NULL) {
+    r->progress->advance(r->progress->context, "preparing",
+                         r->summary->prepared + r->summary->failed, r->todo);
+  }
+}
+
+static void prepare_all(run *r, const sb_scan *const *scans) {
+  r->status = sb_ok();
+  int threads = sb_thread_count(r->options->threads);
+  // Dynamic, one at a time: scans are handed out in the order of the list, so that the thread whose
+  // turn it is to commit is never behind one that has not begun.
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
+  for (int64_t i = 0; i < r->todo; i++) {
+    outcome o = {0};
+    bool stopped = atomic_load(&r->stop);
+    if (!stopped) work(r, scans[i], &o);
+#pragma omp ordered
+    if (!stopped) commit_and_tell(r, &o);
+    sb_prepared_free(&o.prepared);
+  }
+}
+
+// The share of the list that is this process's and has no row yet.
+static sb_status choose(run *r, const sb_scan_list *list, const sb_scan ***todo) {
+  const sb_ingest_options *o = r->options;
+  sb_status status = SB_NEW(todo, list->count, "list of scans");
+  if (status.code != SB_OK) return status;
+  for (size_t i = 0; i < list->count; i++) {
+    if (strcmp(list->scans[i].dataset, list->scans[0].dataset) != 0) r->several_datasets = true;
+    if ((int64_t)i % o->shard_count != o->shard_index - 1) continue;
+    r->summary->scans++;
+    if (has_row(r->store, &list->scans[i]))
+      r->summary->skipped++;
+    else
+      (*todo)[r->todo++] = &list->scans[i];
+  }
+  return sb_ok();
+}
+
+static sb_status open_writer(const char *path, const sb_template *t, const sb_preparer *preparer,
+                             sb_store_writer **writer) {
+  const double *affine = sb_template_grid_affine(t);
+  sb_store_header header = {
+      .grid_dims = sb_template_grid_dims(t),
+      .grid_affine = affine,
+      .resolution_mm = sqrt(affine[0] * affine[0] + affine[4] * affine[4] + affine[8] * affine[8]),
+      .mask = sb_template_mask(t),
+      .image = sb_template_image(t),
+      .row_length = sb_template_row_length(t),
+      .template_hash = sb_template_hash(t),
+      .template_path = sb_template_path(t),
+      .parameters = sb_preparer_parameters(preparer),
+  };
+  return sb_store_writer_open(path, &header, writer);
+}
+
+sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *preparer,
+                    const sb_scan_list *list, const sb_ingest_options *options,
+                    const sb_progress *progress, sb_ingest_summary *summary) {
+  double started = now_s();
+  sb_ingest_summary unwanted;
+  sb_ingest_options defaults = sb_ingest_options_default();
+  run r = {.template = t,
+           .preparer = preparer,
+           .options = options == NULL ? &defaults : options,
+           .progress = progress,
+           .summary = summary == NULL ? &unwanted : summary};
+  memset(r.summary, 0, sizeof *r.summary);
+  const sb_scan **todo = NULL;
+  sb_status status = sb_ok();
+  if (r.options->shard_count < 1 || r.options->shard_index < 1 ||
+      r.options->shard_index > r.options->shard_count) {
+    status = sb_error(SB_USAGE, "shard %d of %d: expects i of n with 1 <= i <= n",
+                      r.options->shard_index, r.options->shard_count);
+    goto cleanup;
+  }
+  if (r.options->save_images_dir != NULL) SB_TRY(sb_make_folder(r.options->save_images_dir));
+  SB_TRY(open_writer(path, t, preparer, &r.writer));
+  SB_TRY(sb_store_open(path, &r.store));
+  SB_TRY(choose(&r, list, &todo));
+  prepare_all(&r, todo);
+  status = r.status;
+cleanup:
+  sb_store_writer_close(r.writer);
+  sb_store_close(r.store);
+  free((void *)todo);
+  r.summary->seconds = now_s() - started;
+  return status;
+}
