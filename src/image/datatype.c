@@ -6,7 +6,7 @@
 
 #include <nifti2_io.h>
 
-#include "image/clones.h"
+#include "core/clones.h"
 
 #define SWAP_8(x) (x)
 #define SWAP_16(x) __builtin_bswap16(x)

@@ -199,14 +199,18 @@ static sb_status locate_data(const char *path, const nifti_2_header *h, bool ver
 
 // ---- Where it lies ------------------------------------------------------------------------------
 
-// Finite, and its columns far from lying in one plane.
+static bool plausible_spacing(double mm) {
+  return mm > 1e-6 && mm < 1e6;
+}
+
+// Numbers that make sense as millimetres, and columns far from lying in one plane.
 static bool usable(const double affine[16]) {
   double size[3];
-  for (int i = 0; i < 12; i++)
-    if (!isfinite(affine[i])) return false;
   sb_voxel_size(affine, size);
+  for (int i = 0; i < 3; i++)
+    if (!plausible_spacing(size[i]) || !(fabs(affine[4 * i + 3]) < 1e9)) return false;
   double determinant = sb_affine_determinant(affine);
-  return isfinite(determinant) && fabs(determinant) > 1e-4 * size[0] * size[1] * size[2];
+  return fabs(determinant) > 1e-4 * size[0] * size[1] * size[2];
 }
 
 static bool affine_from_sform(const nifti_2_header *h, double affine[16]) {
@@ -219,7 +223,7 @@ static bool affine_from_sform(const nifti_2_header *h, double affine[16]) {
 
 static double voxel_spacing(const nifti_2_header *h, int axis) {
   double spacing = fabs(h->pixdim[axis + 1]);
-  return isfinite(spacing) && spacing > 0 ? spacing : 1;
+  return plausible_spacing(spacing) ? spacing : 1;
 }
 
 static bool affine_from_qform(const nifti_2_header *h, double affine[16]) {

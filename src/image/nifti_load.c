@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/clones.h"
 #include "core/file.h"
 #include "core/memory.h"
-#include "image/clones.h"
 #include "image/nifti_header.h"
 #include "image/orient.h"
 #include "image/source.h"

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "core/memory.h"
-#include "image/clones.h"
 
 // ---- One point ----------------------------------------------------------------------------------
 

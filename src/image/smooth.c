@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "core/memory.h"
-#include "image/clones.h"
 
 static const double TRUNCATE = 3.5;
 static const double LARGEST_SIGMA = 1000;

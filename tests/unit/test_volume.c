@@ -601,8 +601,8 @@ static void test_where_the_affine_comes_from(void **state) {
   load_affine(&r, affine, &info); // sform before qform
   assert_int_equal(info.orientation, SB_FROM_SFORM);
 
-  const double bad[3] = {0, NAN, INFINITY};
-  for (int b = 0; b < 3; b++) { // an sform that cannot be: qform
+  const double bad[5] = {0, NAN, INFINITY, 1e30, 1e-30};
+  for (int b = 0; b < 5; b++) { // an sform that cannot be: qform
     memcpy(r.sform, tilted, sizeof tilted);
     for (int row = 0; row < 3; row++) r.sform[4 * row + 1] = bad[b];
     load_affine(&r, affine, &info);
@@ -635,8 +635,12 @@ static void test_where_the_affine_comes_from(void **state) {
   assert_affine(affine, (double[]){2, 0, 0, -8, 0, 1, 0, -4.5, 0, 0, 4, -20}, 12);
   r.quatern[1] = 0;
   r.qform_code = 0;
-  load_affine(&r, affine, &info);
-  assert_int_equal(info.orientation, SB_ASSUMED);
+  for (int b = 1; b < 5; b++) {
+    r.pixdim[3] = bad[b]; // no spacing either
+    load_affine(&r, affine, &info);
+    assert_int_equal(info.orientation, SB_ASSUMED);
+    assert_affine(affine, (double[]){2, 0, 0, -8, 0, 1, 0, -4.5, 0, 0, 1, -5}, 12);
+  }
 }
 
 // ---- Content
