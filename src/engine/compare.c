@@ -1,0 +1,278 @@
+#include "engine/compare.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/memory.h"
+#include "measure/vector.h"
+
+double sb_now_s(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+sb_status sb_comparison_open(sb_comparison *c) {
+  const sb_plan *plan = c->plan;
+  sb_status status = sb_reader_open(c->embedder, plan->threads, &c->reader);
+  c->a = (sb_block){.capacity = plan->probe_tile};
+  c->b = (sb_block){.capacity = sb_plan_streams(plan) ? plan->gallery_tile : 0};
+  if (status.code == SB_OK)
+    status = SB_NEW(&c->a.vectors, c->a.capacity * plan->stride, "vectors of the probes");
+  if (status.code == SB_OK)
+    status = SB_NEW(&c->b.vectors, c->b.capacity * plan->stride, "vectors of the gallery");
+  return status;
+}
+
+void sb_comparison_close(sb_comparison *c) {
+  free(c->a.vectors);
+  free(c->b.vectors);
+  c->a = c->b = (sb_block){0};
+  sb_reader_close(&c->reader);
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+// Puts the scans [first, first + count) into the block, unless they are there already.
+static sb_status load(sb_comparison *c, sb_block *block, const sb_store *store, int64_t first,
+                      int64_t count) {
+  if (block->first == first && block->count == count) return sb_ok();
+  double start = sb_now_s();
+  block->count = 0;
+  sb_status status = sb_reader_embed(&c->reader, store, NULL, first, count, block->vectors);
+  if (status.code == SB_OK) {
+    block->first = first;
+    block->count = count;
+  }
+  c->timings->embed_s += sb_now_s() - start;
+  return status;
+}
+
+// ---- Screening ----------------------------------------------------------------------------------
+
+// The scores of probes [probe, probe + probes) with gallery scans [gallery, gallery + galleries):
+// scores[i * galleries + j]. In a self-comparison only pairs with probe <= gallery count, and each
+// serves both of its scans.
+typedef struct tile {
+  int64_t probe, probes, gallery, galleries;
+  double *scores;
+  double *columns; // for each thread: a column of scores
+  float *lines;    // for each thread: scores on their way into the matrix
+  int64_t line;    // elements of each of them
+} tile;
+
+// What the sink is given of probe row i: from the diagonal on in a self-comparison.
+static sb_status take_row(sb_sink *sink, const tile *t, int64_t i, bool *room) {
+  int64_t probe = t->probe + i, skip = 0;
+  if (sink->people->self && probe > t->gallery) skip = probe - t->gallery;
+  if (skip >= t->galleries) return sb_ok();
+  const double *scores = t->scores + i * t->galleries + skip;
+  if (!sb_sink_take(sink, probe, t->gallery + skip, t->galleries - skip, scores)) *room = false;
+  if (sink->matrix < 0) return sb_ok();
+  return sb_sink_write(sink, probe, t->gallery + skip, t->galleries - skip, scores,
+                       t->lines + omp_get_thread_num() * t->line);
+}
+
+// The same pairs seen from gallery scan j: the probes before it.
+static sb_status take_column(sb_sink *sink, const tile *t, int64_t j, bool *room) {
+  int64_t scan = t->gallery + j, count = smaller(t->probes, scan - t->probe);
+  if (count <= 0) return sb_ok();
+  double *column = t->columns + omp_get_thread_num() * t->line;
+  for (int64_t i = 0; i < count; i++) column[i] = t->scores[i * t->galleries + j];
+  if (!sb_sink_take(sink, scan, t->probe, count, column)) *room = false;
+  if (sink->matrix < 0) return sb_ok();
+  return sb_sink_write(sink, scan, t->probe, count, column,
+                       t->lines + omp_get_thread_num() * t->line);
+}
+
+static sb_status deliver(sb_sink *sink, const tile *t, int threads) {
+  sb_status failure = sb_ok();
+  bool room = true;
+  for (int side = 0; side < (sink->people->self ? 2 : 1); side++) {
+    int64_t lines = side == 0 ? t->probes : t->galleries;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 8) reduction(&& : room)
+    for (int64_t i = 0; i < lines; i++) {
+      sb_status status = side == 0 ? take_row(sink, t, i, &room) : take_column(sink, t, i, &room);
+      if (status.code != SB_OK) {
+#pragma omp critical(sb_deliver_failure)
+        failure = status;
+      }
+    }
+  }
+  if (failure.code == SB_OK && !room)
+    failure = sb_error(SB_NO_MEMORY,
+                       "%s: more pairs are near or beyond the threshold than fit in the memory "
+                       "granted: set a stricter threshold or allow more memory",
+                       sink->measure->info.name);
+  return failure;
+}
+
+// Multiplies, turns dot products into scores, and gives them to the sink.
+static sb_status do_tile(sb_comparison *c, sb_sink *sink, const tile *t, const float *a,
+                         const float *b) {
+  const sb_plan *plan = c->plan;
+  double start = sb_now_s();
+  sb_status status = c->backend->gemm_nt(c->backend_context, t->probes, t->galleries, plan->length,
+                                         a, plan->stride, b, plan->stride, t->scores, t->galleries);
+  double multiplied = sb_now_s();
+  c->timings->multiply_s += multiplied - start;
+  if (status.code != SB_OK) return status;
+#pragma omp parallel for num_threads(plan->threads) schedule(static)
+  for (int64_t i = 0; i < t->probes * t->galleries; i++)
+    t->scores[i] = c->embedder->measure->epilogue(t->scores[i]);
+  status = deliver(sink, t, plan->threads);
+  c->timings->select_s += sb_now_s() - multiplied;
+  return status;
+}
+
+typedef struct walk {
+  long long done, total; // pairs
+  char stage[64];
+} walk;
+
+static void advance(const sb_comparison *c, walk *w, int64_t pairs) {
+  w->done += pairs;
+  if (c->progress != NULL && c->progress->advance != NULL)
+    c->progress->advance(c->progress->context, w->stage, w->done, w->total);
+}
+
+// A block of probes against itself, one triangle, cut into tiles of the gallery's size.
+static sb_status compare_within(sb_comparison *c, sb_sink *sink, tile *t, walk *w) {
+  sb_status status = sb_ok();
+  for (int64_t at = 0; at < c->a.count && status.code == SB_OK; at += t->galleries) {
+    t->galleries = smaller(c->plan->gallery_tile, c->a.count - at);
+    t->gallery = c->a.first + at;
+    t->probe = c->a.first;
+    t->probes = at + t->galleries;
+    status = do_tile(c, sink, t, c->a.vectors, c->a.vectors + at * c->plan->stride);
+    advance(c, w, t->galleries * at + t->galleries * (t->galleries - 1) / 2);
+  }
+  return status;
+}
+
+// A block of probes against the gallery from `first` on.
+static sb_status compare_across(sb_comparison *c, sb_sink *sink, tile *t, walk *w, int64_t first) {
+  sb_status status = sb_ok();
+  for (int64_t at = first; at < c->plan->gallery && status.code == SB_OK; at += t->galleries) {
+    t->galleries = smaller(c->plan->gallery_tile, c->plan->gallery - at);
+    t->gallery = at;
+    t->probe = c->a.first;
+    t->probes = c->a.count;
+    status = load(c, &c->b, c->gallery, at, t->galleries);
+    if (status.code == SB_OK) status = do_tile(c, sink, t, c->a.vectors, c->b.vectors);
+    advance(c, w, t->probes * t->galleries);
+  }
+  return status;
+}
+
+sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
+  const sb_plan *plan = c->plan;
+  sb_status status = sb_ok();
+  tile t = {.line = plan->probe_tile > plan->gallery_tile ? plan->probe_tile : plan->gallery_tile};
+  walk w = {.total =
+                plan->self ? plan->probes * (plan->probes - 1) / 2 : plan->probes * plan->gallery};
+  snprintf(w.stage, sizeof w.stage, "comparing by %s", c->embedder->measure->info.name);
+  SB_TRY(SB_NEW(&t.scores, plan->probe_tile * plan->gallery_tile, "a tile of scores"));
+  SB_TRY(SB_NEW(&t.columns, plan->threads * t.line, "a tile of scores"));
+  SB_TRY(SB_NEW(&t.lines, plan->threads * t.line, "a tile of scores"));
+  for (int64_t at = 0; at < plan->probes; at += plan->probe_tile) {
+    SB_TRY(load(c, &c->a, c->probe, at, smaller(plan->probe_tile, plan->probes - at)));
+    if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));
+    SB_TRY(compare_across(c, sink, &t, &w, plan->self ? at + c->a.count : 0));
+  }
+  sb_sink_finish(sink, plan->threads);
+cleanup:
+  free(t.scores);
+  free(t.columns);
+  free(t.lines);
+  return status;
+}
+
+// ---- Canonical scores ---------------------------------------------------------------------------
+
+static int by_probe(const void *left, const void *right) {
+  const sb_request *a = left, *b = right;
+  if (a->probe != b->probe) return a->probe < b->probe ? -1 : 1;
+  return a->gallery < b->gallery ? -1 : a->gallery > b->gallery;
+}
+
+static int by_gallery(const void *left, const void *right) {
+  const sb_request *a = left, *b = right;
+  if (a->gallery != b->gallery) return a->gallery < b->gallery ? -1 : 1;
+  return a->probe < b->probe ? -1 : a->probe > b->probe;
+}
+
+// From requests[0..count), sorted by one side, takes as many as refer to at most `capacity` scans
+// of that side, loads these scans' vectors, and replaces their numbers in the requests by their
+// places in the block. Where the block holds all scans of the store already nothing is loaded.
+//   index  scratch for `capacity` numbers
+static sb_status load_side(sb_comparison *c, sb_request *requests, int64_t count, bool gallery_side,
+                           bool complete, int64_t capacity, int64_t *index, float *vectors,
+                           int64_t *taken) {
+  int64_t places = 0, used = 0, previous = -1;
+  *taken = count;
+  if (complete) return sb_ok();
+  for (; used < count; used++) {
+    int64_t *scan = gallery_side ? &requests[used].gallery : &requests[used].probe;
+    if (*scan != previous) {
+      if (places == capacity) break;
+      previous = *scan;
+      index[places++] = *scan;
+    }
+    *scan = places - 1;
+  }
+  *taken = used;
+  return sb_reader_embed(&c->reader, gallery_side ? c->gallery : c->probe, index, 0, places,
+                         vectors);
+}
+
+static void score_requests(const sb_comparison *c, const float *a, const float *b,
+                           const sb_request *requests, int64_t count) {
+  int64_t stride = c->plan->stride, length = c->plan->length;
+#pragma omp parallel for num_threads(c->plan->threads) schedule(dynamic, 16)
+  for (int64_t i = 0; i < count; i++)
+    *requests[i].score = c->embedder->measure->epilogue(
+        sb_dot(length, a + requests[i].probe * stride, b + requests[i].gallery * stride));
+}
+
+sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {
+  const sb_plan *plan = c->plan;
+  double start = sb_now_s();
+  sb_status status = sb_ok();
+  int64_t *index = NULL;
+  // A self-comparison that fits in one block has no second one.
+  if (c->b.capacity == 0) SB_TRY(load(c, &c->a, c->probe, 0, plan->probes));
+  bool all_a = c->a.count == plan->probes;
+  bool all_b = plan->self ? all_a : c->b.count == plan->gallery;
+  float *b = plan->self && all_a ? c->a.vectors : c->b.vectors;
+  if (!all_a) c->a.count = 0; // about to be overwritten
+  if (!all_b) c->b.count = 0;
+  // The score is the same from both sides: let each pair of a self-comparison lean one way.
+  for (int64_t i = 0; plan->self && i < count; i++)
+    if (requests[i].gallery < requests[i].probe) {
+      int64_t probe = requests[i].probe;
+      requests[i].probe = requests[i].gallery;
+      requests[i].gallery = probe;
+    }
+  SB_TRY(SB_NEW(&index, c->a.capacity + c->b.capacity, "requests"));
+  if (count > 1) qsort(requests, (size_t)count, sizeof *requests, by_probe);
+  for (int64_t at = 0, taken; at < count; at += taken) {
+    SB_TRY(load_side(c, requests + at, count - at, false, all_a, c->a.capacity, index, c->a.vectors,
+                     &taken));
+    if (taken > 1) qsort(requests + at, (size_t)taken, sizeof *requests, by_gallery);
+    for (int64_t inner = at, part; inner < at + taken; inner += part) {
+      SB_TRY(load_side(c, requests + inner, at + taken - inner, true, all_b, c->b.capacity, index,
+                       b, &part));
+      score_requests(c, c->a.vectors, b, requests + inner, part);
+    }
+  }
+cleanup:
+  free(index);
+  c->timings->rescore_s += sb_now_s() - start;
+  return status;
+}

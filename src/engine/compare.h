@@ -1,0 +1,55 @@
+// One measure over all pairs: tiles of vectors in, every score into the sink, and canonical scores
+// for chosen pairs.
+#ifndef SB_ENGINE_COMPARE_H
+#define SB_ENGINE_COMPARE_H
+
+#include <stdint.h>
+
+#include "engine/backend.h"
+#include "engine/plan.h"
+#include "engine/rows.h"
+#include "engine/sink.h"
+#include "samebrain/store.h"
+
+// Wall time of each stage.
+typedef struct sb_timings {
+  double embed_s, multiply_s, select_s, rescore_s, write_s;
+} sb_timings;
+
+// Blocks of vectors, and which scans are in them: [first, first + count).
+typedef struct sb_block {
+  float *vectors;
+  int64_t first, count, capacity;
+} sb_block;
+
+typedef struct sb_comparison {
+  const sb_store *probe, *gallery; // the same pointer in a self-comparison
+  const sb_plan *plan;
+  const sb_embedder *embedder;
+  const sb_backend *backend;
+  void *backend_context;
+  const sb_progress *progress;
+  sb_timings *timings;
+  sb_reader reader;
+  sb_block a, b; // probes, gallery
+} sb_comparison;
+
+// Takes the memory for the tiles; the members above `reader` are set by the caller.
+sb_status sb_comparison_open(sb_comparison *c);
+void sb_comparison_close(sb_comparison *c); // after a failed open, too
+
+// Screens all pairs. `c->backend` may be NULL where only sb_rescore is called.
+sb_status sb_compare_all(sb_comparison *c, sb_sink *sink);
+
+// A pair whose canonical score is wanted, and where it goes.
+typedef struct sb_request {
+  int64_t probe, gallery;
+  double *score;
+} sb_request;
+
+// Computes canonical scores, each row embedded few times. Reorders the requests.
+sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count);
+
+double sb_now_s(void);
+
+#endif

@@ -1,0 +1,355 @@
+// sb_link: two stores in, the result files out. Measure by measure: screen all pairs, rescore the
+// candidates canonically, write.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+#include "core/npy.h"
+#include "core/threads.h"
+#include "engine/results.h"
+#include "engine/run.h"
+#include "engine/sink.h"
+
+sb_link_options sb_link_options_default(void) {
+  return (sb_link_options){.top = 10, .backend = "auto"};
+}
+
+// ---- Setting up ---------------------------------------------------------------------------------
+
+static sb_status need_measures(sb_run *run) {
+  static const char *const default_measure = "bandpass";
+  const sb_link_options *options = run->options;
+  bool given = options->measure_count > 0;
+  run->measure_count = given ? options->measure_count : 1;
+  sb_status status = SB_NEW_ZERO(&run->measured, run->measure_count, "measures");
+  for (size_t i = 0; i < run->measure_count && status.code == SB_OK; i++) {
+    status =
+        sb_measure_need(given ? options->measures[i] : default_measure, &run->measured[i].measure);
+    for (size_t j = 0; j < i && status.code == SB_OK; j++)
+      if (run->measured[j].measure == run->measured[i].measure)
+        status = sb_error(SB_USAGE, "measure %s is given twice", options->measures[i]);
+  }
+  return status;
+}
+
+static sb_status list_scans(const sb_store *store, sb_identity **list, int64_t *count) {
+  *count = sb_store_count(store);
+  sb_status status = SB_NEW(list, *count, "scans");
+  for (int64_t i = 0; i < *count && status.code == SB_OK; i++) {
+    const sb_scan *scan = &sb_store_record(store, i)->scan;
+    (*list)[i] = (sb_identity){scan->dataset, scan->scan_id, scan->participant, scan->session, ""};
+  }
+  return status;
+}
+
+static sb_status check_request(const sb_run *run) {
+  if (run->options->top < 1)
+    return sb_error(SB_USAGE, "at least one gallery scan must be listed per probe (top %lld)",
+                    (long long)run->options->top);
+  if (run->options->has_threshold && !isfinite(run->options->threshold))
+    return sb_error(SB_USAGE, "the threshold must be a finite number");
+  const sb_store *stores[2] = {run->gallery, run->probe};
+  for (int i = 0; i < 2; i++)
+    if (sb_store_count(stores[i]) == 0)
+      return sb_error(SB_CONTENT, "%s: holds no prepared scan", sb_store_path(stores[i]));
+  return run->scans.self ? sb_ok() : sb_store_comparable(run->gallery, run->probe);
+}
+
+static sb_status set_up(sb_run *run, sb_tsv *table) {
+  const sb_link_options *options = run->options;
+  sb_status status = sb_ok();
+  run->started_s = sb_now_s();
+  run->threads = sb_thread_count(options->threads);
+  run->memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : sb_default_memory_bytes();
+  run->mode = sb_identity_mode_of(options->identities);
+  SB_TRY(check_request(run));
+  SB_TRY(need_measures(run));
+  SB_TRY(sb_backend_find(options->backend, &run->backend));
+  SB_TRY(list_scans(run->gallery, &run->scans.gallery, &run->scans.gallery_count));
+  if (run->scans.self) {
+    run->scans.probe = run->scans.gallery;
+    run->scans.probe_count = run->scans.gallery_count;
+  } else {
+    SB_TRY(list_scans(run->probe, &run->scans.probe, &run->scans.probe_count));
+  }
+  SB_TRY(sb_identities_assign(run->mode, options->identities, &run->scans, table));
+  SB_TRY(sb_people_create(run->mode, &run->scans, &run->people));
+  SB_TRY(sb_people_mated(&run->people, &run->mated, &run->mated_count));
+  sb_backend_options backend_options = {.threads = run->threads,
+                                        .k_chunk = run->limits != NULL ? run->limits->k_chunk : 0};
+  SB_TRY(run->backend->open(&backend_options, &run->backend_context));
+cleanup:
+  return status;
+}
+
+static void tear_down(sb_run *run) {
+  if (run->backend != NULL && run->backend_context != NULL)
+    run->backend->close(run->backend_context);
+  for (size_t i = 0; run->measured != NULL && i < run->measure_count; i++)
+    free(run->measured[i].best_nonmated);
+  free(run->measured);
+  free(run->mated);
+  sb_people_free(&run->people);
+  if (!run->scans.self) free(run->scans.probe);
+  free(run->scans.gallery);
+}
+
+// ---- One measure --------------------------------------------------------------------------------
+
+// Everything that is to be rescored: all candidates, and the mated pairs.
+static sb_status rescore(sb_comparison *c, const sb_run *run, sb_sink *sink, double *mated) {
+  int64_t count = run->mated_count, used = 0;
+  sb_request *requests = NULL;
+  sb_shortlist *const kinds[2] = {sink->match_lists, sink->nonmated_lists};
+  for (int64_t p = 0; p < run->people.probe_count; p++)
+    for (int kind = 0; kind < 2; kind++) count += kinds[kind][p].count;
+  sb_status status = SB_NEW(&requests, count, "pairs to rescore");
+  if (status.code != SB_OK) return status;
+  for (int64_t p = 0; p < run->people.probe_count; p++)
+    for (int kind = 0; kind < 2; kind++) {
+      const sb_shortlist *list = kinds[kind] + p;
+      for (int64_t i = 0; i < list->count; i++)
+        requests[used++] = (sb_request){p, list->items[i].gallery, &list->items[i].closeness};
+    }
+  for (int64_t i = 0; i < run->mated_count; i++)
+    requests[used++] = (sb_request){run->mated[i].probe, run->mated[i].gallery, mated + i};
+  status = sb_rescore(c, requests, used);
+  free(requests);
+  for (int64_t p = 0; p < run->people.probe_count && status.code == SB_OK; p++)
+    for (int kind = 0; kind < 2; kind++) {
+      sb_shortlist *list = kinds[kind] + p;
+      for (int64_t i = 0; i < list->count; i++) list->items[i].closeness *= sink->direction;
+      sb_shortlist_sort(list);
+    }
+  return status;
+}
+
+static void put_pair(FILE *file, const sb_run *run, int64_t probe, int64_t gallery,
+                     const char *measure) {
+  const sb_identity *p = run->scans.probe + probe, *g = run->scans.gallery + gallery;
+  const char *const cells[] = {p->dataset, p->scan_id, g->dataset, g->scan_id, measure};
+  for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+    sb_tsv_put(file, cells[i]);
+    fputc('\t', file);
+  }
+}
+
+static void write_matches(FILE *file, const sb_run *run, const sb_sink *sink) {
+  const char *name = sink->measure->info.name;
+  for (int64_t p = 0; p < run->people.probe_count; p++) {
+    const sb_shortlist *list = sink->match_lists + p;
+    for (int64_t i = 0; i < list->count; i++) {
+      double closeness = list->items[i].closeness;
+      bool beyond = run->options->has_threshold && closeness >= sink->matches.threshold;
+      if (i >= run->options->top && !beyond) break;
+      put_pair(file, run, p, list->items[i].gallery, name);
+      fprintf(file, "%lld\t%.9f\n", (long long)i + 1, sink->direction * closeness);
+    }
+  }
+}
+
+static void write_mated(FILE *file, const sb_run *run, const char *name, const double *scores) {
+  for (int64_t i = 0; i < run->mated_count; i++) {
+    put_pair(file, run, run->mated[i].probe, run->mated[i].gallery, name);
+    fprintf(file, "%.9f\n", scores[i]);
+  }
+}
+
+static sb_status open_array(sb_results *results, const char *prefix, const char *measure,
+                            const char *suffix, const sb_npy *array, FILE **file) {
+  char *name = sb_format("%s-%s%s.npy", prefix, measure, suffix);
+  if (name == NULL) return sb_error(SB_NO_MEMORY, "out of memory");
+  sb_status status = sb_results_create(results, name, file);
+  free(name);
+  if (status.code != SB_OK) return status;
+  char header[SB_NPY_HEADER];
+  sb_npy_format(array, header);
+  fwrite(header, 1, sizeof header, *file);
+  return status;
+}
+
+static sb_status write_histogram(sb_results *results, const sb_run *run, const sb_sink *sink) {
+  const sb_measure_info *info = &sink->measure->info;
+  FILE *file;
+  sb_npy array = {"<i8", run->people.probe_count, sink->bins};
+  sb_status status = open_array(results, "nonmated", info->name, "", &array, &file);
+  if (status.code != SB_OK) return status;
+  for (int64_t i = 0; i < array.rows * array.columns; i++) {
+    int64_t count = sink->histogram[i];
+    fwrite(&count, sizeof count, 1, file);
+  }
+  array = (sb_npy){"<f8", sink->bins + 1, 0};
+  status = open_array(results, "nonmated", info->name, "-edges", &array, &file);
+  if (status.code != SB_OK) return status;
+  for (int64_t i = 0; i <= sink->bins; i++) {
+    double edge =
+        info->range_min + (info->range_max - info->range_min) * (double)i / (double)sink->bins;
+    fwrite(&edge, sizeof edge, 1, file);
+  }
+  return status;
+}
+
+// A file of the matrix's full size, to be filled tile by tile. Its descriptor stays valid until
+// publishing.
+static sb_status open_matrix(sb_results *results, const sb_run *run, const char *measure,
+                             int *descriptor) {
+  FILE *file;
+  sb_npy array = {"<f4", run->people.probe_count, run->people.gallery_count};
+  sb_status status = open_array(results, "scores", measure, "", &array, &file);
+  if (status.code != SB_OK) return status;
+  int64_t bytes = SB_NPY_HEADER + array.rows * array.columns * 4;
+  if (fflush(file) != 0 || ftruncate(fileno(file), bytes) != 0)
+    return sb_error(SB_IO, "%s: no room for a matrix of %lld bytes", results->folder,
+                    (long long)bytes);
+  *descriptor = fileno(file);
+  return status;
+}
+
+// How far a screen may be from the canonical score: the backend's error, the canonical sum's own,
+// and the rounding of what is derived from either.
+static double screen_bound(const sb_run *run, int64_t length) {
+  double canonical = (double)length * 0x1p-53 * 1.001;
+  return run->backend->gemm_error(run->backend_context, length) + canonical + 0x1p-50;
+}
+
+static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,
+                              FILE *mated_file) {
+  sb_status status = sb_ok();
+  const sb_grid grid = sb_store_grid(run->gallery);
+  sb_embedder embedder = {0};
+  sb_sink sink = {0};
+  double *mated = NULL;
+  sb_comparison c = {.probe = run->probe,
+                     .gallery = run->gallery,
+                     .plan = &m->plan,
+                     .embedder = &embedder,
+                     .backend = run->backend,
+                     .backend_context = run->backend_context,
+                     .progress = run->progress,
+                     .timings = &run->timings};
+  SB_TRY(sb_embedder_open(m->measure, &grid, &embedder));
+  SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
+                      run->options->top, run->threads, run->memory_bytes, &embedder, run->backend,
+                      run->backend_context, run->limits, &m->plan));
+  m->bound = screen_bound(run, embedder.length);
+  sb_sink_options sink_options = {.top = run->options->top,
+                                  .has_threshold = run->options->has_threshold,
+                                  .threshold = run->options->threshold,
+                                  .bound = m->bound,
+                                  .matrix = -1};
+  if (run->options->matrix)
+    SB_TRY(open_matrix(results, run, m->measure->info.name, &sink_options.matrix));
+  SB_TRY(sb_sink_open(&run->people, m->measure, &m->plan, &sink_options, &sink));
+  SB_TRY(sb_comparison_open(&c));
+  SB_TRY(SB_NEW(&mated, run->mated_count, "mated scores"));
+  SB_TRY(SB_NEW(&m->best_nonmated, run->people.probe_count, "scores"));
+  SB_TRY(sb_compare_all(&c, &sink));
+  SB_TRY(rescore(&c, run, &sink, mated));
+
+  double start = sb_now_s();
+  write_matches(matches, run, &sink);
+  write_mated(mated_file, run, m->measure->info.name, mated);
+  for (int64_t p = 0; p < run->people.probe_count; p++) {
+    const sb_shortlist *list = sink.nonmated_lists + p;
+    m->best_nonmated[p] = list->count > 0 ? sink.direction * list->items[0].closeness : (double)NAN;
+  }
+  SB_TRY(write_histogram(results, run, &sink));
+  run->timings.write_s += sb_now_s() - start;
+cleanup:
+  free(mated);
+  sb_comparison_close(&c);
+  sb_sink_close(&sink);
+  sb_embedder_close(&embedder);
+  return status;
+}
+
+// ---- The whole ----------------------------------------------------------------------------------
+
+// probes.tsv or gallery.tsv.
+static sb_status write_scans(sb_results *results, const sb_run *run, bool probes) {
+  FILE *file;
+  sb_status status = sb_results_create(results, probes ? "probes.tsv" : "gallery.tsv", &file);
+  if (status.code != SB_OK) return status;
+  const sb_identity *list = probes ? run->scans.probe : run->scans.gallery;
+  int64_t count = probes ? run->scans.probe_count : run->scans.gallery_count;
+  size_t measures = probes ? run->measure_count : 0;
+  fputs("dataset\tscan_id\tparticipant\tsession\tperson", file);
+  for (size_t m = 0; m < measures; m++)
+    fprintf(file, "\tbest_nonmated_%s", run->measured[m].measure->info.name);
+  fputc('\n', file);
+  for (int64_t i = 0; i < count; i++) {
+    const char *const cells[] = {list[i].dataset, list[i].scan_id, list[i].participant,
+                                 list[i].session, list[i].person};
+    for (size_t cell = 0; cell < sizeof cells / sizeof *cells; cell++) {
+      if (cell > 0) fputc('\t', file);
+      sb_tsv_put(file, cells[cell]);
+    }
+    for (size_t m = 0; m < measures; m++) {
+      double best = run->measured[m].best_nonmated[i];
+      if (isnan(best))
+        fputs("\tn/a", file);
+      else
+        fprintf(file, "\t%.9f", best);
+    }
+    fputc('\n', file);
+  }
+  return status;
+}
+
+static sb_status publish(sb_run *run, sb_results *results) {
+  char *text = NULL;
+  sb_status status = sb_ok();
+  double start = sb_now_s();
+  SB_TRY(write_scans(results, run, true));
+  SB_TRY(write_scans(results, run, false));
+  run->timings.write_s += sb_now_s() - start;
+  SB_TRY(sb_run_summary(run, &text));
+  SB_TRY(sb_results_publish(results, text));
+cleanup:
+  free(text);
+  return status;
+}
+
+sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
+                          const sb_link_options *options, const sb_limits *limits, const char *out,
+                          const sb_progress *progress, sb_link_summary *summary) {
+  sb_run run = {.options = options,
+                .limits = limits,
+                .progress = progress,
+                .gallery = gallery,
+                .probe = probe != NULL ? probe : gallery,
+                .scans = {.self = probe == NULL}};
+  sb_tsv table = {0};
+  sb_results results = {0};
+  FILE *matches, *mated;
+  sb_status status = sb_ok();
+  SB_TRY(set_up(&run, &table));
+  SB_TRY(sb_results_open(out, &results));
+  SB_TRY(sb_results_create(&results, "matches.tsv", &matches));
+  SB_TRY(sb_results_create(&results, "mated.tsv", &mated));
+  fputs("probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n", matches);
+  fputs("probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\tscore\n", mated);
+  for (size_t i = 0; i < run.measure_count; i++)
+    SB_TRY(link_measure(&run, run.measured + i, &results, matches, mated));
+  SB_TRY(publish(&run, &results));
+  if (summary != NULL)
+    *summary = (sb_link_summary){.gallery = run.scans.gallery_count,
+                                 .probes = run.scans.probe_count,
+                                 .measures = (int64_t)run.measure_count,
+                                 .pairs = sb_people_pairs(&run.people),
+                                 .mated = run.mated_count,
+                                 .seconds = sb_now_s() - run.started_s};
+cleanup:
+  sb_results_close(&results);
+  tear_down(&run);
+  sb_tsv_free(&table);
+  return status;
+}
+
+sb_status sb_link(const sb_store *gallery, const sb_store *probe, const sb_link_options *options,
+                  const char *out, const sb_progress *progress, sb_link_summary *summary) {
+  return sb_link_limited(gallery, probe, options, NULL, out, progress, summary);
+}

@@ -1,0 +1,200 @@
+#include "engine/people.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+
+const char *sb_identity_mode_name(sb_identity_mode mode) {
+  static const char *const names[] = {"labels", "table", "none"};
+  return names[mode];
+}
+
+sb_identity_mode sb_identity_mode_of(const char *identities) {
+  if (identities == NULL) return SB_IDENTITIES_LABELS;
+  return strcmp(identities, "none") == 0 ? SB_IDENTITIES_NONE : SB_IDENTITIES_TABLE;
+}
+
+int64_t sb_identity_find(const sb_identity *list, int64_t count, const char *dataset,
+                         const char *scan_id) {
+  int64_t low = 0, high = count - 1;
+  while (low <= high) {
+    int64_t middle = low + (high - low) / 2;
+    int order = strcmp(list[middle].dataset, dataset);
+    if (order == 0) order = strcmp(list[middle].scan_id, scan_id);
+    if (order == 0) return middle;
+    if (order < 0)
+      low = middle + 1;
+    else
+      high = middle - 1;
+  }
+  return -1;
+}
+
+// Gives the scan its person; SB_CONFLICT when it has another already.
+static sb_code set_person(sb_identity *list, int64_t count, const char *dataset,
+                          const char *scan_id, const char *person, int64_t *found) {
+  int64_t i = sb_identity_find(list, count, dataset, scan_id);
+  if (i < 0) return SB_OK;
+  ++*found;
+  if (*list[i].person != '\0' && strcmp(list[i].person, person) != 0) return SB_CONFLICT;
+  list[i].person = person;
+  return SB_OK;
+}
+
+static sb_status read_table(const char *path, sb_scans *scans, sb_tsv *table) {
+  sb_status status = sb_ok();
+  size_t dataset, scan_id, person;
+  int64_t found = 0;
+  SB_TRY(sb_tsv_read(path, table));
+  SB_TRY(sb_tsv_need(table, path, "dataset", &dataset));
+  SB_TRY(sb_tsv_need(table, path, "scan_id", &scan_id));
+  SB_TRY(sb_tsv_need(table, path, "person", &person));
+  for (size_t row = 0; row < table->rows; row++) {
+    const char *set = sb_tsv_cell(table, row, dataset), *scan = sb_tsv_cell(table, row, scan_id);
+    const char *who = sb_tsv_text(sb_tsv_cell(table, row, person));
+    if (set_person(scans->probe, scans->probe_count, set, scan, who, &found) != SB_OK ||
+        (!scans->self &&
+         set_person(scans->gallery, scans->gallery_count, set, scan, who, &found) != SB_OK)) {
+      status = sb_error(SB_FORMAT, "%s: two persons for scan %s of dataset %s", path, scan, set);
+      goto cleanup;
+    }
+  }
+  if (found == 0) {
+    const sb_identity *first = scans->gallery;
+    status = sb_error(SB_FORMAT,
+                      "%s: none of its %zu lines names a scan that is compared; for the first of "
+                      "these, dataset should be %s and scan_id %s",
+                      path, table->rows, first->dataset, first->scan_id);
+  }
+cleanup:
+  return status;
+}
+
+sb_status sb_identities_assign(sb_identity_mode mode, const char *path, sb_scans *scans,
+                               sb_tsv *table) {
+  memset(table, 0, sizeof *table);
+  for (int64_t i = 0; i < scans->probe_count; i++)
+    scans->probe[i].person = mode == SB_IDENTITIES_LABELS ? scans->probe[i].participant : "";
+  for (int64_t i = 0; i < scans->gallery_count; i++)
+    scans->gallery[i].person = mode == SB_IDENTITIES_LABELS ? scans->gallery[i].participant : "";
+  return mode == SB_IDENTITIES_TABLE ? read_table(path, scans, table) : sb_ok();
+}
+
+// ---- Numbers ------------------------------------------------------------------------------------
+
+typedef struct name {
+  const char *dataset, *person; // dataset "" where a person is known across datasets
+  int64_t *number;
+} name;
+
+static int compare_names(const void *left, const void *right) {
+  const name *a = left, *b = right;
+  int order = strcmp(a->dataset, b->dataset);
+  return order != 0 ? order : strcmp(a->person, b->person);
+}
+
+static void add_names(sb_identity_mode mode, const sb_identity *list, int64_t count,
+                      int64_t *numbers, name *names, int64_t *used) {
+  for (int64_t i = 0; i < count; i++) {
+    numbers[i] = -1;
+    if (*list[i].person == '\0') continue;
+    names[(*used)++] =
+        (name){mode == SB_IDENTITIES_LABELS ? list[i].dataset : "", list[i].person, numbers + i};
+  }
+}
+
+sb_status sb_people_create(sb_identity_mode mode, const sb_scans *scans, sb_people *out) {
+  *out = (sb_people){.probe_count = scans->probe_count,
+                     .gallery_count = scans->gallery_count,
+                     .self = scans->self,
+                     .unknown_left_out = mode == SB_IDENTITIES_TABLE};
+  sb_status status = sb_ok();
+  name *names = NULL;
+  int64_t used = 0;
+  SB_TRY(SB_NEW(&names, scans->probe_count + scans->gallery_count, "persons"));
+  SB_TRY(SB_NEW(&out->probe, scans->probe_count, "persons"));
+  add_names(mode, scans->probe, scans->probe_count, out->probe, names, &used);
+  if (scans->self) {
+    out->gallery = out->probe;
+  } else {
+    SB_TRY(SB_NEW(&out->gallery, scans->gallery_count, "persons"));
+    add_names(mode, scans->gallery, scans->gallery_count, out->gallery, names, &used);
+  }
+  if (used > 1) qsort(names, (size_t)used, sizeof *names, compare_names);
+  for (int64_t i = 0, number = 0; i < used; i++) {
+    if (i > 0 && compare_names(names + i - 1, names + i) != 0) number++;
+    *names[i].number = number;
+  }
+  SB_TRY(SB_NEW(&out->same, scans->probe_count, "persons"));
+  for (int64_t i = 0; i < scans->probe_count; i++)
+    out->same[i] = scans->self ? i
+                               : sb_identity_find(scans->gallery, scans->gallery_count,
+                                                  scans->probe[i].dataset, scans->probe[i].scan_id);
+cleanup:
+  free(names);
+  if (status.code != SB_OK) sb_people_free(out);
+  return status;
+}
+
+void sb_people_free(sb_people *people) {
+  if (people->gallery != people->probe) free(people->gallery);
+  free(people->probe);
+  free(people->same);
+  memset(people, 0, sizeof *people);
+}
+
+// ---- Mated pairs --------------------------------------------------------------------------------
+
+typedef struct member {
+  int64_t person, scan;
+} member;
+
+static int compare_members(const void *left, const void *right) {
+  const member *a = left, *b = right;
+  if (a->person != b->person) return a->person < b->person ? -1 : 1;
+  return a->scan < b->scan ? -1 : a->scan > b->scan;
+}
+
+// The first member of a person or of a later one.
+static int64_t first_of(const member *members, int64_t count, int64_t person) {
+  int64_t low = 0, high = count;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    if (members[middle].person < person)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+sb_status sb_people_mated(const sb_people *people, sb_pair **pairs, int64_t *count) {
+  *pairs = NULL;
+  *count = 0;
+  member *members = NULL;
+  sb_status status = sb_ok();
+  int64_t known = people->gallery_count;
+  SB_TRY(SB_NEW(&members, known, "persons"));
+  for (int64_t g = 0; g < known; g++) members[g] = (member){people->gallery[g], g};
+  if (known > 1) qsort(members, (size_t)known, sizeof *members, compare_members);
+  for (int pass = 0; pass < 2; pass++) { // count, then fill
+    int64_t used = 0;
+    for (int64_t p = 0; p < people->probe_count; p++) {
+      int64_t person = people->probe[p];
+      if (person < 0) continue;
+      for (int64_t i = first_of(members, known, person); i < known && members[i].person == person;
+           i++) {
+        int64_t g = members[i].scan;
+        if (g == people->same[p] || (people->self && g < p)) continue;
+        if (pass == 1) (*pairs)[used] = (sb_pair){p, g};
+        used++;
+      }
+    }
+    if (pass == 0) SB_TRY(SB_NEW(pairs, used, "mated pairs"));
+    *count = used;
+  }
+cleanup:
+  free(members);
+  return status;
+}

@@ -1,0 +1,106 @@
+#include "engine/plan.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/rows.h"
+
+enum { GALLERY_TILE = 256 }; // wide enough for full GEMM speed, small beside the probes kept
+
+int64_t sb_default_memory_bytes(void) {
+  const int64_t four_gib = (int64_t)4 << 30;
+  int64_t quarter = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE) / 4;
+  return quarter > 0 && quarter < four_gib ? quarter : four_gib;
+}
+
+int64_t sb_histogram_bins(int64_t probes) {
+  int64_t bins = 20000000 / (probes > 0 ? probes : 1);
+  return bins < 100 ? 100 : bins > 2000 ? 2000 : bins;
+}
+
+int64_t sb_list_capacity(int64_t wanted) {
+  return 2 * (wanted + 8);
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+static int64_t tile_bytes(const sb_plan *p, const sb_backend *backend, const void *context,
+                          int64_t probe_tile, int64_t gallery_tile) {
+  bool streams = !(p->self && probe_tile >= p->probes);
+  int64_t line = probe_tile > gallery_tile ? probe_tile : gallery_tile;
+  return (probe_tile + (streams ? gallery_tile : 0)) * p->stride * (int64_t)sizeof(float) +
+         probe_tile * gallery_tile * (int64_t)sizeof(double) +
+         p->threads * line * (int64_t)(sizeof(double) + sizeof(float)) +
+         (probe_tile + gallery_tile) * (int64_t)sizeof(int64_t) +
+         backend->workspace_bytes(context, probe_tile, gallery_tile);
+}
+
+// The largest block of probes that fits; 0 when not even one does.
+static int64_t fit_probes(const sb_plan *p, const sb_backend *backend, const void *context,
+                          int64_t gallery_tile, int64_t available) {
+  int64_t low = 0, high = p->probes;
+  while (low < high) {
+    int64_t middle = high - (high - low) / 2;
+    if (tile_bytes(p, backend, context, middle, gallery_tile) <= available)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
+
+static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *context,
+                         int64_t available) {
+  int64_t row_bytes = p->stride * (int64_t)sizeof(float);
+  p->gallery_tile = smaller(smaller(GALLERY_TILE, p->gallery), available / 5 / row_bytes);
+  if (p->gallery_tile < 1) p->gallery_tile = 1;
+  p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
+  // Several blocks of probes and a small gallery: keep the whole gallery, embed it once.
+  if (!p->self && p->probe_tile < p->probes && p->gallery * row_bytes <= available / 2) {
+    p->gallery_tile = p->gallery;
+    p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
+  }
+}
+
+sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, int64_t top, int threads,
+                       int64_t memory_bytes, const sb_embedder *embedder, const sb_backend *backend,
+                       const void *backend_context, const sb_limits *limits, sb_plan *out) {
+  sb_plan p = {.probes = probes,
+               .gallery = gallery,
+               .self = self,
+               .threads = threads,
+               .length = embedder->length,
+               .stride = sb_vector_stride(embedder->length),
+               .k_chunk = backend->k_chunk(backend_context),
+               .bins = sb_histogram_bins(probes),
+               .memory_bytes = memory_bytes};
+  const int64_t scan_bytes = 512; // names, persons and results of one scan
+  const sb_grid *grid = &embedder->grid;
+  p.fixed_bytes = (probes + (self ? 0 : gallery)) * scan_bytes +
+                  grid->dims[0] * grid->dims[1] * grid->dims[2] + 4 * grid->row_length +
+                  sb_reader_bytes(embedder, threads);
+  int64_t candidates = sb_list_capacity(smaller(top, gallery)) + sb_list_capacity(1);
+  int64_t lists = probes * candidates * SB_CANDIDATE_BYTES;
+  int64_t reserve = memory_bytes / 8; // for ties and for what lies above a threshold
+  p.list_bytes = lists + reserve;
+  p.probe_bytes = probes * p.bins * (int64_t)sizeof(uint32_t) + p.list_bytes;
+  int64_t available = memory_bytes - p.fixed_bytes - p.probe_bytes;
+  choose_tiles(&p, backend, backend_context, available);
+  if (p.probe_tile < 1) {
+    int64_t least =
+        p.fixed_bytes + p.probe_bytes - reserve + tile_bytes(&p, backend, backend_context, 1, 1);
+    return sb_error(SB_NO_MEMORY,
+                    "comparing %lld probes needs at least %lld MiB of memory and %lld MiB are "
+                    "granted: allow more, or compare fewer probes at a time",
+                    (long long)probes, (long long)((least * 8 / 7 >> 20) + 1),
+                    (long long)(memory_bytes >> 20));
+  }
+  if (limits != NULL && limits->probe_tile > 0) p.probe_tile = smaller(limits->probe_tile, probes);
+  if (limits != NULL && limits->gallery_tile > 0)
+    p.gallery_tile = smaller(limits->gallery_tile, gallery);
+  p.tile_bytes = tile_bytes(&p, backend, backend_context, p.probe_tile, p.gallery_tile);
+  *out = p;
+  return sb_ok();
+}

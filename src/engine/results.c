@@ -1,0 +1,119 @@
+#include "engine/results.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+
+static bool starts_with(const char *text, const char *beginning) {
+  return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+// Whether link, or what builds on it, writes files of this name.
+static bool known_name(const char *name, size_t length) {
+  static const char *const names[] = {"summary.json", "matches.tsv",     "mated.tsv",
+                                      "probes.tsv",   "gallery.tsv",     "links.tsv",
+                                      "check.tsv",    "evaluation.json", "report.html"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strlen(names[i]) == length && strncmp(name, names[i], length) == 0) return true;
+  bool array = length > 4 && strncmp(name + length - 4, ".npy", 4) == 0;
+  return array && (starts_with(name, "nonmated-") || starts_with(name, "scores-"));
+}
+
+// The same for a file that was being written when its run was killed: NAME.PID.part
+static bool known_file(const char *name) {
+  size_t length = strlen(name);
+  if (sb_ends_with(name, ".part")) {
+    length -= strlen(".part");
+    while (length > 0 && name[length - 1] >= '0' && name[length - 1] <= '9') length--;
+    if (length > 0 && name[length - 1] == '.') length--;
+  }
+  return known_name(name, length);
+}
+
+sb_status sb_results_open(const char *folder, sb_results *out) {
+  memset(out, 0, sizeof *out);
+  char **names = NULL;
+  size_t count = 0;
+  sb_status status = sb_ok();
+  out->folder = sb_strdup(folder);
+  if (out->folder == NULL) status = sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+  SB_TRY(status);
+  SB_TRY(sb_make_folder(folder));
+  SB_TRY(sb_list_folder(folder, &names, &count));
+  for (size_t i = 0; i < count; i++)
+    if (!known_file(names[i])) {
+      status = sb_error(SB_USAGE,
+                        "%s: holds %s, which a link did not write; give an empty or a new folder "
+                        "for the results",
+                        folder, names[i]);
+      break;
+    }
+cleanup:
+  sb_free_names(names, count);
+  if (status.code != SB_OK) sb_results_close(out);
+  return status;
+}
+
+sb_status sb_results_create(sb_results *results, const char *name, FILE **file) {
+  sb_new_file *grown = realloc(results->files, (results->count + 1) * sizeof *grown);
+  char *path = sb_path_join(results->folder, name);
+  sb_status status = sb_ok();
+  if (grown != NULL) results->files = grown;
+  if (grown == NULL || path == NULL)
+    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
+  else
+    status = sb_file_create(path, grown + results->count);
+  if (status.code == SB_OK) *file = grown[results->count++].file;
+  free(path);
+  return status;
+}
+
+static sb_status remove_file(const char *folder, const char *name) {
+  char *path = sb_path_join(folder, name);
+  if (path == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+  sb_status status = sb_ok();
+  if (unlink(path) != 0 && errno != ENOENT)
+    status = sb_error(SB_IO, "%s: cannot remove: %s", path, strerror(errno));
+  free(path);
+  return status;
+}
+
+// Whether the file is one that is about to be published.
+static bool is_new(const sb_results *results, const char *name) {
+  for (size_t i = 0; i < results->count; i++) {
+    const char *slash = strrchr(results->files[i].temporary, '/');
+    if (strcmp(slash + 1, name) == 0) return true;
+  }
+  return false;
+}
+
+sb_status sb_results_publish(sb_results *results, const char *summary) {
+  char **names = NULL, *path = NULL;
+  size_t count = 0;
+  sb_status status = sb_ok();
+  SB_TRY(remove_file(results->folder, "summary.json"));
+  SB_TRY(sb_list_folder(results->folder, &names, &count));
+  for (size_t i = 0; i < count; i++)
+    if (known_file(names[i]) && !is_new(results, names[i]))
+      SB_TRY(remove_file(results->folder, names[i]));
+  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
+  path = sb_path_join(results->folder, "summary.json");
+  if (path == NULL)
+    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
+  else
+    status = sb_write_file(path, summary, strlen(summary));
+cleanup:
+  free(path);
+  sb_free_names(names, count);
+  return status;
+}
+
+void sb_results_close(sb_results *results) {
+  for (size_t i = 0; i < results->count; i++) sb_file_abandon(results->files + i);
+  free(results->files);
+  free(results->folder);
+  memset(results, 0, sizeof *results);
+}

@@ -1,0 +1,27 @@
+// The folder that a link writes. New files grow under temporary names beside the old ones and take
+// their places together at the end, summary.json last: a folder with a summary.json is complete.
+#ifndef SB_ENGINE_RESULTS_H
+#define SB_ENGINE_RESULTS_H
+
+#include <stdio.h>
+
+#include "core/file.h"
+#include "samebrain/status.h"
+
+typedef struct sb_results {
+  char *folder;
+  sb_new_file *files;
+  size_t count;
+} sb_results;
+
+// Makes the folder, or checks that an existing one holds nothing but what link and its followers
+// write. Errors: SB_USAGE (something else is in it: what), SB_IO.
+sb_status sb_results_open(const char *folder, sb_results *out);
+// A new file in it; `file` is open until publishing.
+sb_status sb_results_create(sb_results *results, const char *name, FILE **file);
+// Removes what an earlier run left, gives every file its name, and writes summary.json.
+sb_status sb_results_publish(sb_results *results, const char *summary);
+// Frees all, removing what was not published; a zeroed one is fine.
+void sb_results_close(sb_results *results);
+
+#endif

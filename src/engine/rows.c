@@ -1,0 +1,81 @@
+#include "engine/rows.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/half.h"
+#include "core/memory.h"
+
+enum { CACHE_LINE_FLOATS = 16 };
+
+int64_t sb_vector_stride(int64_t length) {
+  return (length + CACHE_LINE_FLOATS - 1) / CACHE_LINE_FLOATS * CACHE_LINE_FLOATS;
+}
+
+static int64_t private_floats(const sb_embedder *embedder) {
+  return sb_vector_stride(embedder->grid.row_length) + sb_vector_stride(embedder->scratch);
+}
+
+int64_t sb_reader_bytes(const sb_embedder *embedder, int threads) {
+  return (int64_t)threads * private_floats(embedder) * (int64_t)sizeof(float);
+}
+
+sb_status sb_reader_open(const sb_embedder *embedder, int threads, sb_reader *out) {
+  *out = (sb_reader){.embedder = embedder,
+                     .threads = threads,
+                     .stride = sb_vector_stride(embedder->length),
+                     .private_floats = private_floats(embedder)};
+  return SB_NEW(&out->scratch, threads * out->private_floats, "scratch");
+}
+
+void sb_reader_close(sb_reader *reader) {
+  free(reader->scratch);
+  memset(reader, 0, sizeof *reader);
+}
+
+sb_grid sb_store_grid(const sb_store *store) {
+  const int64_t *dims = sb_store_grid_dims(store);
+  const double *affine = sb_store_grid_affine(store);
+  return (sb_grid){.dims = {dims[0], dims[1], dims[2]},
+                   .voxel_mm =
+                       sqrt(affine[0] * affine[0] + affine[4] * affine[4] + affine[8] * affine[8]),
+                   .mask = sb_store_mask(store),
+                   .row_length = sb_store_row_length(store)};
+}
+
+void sb_row_values(const sb_store *store, int64_t i, float *row) {
+  const sb_scan_record *record = sb_store_record(store, i);
+  int64_t length = sb_store_row_length(store);
+  double scale = record->scale, offset = record->offset;
+  sb_half_to_floats((size_t)length, sb_store_row(store, i), row);
+  if (scale == 1 && offset == 0) return;
+  for (int64_t v = 0; v < length; v++) row[v] = (float)((double)row[v] * scale + offset);
+}
+
+sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
+                          int64_t first, int64_t count, float *vectors) {
+  sb_status failure = sb_ok();
+  int64_t failed = INT64_MAX;
+#pragma omp parallel for num_threads(reader->threads) schedule(dynamic)
+  for (int64_t i = 0; i < count; i++) {
+    float *row = reader->scratch + omp_get_thread_num() * reader->private_floats;
+    float *scratch = row + sb_vector_stride(reader->embedder->grid.row_length);
+    int64_t scan = index != NULL ? index[i] : first + i;
+    sb_row_values(store, scan, row);
+    sb_status status = sb_embed(reader->embedder, row, vectors + i * reader->stride, scratch);
+    if (status.code != SB_OK) {
+#pragma omp critical(sb_reader_failure)
+      if (scan < failed) {
+        failed = scan;
+        failure = status;
+      }
+    }
+  }
+  if (failed == INT64_MAX) return sb_ok();
+  const sb_scan_record *record = sb_store_record(store, failed);
+  return sb_error(failure.code, "%s: scan %s of dataset %s cannot be compared by %s: %s",
+                  sb_store_path(store), record->scan.scan_id, record->scan.dataset,
+                  reader->embedder->measure->info.name, failure.message);
+}

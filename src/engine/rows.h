@@ -1,0 +1,37 @@
+// From rows on disk to vectors in memory: decodes the float16 rows of a store and embeds them, many
+// at a time, on all threads. The vectors do not depend on the number of threads.
+#ifndef SB_ENGINE_ROWS_H
+#define SB_ENGINE_ROWS_H
+
+#include <stdint.h>
+
+#include "measure/measure.h"
+#include "samebrain/store.h"
+
+typedef struct sb_reader {
+  const sb_embedder *embedder;
+  int threads;
+  int64_t stride; // floats from one vector to the next: the length, rounded up to 64 bytes
+  int64_t private_floats;
+  float *scratch; // private_floats for each thread
+} sb_reader;
+
+int64_t sb_vector_stride(int64_t length);
+// Bytes of private memory that a reader needs.
+int64_t sb_reader_bytes(const sb_embedder *embedder, int threads);
+
+// The embedder is borrowed.
+sb_status sb_reader_open(const sb_embedder *embedder, int threads, sb_reader *out);
+void sb_reader_close(sb_reader *reader); // a zeroed one is fine
+
+// The grid of a store's rows.
+sb_grid sb_store_grid(const sb_store *store);
+// One decoded row: half * scale + offset.
+void sb_row_values(const sb_store *store, int64_t i, float *row);
+
+// Embeds `count` scans into vectors[0..count), `stride` floats apart: the scans index[i], or
+// first + i when `index` is NULL. Errors: SB_CONTENT naming the scan (the first in order).
+sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
+                          int64_t first, int64_t count, float *vectors);
+
+#endif

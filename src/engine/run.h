@@ -1,0 +1,50 @@
+// One run of link: what is compared, how, and what is known of it so far.
+#ifndef SB_ENGINE_RUN_H
+#define SB_ENGINE_RUN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/backend.h"
+#include "engine/compare.h"
+#include "engine/people.h"
+#include "engine/plan.h"
+#include "samebrain/link.h"
+
+// What summary.json says of one measure.
+typedef struct sb_measured {
+  const sb_measure *measure;
+  sb_plan plan;
+  double bound;          // of |screen - canonical|
+  double *best_nonmated; // canonical, per probe; NaN where there is none
+} sb_measured;
+
+typedef struct sb_run {
+  const sb_link_options *options;
+  const sb_limits *limits;
+  const sb_progress *progress;
+  const sb_store *probe, *gallery;
+  int64_t memory_bytes;
+  int threads;
+  sb_identity_mode mode;
+  sb_scans scans;
+  sb_people people;
+  sb_pair *mated; // every mated pair
+  int64_t mated_count;
+  const sb_backend *backend;
+  void *backend_context;
+  sb_measured *measured; // options' measures, in their order
+  size_t measure_count;
+  sb_timings timings;
+  double started_s;
+} sb_run;
+
+// summary.json as text; free() it.
+sb_status sb_run_summary(const sb_run *run, char **text);
+
+// As sb_link, with tile sizes that tests choose (NULL: planned).
+sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
+                          const sb_link_options *options, const sb_limits *limits, const char *out,
+                          const sb_progress *progress, sb_link_summary *summary);
+
+#endif

@@ -1,0 +1,116 @@
+// summary.json: what was compared with what, how, on what, and how long it took.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "core/memory.h"
+#include "engine/run.h"
+
+static void cpu_name(char *name, size_t bytes) {
+  snprintf(name, bytes, "unknown");
+  FILE *file = fopen("/proc/cpuinfo", "r");
+  char line[256];
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    char *colon = strchr(line, ':');
+    if (strncmp(line, "model name", 10) != 0 || colon == NULL) continue;
+    line[strcspn(line, "\n")] = '\0';
+    snprintf(name, bytes, "%s", colon + 1 + strspn(colon + 1, " "));
+    break;
+  }
+  if (file != NULL) fclose(file);
+}
+
+static void add_integer(cJSON *object, const char *name, int64_t value) {
+  cJSON_AddNumberToObject(object, name, (double)value);
+}
+
+static void add_store(cJSON *stores, const char *name, const sb_store *store) {
+  cJSON *object = cJSON_AddObjectToObject(stores, name);
+  char *path = realpath(sb_store_path(store), NULL);
+  cJSON_AddStringToObject(object, "path", path != NULL ? path : sb_store_path(store));
+  cJSON_AddStringToObject(object, "template_hash", sb_store_template_hash(store));
+  cJSON_AddStringToObject(object, "parameters", sb_store_parameters(store));
+  add_integer(object, "scans", sb_store_count(store));
+  free(path);
+}
+
+static void add_parameters(cJSON *root, const sb_run *run) {
+  const sb_link_options *options = run->options;
+  cJSON *object = cJSON_AddObjectToObject(root, "parameters");
+  add_integer(object, "top", options->top);
+  if (options->has_threshold)
+    cJSON_AddNumberToObject(object, "threshold", options->threshold);
+  else
+    cJSON_AddNullToObject(object, "threshold");
+  cJSON_AddStringToObject(object, "identities", sb_identity_mode_name(run->mode));
+  if (run->mode == SB_IDENTITIES_TABLE)
+    cJSON_AddStringToObject(object, "identities_table", options->identities);
+  cJSON_AddBoolToObject(object, "matrix", options->matrix);
+  cJSON_AddStringToObject(object, "precision", "fp32");
+  add_integer(object, "memory_bytes", run->memory_bytes);
+}
+
+static void add_measure(cJSON *measures, const sb_measured *m) {
+  const sb_plan *plan = &m->plan;
+  cJSON *object = cJSON_CreateObject(), *tiles = NULL, *range = NULL;
+  cJSON_AddItemToArray(measures, object);
+  cJSON_AddStringToObject(object, "name", m->measure->info.name);
+  range = cJSON_AddArrayToObject(object, "range");
+  cJSON_AddItemToArray(range, cJSON_CreateNumber(m->measure->info.range_min));
+  cJSON_AddItemToArray(range, cJSON_CreateNumber(m->measure->info.range_max));
+  cJSON_AddBoolToObject(object, "higher_is_closer", m->measure->info.higher_is_closer);
+  cJSON_AddNumberToObject(object, "screen_bound", m->bound);
+  add_integer(object, "histogram_bins", plan->bins);
+  add_integer(object, "vector_length", plan->length);
+  tiles = cJSON_AddObjectToObject(object, "plan");
+  add_integer(tiles, "probe_tile", plan->probe_tile);
+  add_integer(tiles, "gallery_tile", plan->gallery_tile);
+  add_integer(tiles, "k_chunk", plan->k_chunk);
+  add_integer(tiles, "planned_bytes", sb_plan_total_bytes(plan));
+}
+
+static void add_machine(cJSON *root, const sb_run *run) {
+  cJSON *object = cJSON_AddObjectToObject(root, "machine");
+  char cpu[200];
+  cpu_name(cpu, sizeof cpu);
+  cJSON_AddStringToObject(object, "cpu", cpu);
+  add_integer(object, "threads", run->threads);
+  cJSON_AddStringToObject(object, "backend", run->backend->name);
+  cJSON_AddStringToObject(object, "library", run->backend->describe(run->backend_context));
+}
+
+static void add_seconds(cJSON *root, const sb_run *run) {
+  cJSON *object = cJSON_AddObjectToObject(root, "seconds");
+  cJSON_AddNumberToObject(object, "embed", run->timings.embed_s);
+  cJSON_AddNumberToObject(object, "multiply", run->timings.multiply_s);
+  cJSON_AddNumberToObject(object, "select", run->timings.select_s);
+  cJSON_AddNumberToObject(object, "rescore", run->timings.rescore_s);
+  cJSON_AddNumberToObject(object, "write", run->timings.write_s);
+  cJSON_AddNumberToObject(object, "total", sb_now_s() - run->started_s);
+}
+
+sb_status sb_run_summary(const sb_run *run, char **text) {
+  cJSON *root = cJSON_CreateObject();
+  cJSON_AddStringToObject(root, "kind", "samebrain link");
+  cJSON_AddStringToObject(root, "version", sb_version());
+  cJSON_AddBoolToObject(root, "self", run->scans.self);
+  add_integer(root, "probes", run->scans.probe_count);
+  add_integer(root, "gallery", run->scans.gallery_count);
+  add_integer(root, "pairs", sb_people_pairs(&run->people));
+  add_integer(root, "mated_pairs", run->mated_count);
+  add_parameters(root, run);
+  cJSON *stores = cJSON_AddObjectToObject(root, "stores");
+  add_store(stores, "gallery", run->gallery);
+  if (!run->scans.self) add_store(stores, "probe", run->probe);
+  cJSON *measures = cJSON_AddArrayToObject(root, "measures");
+  for (size_t i = 0; i < run->measure_count; i++) add_measure(measures, run->measured + i);
+  add_machine(root, run);
+  add_seconds(root, run);
+  char *printed = cJSON_Print(root);
+  cJSON_Delete(root);
+  *text = printed == NULL ? NULL : sb_format("%s\n", printed);
+  cJSON_free(printed);
+  return *text == NULL ? sb_error(SB_NO_MEMORY, "summary.json: out of memory") : sb_ok();
+}
