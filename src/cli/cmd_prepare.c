@@ -1,9 +1,160 @@
-#include "cli/cli.h"
+// samebrain prepare: from scans to the rows of a store.
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-static int run(const sb_arguments *arguments) {
-  (void)arguments;
+#include "cli/cli.h"
+#include "core/file.h"
+
+static const char *const BRAIN[] = {"auto", "stripped", "extract", NULL};
+static const char *const HARMONISE[] = {"nyul", "zscore", "none", NULL}; // as in sb_harmonise
+enum { BRAIN_EXTRACT = 2 };
+
+// The command line, parsed.
+typedef struct request {
+  const char *store;
+  sb_template_options template;
+  sb_prepare_options prepare;
+  sb_input_options input;
+  sb_ingest_options ingest;
+  char **labels;
+  size_t label_count;
+} request;
+
+static int complain(const char *text) {
+  fprintf(stderr, "samebrain prepare: %s\n", text);
   return SB_EXIT_USAGE;
 }
 
-static const sb_option options[] = {{0}};
-const sb_command sb_cmd_prepare = {.name = "prepare", .usage = "", .summary = "", .details = "", .example = "", .options = options, .run = run};
+// -1 to go on, else the exit code.
+static int parse(const sb_arguments *a, request *r) {
+  int64_t dof = r->prepare.dof;
+  int brain = 0, harmonise = (int)r->prepare.harmonise;
+  r->store = sb_arg_text(a, "-o", NULL);
+  r->template.image_path = sb_arg_text(a, "--template", NULL);
+  r->template.mask_path = sb_arg_text(a, "--template-mask", NULL);
+  r->input.dataset = sb_arg_text(a, "--dataset", NULL);
+  r->ingest.save_images_dir = sb_arg_text(a, "--save-images", NULL);
+  if (!sb_arg_double(a, "--resolution-mm", &r->template.resolution_mm) ||
+      !sb_arg_int(a, "--dof", 6, 12, &dof) || !sb_arg_choice(a, "--brain", BRAIN, &brain) ||
+      !sb_arg_choice(a, "--harmonise", HARMONISE, &harmonise) ||
+      !sb_arg_list(a, "--participant-label", &r->labels, &r->label_count) ||
+      !sb_arg_shard(a, "--shard", &r->ingest.shard_index, &r->ingest.shard_count) ||
+      !sb_arg_threads(a, &r->ingest.threads))
+    return SB_EXIT_USAGE;
+  if (r->store == NULL || r->store[0] == '\0')
+    return complain("-o STORE is missing: the folder that the rows go to");
+  if (dof != 6 && dof != 12) return complain("--dof: expects 12 (affine) or 6 (rigid)");
+  if (brain == BRAIN_EXTRACT)
+    return complain("--brain extract: brains are not extracted yet; give skull-stripped scans");
+  if (r->input.dataset != NULL && r->input.dataset[0] == '\0')
+    return complain("--dataset: expects a name");
+  r->prepare.dof = (int)dof;
+  r->prepare.harmonise = (sb_harmonise)harmonise;
+  r->input.participant_labels = (const char *const *)r->labels;
+  r->input.participant_label_count = r->label_count;
+  return -1;
+}
+
+static void print_summary(const sb_arguments *a, const request *r, const sb_ingest_summary *s) {
+  if (!a->json) {
+    printf("prepared %" PRId64 " scan%s (%" PRId64 " already there, %" PRId64
+           " failed) into %s in %.1f s\n",
+           s->prepared, s->prepared == 1 ? "" : "s", s->skipped, s->failed, r->store, s->seconds);
+    return;
+  }
+  cJSON *root = cJSON_CreateObject();
+  cJSON_AddStringToObject(root, "store", r->store);
+  cJSON_AddNumberToObject(root, "scans", (double)s->scans);
+  cJSON_AddNumberToObject(root, "prepared", (double)s->prepared);
+  cJSON_AddNumberToObject(root, "already_there", (double)s->skipped);
+  cJSON_AddNumberToObject(root, "failed", (double)s->failed);
+  cJSON_AddNumberToObject(root, "seconds", s->seconds);
+  char *text = cJSON_Print(root);
+  if (text != NULL) puts(text);
+  cJSON_free(text);
+  cJSON_Delete(root);
+}
+
+static int prepare(const sb_arguments *a, const request *r) {
+  sb_scan_list list = {0};
+  sb_template *template = NULL;
+  sb_preparer *preparer = NULL;
+  sb_ingest_summary summary = {0};
+  sb_progress progress = sb_cli_progress(a->quiet);
+  int code;
+  sb_status status = sb_scan_list_find(a->positional, a->positional_count, &r->input, &list);
+  if (status.code == SB_OK) status = sb_template_load(&r->template, &template);
+  if (status.code == SB_OK) status = sb_preparer_create(template, &r->prepare, &preparer);
+  if (status.code == SB_OK)
+    status = sb_ingest(r->store, template, preparer, &list, &r->ingest, &progress, &summary);
+  sb_cli_progress_end();
+  if (status.code != SB_OK) {
+    code = sb_report(status);
+    if (summary.prepared > 0)
+      fprintf(stderr,
+              "samebrain: %" PRId64 " scans were prepared before that and are safe; run the "
+              "same command again to go on\n",
+              summary.prepared);
+  } else {
+    code = summary.failed > 0 ? SB_EXIT_SCANS_FAILED : SB_EXIT_OK;
+    print_summary(a, r, &summary);
+    if (summary.failed > 0)
+      fprintf(stderr,
+              "samebrain: %" PRId64 " failed, named above and by: samebrain info %s\n"
+              "  once mended they are tried again by the same command; the others are kept\n",
+              summary.failed, r->store);
+  }
+  sb_preparer_free(preparer);
+  sb_template_free(template);
+  sb_scan_list_free(&list);
+  return code;
+}
+
+static int run(const sb_arguments *arguments) {
+  request r = {.template = sb_template_options_default(),
+               .prepare = sb_prepare_options_default(),
+               .ingest = sb_ingest_options_default()};
+  int code = parse(arguments, &r);
+  if (code < 0) code = prepare(arguments, &r);
+  sb_free_names(r.labels, r.label_count);
+  return code;
+}
+
+static const sb_option OPTIONS[] = {
+    {"-o", "STORE", "the store: a folder, made if there is none, appended to if there is"},
+    {"--template", "FILE", "brain to align to ($SAMEBRAIN_TEMPLATE, else Colin27)"},
+    {"--template-mask", "FILE", "its brain mask (where the template is above zero)"},
+    {"--resolution-mm", "MM", "voxel size of the rows: 1, 2, 3 or 4 (2)"},
+    {"--dof", "N", "alignment: 12 affine, 6 rigid (12)"},
+    {"--brain", "KIND", "auto or stripped: scans are skull-stripped (auto)"},
+    {"--harmonise", "KIND", "intensities: nyul, zscore or none (nyul)"},
+    {"--dataset", "NAME", "dataset the scans belong to (the input folder's name)"},
+    {"--participant-label", "L", "only these people, with or without sub-; repeat or use commas"},
+    {"--shard", "I/N", "only every N-th scan from the I-th on; auto: from Slurm, MPI"},
+    {"--threads", "N", "threads (all processors)"},
+    {"--save-images", "DIR", "also write each prepared scan as a NIfTI image"},
+    {0},
+};
+
+const sb_command sb_cmd_prepare = {
+    .name = "prepare",
+    .usage = "INPUT... -o STORE [options]",
+    .summary = "align and harmonise scans into a store",
+    .details =
+        "INPUT is a NIfTI file, a BIDS folder, a folder of NIfTI files, or a manifest .tsv with "
+        "the\n"
+        "columns path, participant_id, session_id, dataset, mask, scan_id (only path is "
+        "required).\n"
+        "A scan is known by its dataset and its file name without _T1w and extension. Scans that\n"
+        "the store has are skipped, so the same command again goes on where it was stopped. A "
+        "scan\n"
+        "that fails is recorded with its reason, and the run goes on (exit code 1).",
+    .example = "samebrain prepare oasis/ other/sub-01/anat/sub-01_T1w.nii.gz -o my.store",
+    .options = OPTIONS,
+    .min_arguments = 1,
+    .max_arguments = SIZE_MAX,
+    .run = run,
+};
