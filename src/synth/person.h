@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "samebrain/status.h"
-#include "synth/brain.h"
+#include "synth/base.h"
 #include "synth/field.h"
 
 enum { SB_PERSON_CHANNELS = 4 }; // displacement x, y, z in mm; factor on the intensity
@@ -20,7 +20,7 @@ typedef struct sb_person {
 } sb_person;
 
 // The person that `key` stands for. Errors: SB_NO_MEMORY.
-sb_status sb_person_create(const sb_brain *base, uint64_t key, sb_person *out);
+sb_status sb_person_create(const sb_base *base, uint64_t key, sb_person *out);
 void sb_person_free(sb_person *person);
 
 #endif

@@ -26,7 +26,7 @@ typedef struct session {
 enum { FIELD_CHANNELS = 2 };
 
 // A rotation about a random axis by up to ROTATION_RAD, with a translation: base mm to scanner mm.
-static void draw_pose(const sb_brain *base, uint64_t key, double pose[16]) {
+static void draw_pose(const sb_base *base, uint64_t key, double pose[16]) {
   double axis[3], length = 0;
   for (int a = 0; a < 3; a++) {
     axis[a] = sb_random_uniform(key, (uint64_t)a, -1, 1);
@@ -77,7 +77,7 @@ cleanup:
   return status;
 }
 
-static sb_status draw_session(const sb_brain *base, const sb_person *person, uint64_t key,
+static sb_status draw_session(const sb_base *base, const sb_person *person, uint64_t key,
                               session *out) {
   memset(out, 0, sizeof *out);
   double pose[16], inverse[16];
@@ -110,7 +110,7 @@ static const struct {
 enum { STORAGE_COUNT = sizeof STORAGE / sizeof *STORAGE };
 
 // The box in scanner mm that holds the whole brain.
-static void scanner_box(const sb_brain *base, const session *s, double low[3], double high[3]) {
+static void scanner_box(const sb_base *base, const session *s, double low[3], double high[3]) {
   for (int a = 0; a < 3; a++) {
     low[a] = INFINITY;
     high[a] = -INFINITY;
@@ -128,7 +128,7 @@ static void scanner_box(const sb_brain *base, const session *s, double low[3], d
   }
 }
 
-static sb_status make_grid(const sb_brain *base, const session *s, uint64_t key, double voxel_mm,
+static sb_status make_grid(const sb_base *base, const session *s, uint64_t key, double voxel_mm,
                            sb_volume *out) {
   double low[3], high[3];
   scanner_box(base, s, low, high);
@@ -150,7 +150,7 @@ static sb_status make_grid(const sb_brain *base, const session *s, uint64_t key,
 // ---- Voxels -------------------------------------------------------------------------------------
 
 // The signal at a point of the base's space (before the deformation): 0 outside the outline.
-static double signal_at(const sb_brain *base, const sb_person *person, const session *s,
+static double signal_at(const sb_base *base, const sb_person *person, const session *s,
                         const double point[3]) {
   float own[SB_PERSON_CHANNELS], fields[FIELD_CHANNELS];
   double moved[3], voxel[3];
@@ -177,7 +177,7 @@ static float observe(const session *s, double signal, uint64_t key, uint64_t cou
   return (float)fmin(fmax(level, 1), 32767);
 }
 
-sb_status sb_session_render(const sb_brain *base, const sb_person *person, uint64_t key,
+sb_status sb_session_render(const sb_base *base, const sb_person *person, uint64_t key,
                             double voxel_mm, sb_volume *out) {
   session s = {0};
   uint64_t noise_key = sb_random_key(key, 4);

@@ -12,7 +12,7 @@
 #include "core/threads.h"
 #include "image/nifti_save.h"
 #include "prepare/template.h"
-#include "synth/brain.h"
+#include "synth/base.h"
 #include "synth/person.h"
 #include "synth/random.h"
 #include "synth/session.h"
@@ -33,7 +33,7 @@ typedef struct database {
 typedef struct cohort {
   const sb_synth_options *options;
   char *folder;
-  sb_brain base;
+  sb_base base;
   bool procedural;
   database databases[2];
   int database_count;
@@ -46,7 +46,7 @@ static void free_cohort(cohort *c) {
     free(c->databases[d].number_of);
   }
   free(c->folder);
-  sb_brain_free(&c->base);
+  sb_base_free(&c->base);
 }
 
 static void scan_id(const database *db, int person, int session, char id[64]) {
@@ -92,7 +92,7 @@ static sb_status load_base(cohort *c) {
   const char *base = c->options->base;
   if (base == NULL) base = sb_template_default_path();
   c->procedural = base == NULL || strcmp(base, "procedural") == 0;
-  return c->procedural ? sb_brain_procedural(&c->base) : sb_brain_load(base, &c->base);
+  return c->procedural ? sb_base_procedural(&c->base) : sb_base_load(base, &c->base);
 }
 
 // People's numbers: in order, or shuffled (Fisher and Yates).

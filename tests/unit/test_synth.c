@@ -18,7 +18,7 @@
 #include "core/tsv.h"
 #include "image/resample.h"
 #include "samebrain/synth.h"
-#include "synth/brain.h"
+#include "synth/base.h"
 #include "synth/person.h"
 #include "synth/random.h"
 #include "synth/session.h"
@@ -27,16 +27,16 @@ static void assert_ok(sb_status status) {
   if (status.code != SB_OK) fail_msg("%s: %s", sb_code_name(status.code), status.message);
 }
 
-static sb_brain base; // the procedural brain, made once
+static sb_base base; // the procedural brain, made once
 
 static int make_base(void **state) {
   (void)state;
-  return sb_brain_procedural(&base).code != SB_OK;
+  return sb_base_procedural(&base).code != SB_OK;
 }
 
 static int free_base(void **state) {
   (void)state;
-  sb_brain_free(&base);
+  sb_base_free(&base);
   return 0;
 }
 

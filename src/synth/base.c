@@ -1,4 +1,4 @@
-#include "synth/brain.h"
+#include "synth/base.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,10 +15,10 @@ static int64_t voxel_count(const sb_volume *v) {
   return v->dims[0] * v->dims[1] * v->dims[2];
 }
 
-void sb_brain_free(sb_brain *brain) {
-  sb_volume_free(&brain->image);
-  sb_volume_free(&brain->inside);
-  memset(brain, 0, sizeof *brain);
+void sb_base_free(sb_base *base) {
+  sb_volume_free(&base->image);
+  sb_volume_free(&base->inside);
+  memset(base, 0, sizeof *base);
 }
 
 static int compare_floats(const void *a, const void *b) {
@@ -52,12 +52,12 @@ cleanup:
 }
 
 // The box and centre of what is above zero, in RAS mm.
-static void measure_extent(sb_brain *brain) {
-  const sb_volume *v = &brain->image;
+static void measure_extent(sb_base *base) {
+  const sb_volume *v = &base->image;
   double sum[3] = {0, 0, 0}, count = 0;
   for (int a = 0; a < 3; a++) {
-    brain->low_mm[a] = INFINITY;
-    brain->high_mm[a] = -INFINITY;
+    base->low_mm[a] = INFINITY;
+    base->high_mm[a] = -INFINITY;
   }
   for (int64_t k = 0; k < v->dims[2]; k++)
     for (int64_t j = 0; j < v->dims[1]; j++)
@@ -66,25 +66,25 @@ static void measure_extent(sb_brain *brain) {
         double voxel[3] = {(double)i, (double)j, (double)k}, mm[3];
         sb_affine_apply(v->affine, voxel, mm);
         for (int a = 0; a < 3; a++) {
-          brain->low_mm[a] = fmin(brain->low_mm[a], mm[a]);
-          brain->high_mm[a] = fmax(brain->high_mm[a], mm[a]);
+          base->low_mm[a] = fmin(base->low_mm[a], mm[a]);
+          base->high_mm[a] = fmax(base->high_mm[a], mm[a]);
           sum[a] += mm[a];
         }
         count++;
       }
-  for (int a = 0; a < 3; a++) brain->centre_mm[a] = sum[a] / count;
+  for (int a = 0; a < 3; a++) base->centre_mm[a] = sum[a] / count;
 }
 
 // Everything else, once the image is there.
-static sb_status complete(sb_brain *brain, const char *name) {
-  sb_volume *image = &brain->image, *inside = &brain->inside;
+static sb_status complete(sb_base *base, const char *name) {
+  sb_volume *image = &base->image, *inside = &base->inside;
   sb_status status = sb_ok();
   SB_TRY(scale_to_white(image, name));
-  if (!sb_affine_invert(image->affine, brain->to_voxel)) {
+  if (!sb_affine_invert(image->affine, base->to_voxel)) {
     status = sb_error(SB_FORMAT, "%s: its header has a singular affine", name);
     goto cleanup;
   }
-  measure_extent(brain);
+  measure_extent(base);
   *inside = *image;
   inside->voxels = NULL;
   SB_TRY(SB_NEW(&inside->voxels, voxel_count(image), "base brain's mask"));
@@ -100,11 +100,11 @@ cleanup:
   return status;
 }
 
-sb_status sb_brain_load(const char *path, sb_brain *out) {
+sb_status sb_base_load(const char *path, sb_base *out) {
   memset(out, 0, sizeof *out);
   sb_status status = sb_volume_load(path, &out->image, NULL);
   if (status.code == SB_OK) status = complete(out, path);
-  if (status.code != SB_OK) sb_brain_free(out);
+  if (status.code != SB_OK) sb_base_free(out);
   return status;
 }
 
@@ -190,7 +190,7 @@ static double tissue_at(double x, double y, double z, const float fold[2]) {
   return value;
 }
 
-sb_status sb_brain_procedural(sb_brain *out) {
+sb_status sb_base_procedural(sb_base *out) {
   memset(out, 0, sizeof *out);
   sb_volume *image = &out->image;
   const sb_lattice lattice = {{NX, NY, NZ}, {ORIGIN_MM[0], ORIGIN_MM[1], ORIGIN_MM[2]}, 1.0};
@@ -216,6 +216,6 @@ sb_status sb_brain_procedural(sb_brain *out) {
   SB_TRY(complete(out, "the procedural brain"));
 cleanup:
   free(folds);
-  if (status.code != SB_OK) sb_brain_free(out);
+  if (status.code != SB_OK) sb_base_free(out);
   return status;
 }
