@@ -60,6 +60,7 @@ static int parse(const sb_arguments *a, request *r) {
 
 static void print_summary(const sb_arguments *a, const request *r, const sb_ingest_summary *s) {
   if (!a->json) {
+    if (a->quiet) return;
     printf("prepared %" PRId64 " scan%s (%" PRId64 " already there, %" PRId64
            " failed) into %s in %.1f s\n",
            s->prepared, s->prepared == 1 ? "" : "s", s->skipped, s->failed, r->store, s->seconds);
