@@ -34,18 +34,20 @@ typedef struct sb_volume_info {
 // Reads a NIfTI-1 or NIfTI-2 image (.nii, .nii.gz, .hdr/.img and their .gz; either endianness; any
 // scalar datatype; scl_slope and scl_inter applied, slope 0 meaning none) and stores it in the
 // closest canonical RAS order: the axes are permuted and flipped, never resampled, and `affine`
-// is that of the reordered grid. sform comes before qform. NaN and Inf become 0.
+// is that of the reordered grid. sform comes before qform; one that is singular, not finite or absurd
+// counts as absent. NaN and Inf become 0, and so do values beyond float's range. gzip is told by
+// content, not by name; no memory is taken for voxels that the file does not hold.
 //   path    the image file (for a pair, either of the two names)
 //   volume  out; free with sb_volume_free
 //   info    out; may be NULL
 // Errors: SB_NOT_FOUND, SB_IO, SB_FORMAT (not NIfTI, truncated, dims that do not match the data),
-// SB_UNSUPPORTED (more than one volume, RGB, complex, 2-D), SB_CONTENT (no finite voxel, all
-// zero, constant), SB_NO_MEMORY.
+// SB_UNSUPPORTED (more than one volume, RGB, complex, float128, 2-D, an axis below 8 voxels, more
+// than 2^30 voxels, ANALYZE 7.5), SB_CONTENT (no finite voxel, all zero, constant), SB_NO_MEMORY.
 SB_API sb_status sb_volume_load(const char *path, sb_volume *volume, sb_volume_info *info);
 
 // Writes a NIfTI-1 float32 image (gzip when the name ends in .gz), sform and qform code 2
 // ("aligned") where the affine allows a qform. The file appears under its name only when complete.
-// Errors: SB_IO, SB_NO_MEMORY, SB_USAGE (empty volume).
+// Errors: SB_IO, SB_NO_MEMORY, SB_USAGE (empty volume, an axis beyond 32,767 voxels).
 SB_API sb_status sb_volume_save(const sb_volume *volume, const char *path);
 
 // Frees the voxels and empties the volume; a zeroed volume is fine.

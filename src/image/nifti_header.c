@@ -260,8 +260,8 @@ static void find_affine(const nifti_2_header *h, sb_nifti_header *out) {
 sb_status sb_nifti_parse(const char *path, const unsigned char *head, size_t bytes, bool gzip,
                          sb_nifti_header *out) {
   memset(out, 0, sizeof *out);
-  nifti_2_header h;
-  bool swapped;
+  nifti_2_header h = {0};
+  bool swapped = false;
   sb_status status = unpack(path, head, bytes, gzip, &h, &swapped, &out->separate_data);
   if (status.code == SB_OK) status = check_dims(path, &h, out->dims);
   if (status.code == SB_OK) status = check_datatype(path, h.datatype, &out->datatype);

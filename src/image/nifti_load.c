@@ -157,7 +157,7 @@ static void decode_across_rows(const sb_nifti_header *h, const unsigned char *ra
 
 static sb_status decode(const sb_nifti_header *h, const unsigned char *raw,
                         const sb_axis_order *order, sb_volume *volume, census *c) {
-  sb_status status = sb_ok();
+  sb_status status;
   float *rows = NULL;
   sb_reorder_grid(order, h->dims, h->affine, volume->dims, volume->affine);
   SB_TRY(SB_NEW(&volume->voxels, h->dims[0] * h->dims[1] * h->dims[2], "an image"));
@@ -176,11 +176,12 @@ cleanup:
 // ------------------------------------------------------------------------------
 
 static sb_status too_short(const sb_source *source, const sb_nifti_header *h, size_t got) {
+  const int64_t need = h->data_offset + h->data_bytes;
   return sb_error(SB_FORMAT,
                   "%s: the header does not match the data: %lld x %lld x %lld voxels of %s need "
                   "%lld bytes, the file holds %zu; fetch it again",
                   source->path, (long long)h->dims[0], (long long)h->dims[1], (long long)h->dims[2],
-                  h->datatype->name, (long long)(h->data_offset + h->data_bytes), got);
+                  h->datatype->name, (long long)need, got);
 }
 
 static sb_status read_data(const sb_source *source, const sb_nifti_header *h,
@@ -217,7 +218,7 @@ static void describe(const sb_nifti_header *h, const sb_axis_order *order, const
 }
 
 sb_status sb_volume_load(const char *path, sb_volume *volume, sb_volume_info *info) {
-  sb_status status = sb_ok();
+  sb_status status;
   char *header_name = NULL, *data_name = NULL;
   unsigned char head[SB_NIFTI_HEADER_BYTES], *data = NULL;
   sb_source source;

@@ -118,7 +118,7 @@ static void store_voxels(const sb_volume *v, sb_save_type type, double slope, do
 // ---- The file -----------------------------------------------------------------------------------
 
 static sb_status compress(const char *path, char **data, size_t *bytes) {
-  sb_status status = sb_ok();
+  sb_status status;
   char *packed = NULL;
   struct libdeflate_compressor *deflater = libdeflate_alloc_compressor(GZIP_LEVEL);
   if (deflater == NULL) {
@@ -149,7 +149,7 @@ static sb_status check(const sb_volume *v, const char *path, double slope, doubl
 
 sb_status sb_volume_save_as(const sb_volume *volume, const char *path, sb_save_type type,
                             double slope, double inter) {
-  sb_status status = sb_ok();
+  sb_status status;
   char *data = NULL;
   SB_TRY(check(volume, path, slope, inter));
   const struct stored_type *stored = &stored_types[type];

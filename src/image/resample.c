@@ -232,7 +232,7 @@ static void shrink_affine(const double in[16], const int64_t factors[3], double 
 }
 
 sb_status sb_volume_shrink(const sb_volume *in, const int64_t factors[3], sb_volume *out) {
-  sb_status status = sb_ok();
+  sb_status status;
   float *sum = NULL;
   memset(out, 0, sizeof *out);
   int64_t count = 1;

@@ -78,7 +78,7 @@ static void filter_columns(float *data, const int64_t dims[3], const kernel *z, 
 }
 
 sb_status sb_gaussian(float *data, const int64_t dims[3], const double sigma_vox[3]) {
-  sb_status status = sb_ok();
+  sb_status status;
   kernel kernels[3] = {{0, NULL}, {0, NULL}, {0, NULL}};
   float *line = NULL, *slice_y = NULL, *slice_z = NULL;
   for (int axis = 0; axis < 3; axis++) SB_TRY(make_kernel(sigma_vox[axis], &kernels[axis]));

@@ -114,6 +114,22 @@ static bool next_member(z_stream *stream, size_t left) {
          inflateReset(stream) == Z_OK;
 }
 
+// One call of inflate() into `room`, which `out` lent; zlib's code.
+static int inflate_some(z_stream *stream, size_t left, unsigned char *room, size_t room_bytes,
+                        sink *out) {
+  stream->avail_in = left < UINT_MAX ? (uInt)left : UINT_MAX;
+  stream->avail_out = room_bytes < UINT_MAX ? (uInt)room_bytes : UINT_MAX;
+  stream->next_out = room;
+  uInt offered = stream->avail_out;
+  int code = inflate(stream, Z_NO_FLUSH);
+  size_t made = offered - stream->avail_out;
+  if (room == out->waste)
+    out->dropped += made;
+  else
+    out->used += made;
+  return code;
+}
+
 // Inflates all members of `in` into `out` until the input ends, or `partial` and `out` is full, or
 // far more than wanted has come.
 static sb_status inflate_stream(const char *path, const unsigned char *in, size_t bytes,
@@ -122,39 +138,27 @@ static sb_status inflate_stream(const char *path, const unsigned char *in, size_
   memset(&stream, 0, sizeof stream);
   if (inflateInit2(&stream, 15 + 16) != Z_OK)
     return sb_error(SB_NO_MEMORY, "%s: out of memory for inflating", path);
-  sb_status status = sb_ok();
+  sb_status status;
   stream.next_in = (unsigned char *)in; // zlib only reads it
+  size_t left = bytes;
   for (;;) {
     unsigned char *room = NULL;
     size_t room_bytes = 0;
     SB_TRY(sink_room(out, path, &room, &room_bytes));
     if (room == out->waste && (partial || out->dropped > SPARE_BYTES)) break;
-    size_t left = bytes - (size_t)(stream.next_in - in);
-    stream.avail_in = left < UINT_MAX ? (uInt)left : UINT_MAX;
-    stream.avail_out = room_bytes < UINT_MAX ? (uInt)room_bytes : UINT_MAX;
-    stream.next_out = room;
-    uInt offered = stream.avail_out;
-    int code = inflate(&stream, Z_NO_FLUSH);
-    size_t made = offered - stream.avail_out;
-    if (room == out->waste)
-      out->dropped += made;
-    else
-      out->used += made;
+    int code = inflate_some(&stream, left, room, room_bytes, out);
     left = bytes - (size_t)(stream.next_in - in);
-    if (code == Z_STREAM_END && !next_member(&stream, left)) break;
-    if (code == Z_STREAM_END) continue;
-    if (code == Z_MEM_ERROR) {
+    if (code == Z_STREAM_END) {
+      if (next_member(&stream, left)) continue;
+      break;
+    }
+    if (code == Z_MEM_ERROR)
       status = sb_error(SB_NO_MEMORY, "%s: out of memory for inflating", path);
-      break;
-    }
-    if (code != Z_OK && code != Z_BUF_ERROR) {
+    else if (code != Z_OK && code != Z_BUF_ERROR)
       status = damaged(path, stream.msg);
-      break;
-    }
-    if (left == 0 && stream.avail_out > 0) {
+    else if (left == 0 && stream.avail_out > 0)
       status = truncated(path, bytes);
-      break;
-    }
+    if (status.code != SB_OK) break;
   }
 cleanup:
   inflateEnd(&stream);
@@ -198,7 +202,7 @@ static bool inflate_at_once(const unsigned char *in, size_t bytes, size_t want,
 // ---- Content ------------------------------------------------------------------------------------
 
 sb_status sb_source_head(const sb_source *source, size_t want, unsigned char *head, size_t *got) {
-  sb_status status = sb_ok();
+  sb_status status;
   unsigned char *start = NULL;
   sink *out = NULL;
   *got = 0;
@@ -228,7 +232,7 @@ static sb_status read_plain(const sb_source *source, size_t want, unsigned char 
 
 static sb_status read_gzip(const sb_source *source, size_t want, unsigned char **data,
                            size_t *got) {
-  sb_status status = sb_ok();
+  sb_status status;
   char *packed = NULL;
   sink *out = NULL;
   size_t bytes;

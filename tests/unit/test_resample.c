@@ -128,7 +128,7 @@ static void test_polynomials(void **state) {
   (void)state;
   sb_volume v = make_volume(9, 9, 9);
   for (int64_t i = 0; i < count_of(&v); i++) {
-    double x = (double)(i % 9), y = (double)(i / 9 % 9), z = (double)(i / 81);
+    double x = (double)(i % 9), y = (double)(i / 9 % 9), z = floor((double)i / 81);
     v.voxels[i] = (float)(x * x - 2 * y * z + 3 * z + y * y);
   }
   uint64_t seed = 4;
@@ -163,7 +163,8 @@ static void test_resample_is_sampling(void **state) {
   for (int n = 0; n < 60; n++) {
     double m[16];
     sb_affine_identity(m);
-    for (int i = 0; i < 12; i++) m[i] = (i % 5 == 0 ? 1.1 : 0) + (uniform(&seed) - 0.5) * (n / 10);
+    double wildness = 0.1 * n;
+    for (int i = 0; i < 12; i++) m[i] = (i % 5 == 0 ? 1.1 : 0) + (uniform(&seed) - 0.5) * wildness;
     for (int a = 0; a < 3; a++) m[4 * a + 3] = -8 + 20 * uniform(&seed);
     if (n % 7 == 0) m[0] = m[4] = m[8] = 0; // a row that does not move
     if (n == 59) m[1] = NAN;

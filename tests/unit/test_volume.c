@@ -267,7 +267,7 @@ static void write_pair(recipe r, const char *header_name, const char *image_name
   char header[1024] = {0};
   r.pair = true;
   write_packed(header_name, header, make_header(&r, header));
-  size_t bytes = (size_t)(COUNT * r.item_bytes);
+  size_t bytes = (size_t)r.item_bytes * COUNT;
   char *voxels = calloc(1, bytes);
   assert_non_null(voxels);
   put_voxels(&r, voxels);
@@ -824,7 +824,7 @@ static void test_not_nifti(void **state) {
   for (int i = 0; i < 1000; i++) bytes[i] = (char)(i * i % 251);
   write_bytes("a.nii", bytes, sizeof bytes);
   assert_refused(in_scratch("a.nii"), SB_FORMAT, "no NIfTI-1 or NIfTI-2 header");
-  memcpy(bytes + 128, "DICM", 4);
+  memcpy(bytes + 128, (const char[]){'D', 'I', 'C', 'M'}, 4);
   write_packed("a.nii.gz", bytes, sizeof bytes);
   assert_refused(in_scratch("a.nii.gz"), SB_FORMAT, "dcm2niix");
   write_packed("a.nii.gz", bytes, 0);
