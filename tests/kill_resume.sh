@@ -26,7 +26,10 @@ if [ ! -d "$data" ]; then
 fi
 labels=$(cd "$data" && printf '%s\n' sub-* | head -n 6 | paste -sd,)
 
-prepare=("$program" prepare "$data" --participant-label "$labels" --quiet -o)
+prepare=("$program" prepare "$data" --participant-label "$labels" --quiet)
+# A machine without the default template: the cohort brings its own.
+[ -f cohort/template_T1w.nii.gz ] && prepare+=(--template cohort/template_T1w.nii.gz)
+prepare+=(-o)
 
 # A line a scan: dataset, scan_id, status, checksum, and the SHA-256 of its row's bytes.
 contents() {

@@ -1,0 +1,320 @@
+// Ingest: which scans of a list are prepared, in which order they are committed, and what becomes
+// of those that fail. On a small synthetic cohort with a template of its own, at 4 mm.
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "core/half.h"
+#include "core/memory.h"
+#include "samebrain/samebrain.h"
+
+enum { PEOPLE = 4 };
+
+// Made once: the cohort, its template and a preparer. Each test has stores of its own.
+static char *scratch;
+static sb_template *brain;
+static sb_preparer *preparer;
+static sb_scan_list cohort;
+
+static void assert_ok(sb_status status) {
+  if (status.code != SB_OK) fail_msg("%s: %s", sb_code_name(status.code), status.message);
+}
+
+static char *in_scratch(const char *name) {
+  char *path = sb_path_join(scratch, name);
+  assert_non_null(path);
+  return path;
+}
+
+static int make_cohort(void **state) {
+  (void)state;
+  const char *tmp = getenv("TMPDIR");
+  scratch = sb_format("%s/samebrain-ingest-XXXXXX", tmp == NULL ? "/tmp" : tmp);
+  if (scratch == NULL || mkdtemp(scratch) == NULL) return -1;
+  sb_synth_options synth = sb_synth_options_default();
+  synth.subjects = PEOPLE;
+  synth.sessions = 1;
+  synth.base = "procedural";
+  synth.voxel_mm = 2;
+  char *folder = in_scratch("cohort"), *image = in_scratch("cohort/template_T1w.nii.gz");
+  assert_ok(sb_synth(folder, &synth, NULL));
+  sb_template_options options = {.image_path = image, .resolution_mm = 4};
+  assert_ok(sb_template_load(&options, &brain));
+  sb_prepare_options prepare = sb_prepare_options_default();
+  assert_ok(sb_preparer_create(brain, &prepare, &preparer));
+  assert_ok(sb_scan_list_find((const char *const *)&folder, 1, NULL, &cohort));
+  assert_int_equal(cohort.count, PEOPLE);
+  free(folder);
+  free(image);
+  return 0;
+}
+
+static int remove_cohort(void **state) {
+  (void)state;
+  sb_scan_list_free(&cohort);
+  sb_preparer_free(preparer);
+  sb_template_free(brain);
+  char *command = sb_format("rm -rf '%s'", scratch);
+  int result = command == NULL ? -1 : system(command);
+  free(command);
+  free(scratch);
+  return result;
+}
+
+static void count_warning(void *context, const char *text) {
+  (void)text;
+  ++*(int *)context;
+}
+
+// Ingests and checks the summary and how many failures were told.
+static void ingest(const char *store, const sb_scan_list *list, const sb_ingest_options *options,
+                   int prepared, int skipped, int failed) {
+  sb_ingest_summary summary;
+  int warnings = 0;
+  sb_progress progress = {.context = &warnings, .warn = count_warning};
+  assert_ok(sb_ingest(store, brain, preparer, list, options, &progress, &summary));
+  assert_int_equal(summary.prepared, prepared);
+  assert_int_equal(summary.skipped, skipped);
+  assert_int_equal(summary.failed, failed);
+  assert_int_equal(summary.scans, prepared + skipped + failed);
+  assert_int_equal(warnings, failed);
+}
+
+static char *contents(const char *folder, const char *name, size_t *bytes) {
+  char *path = sb_path_join(folder, name), *data;
+  assert_ok(sb_read_file(path, &data, bytes));
+  free(path);
+  return data;
+}
+
+static int64_t count_lines(const char *folder, const char *name) {
+  size_t bytes;
+  char *data = contents(folder, name, &bytes);
+  int64_t lines = 0;
+  for (size_t i = 0; i < bytes; i++) lines += data[i] == '\n';
+  free(data);
+  return lines;
+}
+
+static void test_same_bytes_for_any_threads(void **state) {
+  (void)state;
+  char *one = in_scratch("one"), *three = in_scratch("three");
+  sb_ingest_options options = sb_ingest_options_default();
+  options.threads = 1;
+  ingest(one, &cohort, &options, PEOPLE, 0, 0);
+  options.threads = 3;
+  ingest(three, &cohort, &options, PEOPLE, 0, 0);
+  static const char *const names[] = {"shard-0001.npy", "shard-0001.mask.npy"};
+  for (size_t i = 0; i < 2; i++) {
+    size_t a_bytes, b_bytes;
+    char *a = contents(one, names[i], &a_bytes), *b = contents(three, names[i], &b_bytes);
+    assert_int_equal(a_bytes, b_bytes);
+    assert_memory_equal(a, b, a_bytes);
+    free(a);
+    free(b);
+  }
+  sb_store *store;
+  assert_ok(sb_store_open(three, &store));
+  assert_int_equal(sb_store_count(store), PEOPLE);
+  for (int64_t i = 0; i < PEOPLE; i++) { // the list's order is that of the rows
+    assert_string_equal(sb_store_record(store, i)->scan.scan_id, cohort.scans[i].scan_id);
+    assert_string_equal(sb_store_record(store, i)->scan.participant, cohort.scans[i].participant);
+    assert_int_equal(sb_store_record(store, i)->row, i);
+    assert_int_equal(strlen(sb_store_record(store, i)->source_sha256), 64);
+  }
+  assert_ok(sb_store_verify(store, NULL));
+  sb_store_close(store);
+  ingest(three, &cohort, NULL, 0, PEOPLE, 0);
+  free(one);
+  free(three);
+}
+
+static void test_shares_add_up(void **state) {
+  (void)state;
+  char *path = in_scratch("shares");
+  sb_ingest_options options = sb_ingest_options_default();
+  options.shard_count = 3;
+  options.shard_index = 3;
+  ingest(path, &cohort, &options, PEOPLE / 3, 0, 0);
+  options.shard_index = 1;
+  ingest(path, &cohort, &options, (PEOPLE + 2) / 3, 0, 0);
+  ingest(path, &cohort, NULL, 1, PEOPLE - 1, 0);
+  options.shard_index = 4;
+  sb_status status = sb_ingest(path, brain, preparer, &cohort, &options, NULL, NULL);
+  assert_int_equal(status.code, SB_USAGE);
+  free(path);
+}
+
+// A scan of its own folder that can be spoilt and mended.
+static void copy_file(const char *from, const char *to) {
+  char *data;
+  size_t bytes;
+  assert_ok(sb_read_file(from, &data, &bytes));
+  assert_ok(sb_write_file(to, data, bytes));
+  free(data);
+}
+
+static void test_failures(void **state) {
+  (void)state;
+  char *path = in_scratch("failing"), *folder = in_scratch("mixed");
+  char *bad_gz = in_scratch("mixed/b.nii.gz"), *first = in_scratch("mixed/a.nii.gz");
+  char *last = in_scratch("mixed/c.nii.gz");
+  assert_ok(sb_make_folder(folder));
+  copy_file(cohort.scans[0].source_path, first);
+  copy_file(cohort.scans[1].source_path, last);
+  assert_ok(sb_write_file(bad_gz, "hello", 5));
+  sb_scan_list list;
+  assert_ok(sb_scan_list_find((const char *const *)&folder, 1, NULL, &list));
+  assert_int_equal(list.count, 3);
+  ingest(path, &list, NULL, 2, 0, 1);
+  assert_int_equal(count_lines(path, "shard-0001.tsv"), 4);
+  ingest(path, &list, NULL, 0, 2, 1); // tried again; the same failure is not written again
+  assert_int_equal(count_lines(path, "shard-0001.tsv"), 4);
+  sb_store *store;
+  assert_ok(sb_store_open(path, &store));
+  assert_int_equal(sb_store_failed_count(store), 1);
+  assert_int_equal(sb_store_failed(store, 0)->status, SB_FORMAT);
+  assert_non_null(strstr(sb_store_failed(store, 0)->reason, "b.nii.gz"));
+  sb_store_close(store);
+  assert_int_equal(unlink(bad_gz), 0);
+  ingest(path, &list, NULL, 0, 2, 1); // another failure: it is gone
+  assert_int_equal(count_lines(path, "shard-0001.tsv"), 5);
+  copy_file(cohort.scans[2].source_path, bad_gz);
+  ingest(path, &list, NULL, 1, 2, 0);
+  assert_ok(sb_store_open(path, &store));
+  assert_int_equal(sb_store_count(store), 3);
+  assert_int_equal(sb_store_failed_count(store), 0);
+  sb_store_close(store);
+  sb_scan_list_free(&list);
+  free(path);
+  free(folder);
+  free(bad_gz);
+  free(first);
+  free(last);
+}
+
+static void test_saved_images(void **state) {
+  (void)state;
+  char *path = in_scratch("imaged"), *images = in_scratch("images/deep");
+  sb_ingest_options options = sb_ingest_options_default();
+  options.save_images_dir = images;
+  ingest(path, &cohort, &options, PEOPLE, 0, 0);
+  const sb_scan *scan = &cohort.scans[1];
+  char *file = sb_format("%s/%s/%s/anat/%s_space-template_desc-prepared_T1w.nii.gz", images,
+                         scan->participant, scan->session, scan->scan_id);
+  sb_volume volume;
+  assert_ok(sb_volume_load(file, &volume, NULL));
+  assert_memory_equal(volume.dims, sb_template_grid_dims(brain), sizeof volume.dims);
+  sb_store *store;
+  assert_ok(sb_store_open(path, &store));
+  const int64_t *index = sb_template_row_index(brain);
+  for (int64_t i = 0; i < sb_store_row_length(store); i++)
+    assert_int_equal(sb_half_from_float(volume.voxels[index[i]]), sb_store_row(store, 1)[i]);
+  sb_store_close(store);
+  sb_volume_free(&volume);
+  free(file);
+  free(path);
+  free(images);
+}
+
+// A mask that covers the brain changes nothing; one on another grid is refused by name.
+static void test_masks_of_scans(void **state) {
+  (void)state;
+  char *path = in_scratch("masked"), *plain = in_scratch("plain"),
+       *mask = in_scratch("mask.nii.gz");
+  sb_volume volume;
+  assert_ok(sb_volume_load(cohort.scans[0].source_path, &volume, NULL));
+  int64_t voxels = volume.dims[0] * volume.dims[1] * volume.dims[2];
+  for (int64_t i = 0; i < voxels; i++) volume.voxels[i] = volume.voxels[i] != 0;
+  assert_ok(sb_volume_save(&volume, mask));
+  sb_scan scans[2] = {cohort.scans[0], cohort.scans[1]};
+  scans[0].mask_path = mask;
+  sb_scan_list list = {.scans = scans, .count = 1};
+  ingest(path, &list, NULL, 1, 0, 0);
+  sb_scan_list bare = {.scans = cohort.scans, .count = 1};
+  ingest(plain, &bare, NULL, 1, 0, 0);
+  sb_store *a, *b;
+  assert_ok(sb_store_open(path, &a));
+  assert_ok(sb_store_open(plain, &b));
+  assert_int_equal(sb_store_record(a, 0)->row_checksum, sb_store_record(b, 0)->row_checksum);
+  sb_store_close(a);
+  sb_store_close(b);
+  volume.affine[3] += 5;
+  assert_ok(sb_volume_save(&volume, mask));
+  scans[1].mask_path = mask;
+  list.count = 2;
+  ingest(path, &list, NULL, 0, 1, 1);
+  assert_ok(sb_store_open(path, &a));
+  assert_int_equal(sb_store_failed(a, 0)->status, SB_CONFLICT);
+  assert_non_null(strstr(sb_store_failed(a, 0)->reason, "another grid"));
+  sb_store_close(a);
+  sb_volume_free(&volume);
+  free(path);
+  free(plain);
+  free(mask);
+}
+
+static void test_full_disk_stops_cleanly(void **state) {
+  (void)state;
+  char *path = in_scratch("full");
+  sb_scan_list first = {.scans = cohort.scans, .count = 1};
+  ingest(path, &first, NULL, 1, 0, 0);
+  struct rlimit before, small;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  void (*handler)(int) = signal(SIGXFSZ, SIG_IGN); // writing beyond the limit fails with EFBIG
+  small = before;
+  small.rlim_cur = (rlim_t)(128 + 2 * sb_template_row_length(brain) + 1000);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+  sb_ingest_summary summary;
+  sb_ingest_options options = sb_ingest_options_default();
+  options.threads = 3;
+  sb_status status = sb_ingest(path, brain, preparer, &cohort, &options, NULL, &summary);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, handler);
+  assert_int_equal(status.code, SB_IO);
+  assert_non_null(strstr(status.message, "shard-0001.npy: cannot write: File too large"));
+  assert_int_equal(summary.prepared, 0);
+  assert_int_equal(summary.skipped, 1);
+  ingest(path, &cohort, NULL, PEOPLE - 1, 1, 0);
+  free(path);
+}
+
+static void test_other_parameters_are_refused(void **state) {
+  (void)state;
+  char *path = in_scratch("other");
+  sb_scan_list first = {.scans = cohort.scans, .count = 1};
+  ingest(path, &first, NULL, 1, 0, 0);
+  sb_prepare_options prepare = sb_prepare_options_default();
+  prepare.harmonise = SB_HARMONISE_ZSCORE;
+  sb_preparer *other;
+  assert_ok(sb_preparer_create(brain, &prepare, &other));
+  sb_status status = sb_ingest(path, brain, other, &first, NULL, NULL, NULL);
+  assert_int_equal(status.code, SB_CONFLICT);
+  assert_non_null(strstr(status.message, "harmonise=zscore"));
+  sb_preparer_free(other);
+  free(path);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_same_bytes_for_any_threads),
+      cmocka_unit_test(test_shares_add_up),
+      cmocka_unit_test(test_failures),
+      cmocka_unit_test(test_saved_images),
+      cmocka_unit_test(test_masks_of_scans),
+      cmocka_unit_test(test_full_disk_stops_cleanly),
+      cmocka_unit_test(test_other_parameters_are_refused),
+  };
+  return cmocka_run_group_tests(tests, make_cohort, remove_cohort);
+}
