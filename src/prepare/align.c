@@ -277,8 +277,8 @@ static void try_starts(const search *s, const sb_brain *brain, sb_freedom most, 
     }
     candidate c;
     start_map(aligner, brain, r, scale, brain->centre_mm, c.map);
-    descend(s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 8, 1, &c);
-    if (most == SB_AFFINE && c.ncc > 0) descend(s, 0, SB_AFFINE, 8, 1, &c);
+    descend(s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 12, 1, &c);
+    if (most == SB_AFFINE && c.ncc > 0) descend(s, 0, SB_AFFINE, 12, 1, &c);
     if (c.ncc > 0) keep(aligner, &c, best, count);
   }
 }
@@ -305,7 +305,7 @@ static void refine(const search *s, sb_freedom most, candidate best[KEPT], int *
   memcpy(coarse, best, sizeof coarse);
   *count = 0;
   for (int i = 0; i < coarse_count; i++) {
-    descend(s, 1, most, 10, 0.3, &coarse[i]);
+    descend(s, 1, most, 20, 0.2, &coarse[i]);
     if (coarse[i].ncc > 0) keep(s->aligner, &coarse[i], best, count);
   }
 }
@@ -330,7 +330,9 @@ static double handedness(const search *s, sb_freedom most, const candidate *foun
 }
 
 sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out) {
-  static const double CLOSE = 0.04; // a lead below this asks for all the starts
+  // A lead or a fit below these asks for all the starts: right alignments of whole brains lead by
+  // 0.1 and more and fit with 0.8 and more, but both depend on the scan.
+  static const double LEAST_LEAD = 0.1, LEAST_FIT = 0.78;
   sb_freedom most = dof == 6 ? SB_RIGID : SB_AFFINE;
   scan_pyramid pyramid = {0};
   search s = {aligner, &pyramid, NULL};
@@ -344,7 +346,7 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
   try_starts(&s, brain, most, 0, AXIS_ROTATIONS, best, &count);
   try_header(&s, brain, most, best, &count);
   refine(&s, most, best, &count);
-  if (count == 0 || lead(best, count) < CLOSE) {
+  if (count == 0 || lead(best, count) < LEAST_LEAD || best[0].ncc < LEAST_FIT) {
     try_starts(&s, brain, most, AXIS_ROTATIONS, AXIS_ROTATIONS * (TILTS + 1), best, &count);
     refine(&s, most, best, &count);
   }
