@@ -34,9 +34,9 @@ typedef struct sb_volume_info {
 // Reads a NIfTI-1 or NIfTI-2 image (.nii, .nii.gz, .hdr/.img and their .gz; either endianness; any
 // scalar datatype; scl_slope and scl_inter applied, slope 0 meaning none) and stores it in the
 // closest canonical RAS order: the axes are permuted and flipped, never resampled, and `affine`
-// is that of the reordered grid. sform comes before qform; one that is singular, not finite or absurd
-// counts as absent. NaN and Inf become 0, and so do values beyond float's range. gzip is told by
-// content, not by name; no memory is taken for voxels that the file does not hold.
+// is that of the reordered grid. sform comes before qform; one that is singular, not finite or
+// absurd counts as absent. NaN and Inf become 0, and so do values beyond float's range. gzip is
+// told by content, not by name; no memory is taken for voxels that the file does not hold.
 //   path    the image file (for a pair, either of the two names)
 //   volume  out; free with sb_volume_free
 //   info    out; may be NULL
