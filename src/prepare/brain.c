@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "core/geometry.h"
 #include "core/memory.h"
 #include "prepare/mask.h"
@@ -79,6 +80,12 @@ typedef struct cell_grid {
   uint8_t *on;
 } cell_grid;
 
+SB_CLONES
+static void find_foreground(int64_t count, const float *row, float background, float threshold,
+                            uint8_t *restrict out) {
+  for (int64_t i = 0; i < count; i++) out[i] = fabsf(row[i] - background) > threshold;
+}
+
 // A cell is on when a quarter of it is foreground.
 static sb_status cells_create(const sb_volume *scan, float background, float threshold,
                               cell_grid *out) {
@@ -91,20 +98,25 @@ static sb_status cells_create(const sb_volume *scan, float background, float thr
   }
   const int64_t cells = out->dims[0] * out->dims[1] * out->dims[2], wide = out->size[0];
   uint16_t *counts = NULL;
+  uint8_t *foreground = NULL; // of one row, padded to whole cells
   sb_status status;
   SB_TRY(SB_NEW(&out->on, cells, "brain"));
   SB_TRY(SB_NEW_ZERO(&counts, cells, "brain"));
+  SB_TRY(SB_NEW_ZERO(&foreground, out->dims[0] * wide, "brain"));
   for (int64_t z = 0; z < scan->dims[2]; z++)
     for (int64_t y = 0; y < scan->dims[1]; y++) {
       const float *row = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
       uint16_t *to = counts + out->dims[0] * (y / out->size[1] + out->dims[1] * (z / out->size[2]));
-      for (int64_t x = 0; x < scan->dims[0]; x++)
-        to[x / wide] = (uint16_t)(to[x / wide] + (fabsf(row[x] - background) > threshold));
+      find_foreground(scan->dims[0], row, background, threshold, foreground);
+      for (int64_t cell = 0; cell < out->dims[0]; cell++)
+        for (int64_t i = 0; i < wide; i++)
+          to[cell] = (uint16_t)(to[cell] + foreground[cell * wide + i]);
     }
   for (int64_t i = 0; i < cells; i++)
     out->on[i] = counts[i] * 4 >= out->size[0] * out->size[1] * out->size[2];
 cleanup:
   free(counts);
+  free(foreground);
   return status;
 }
 
@@ -132,20 +144,9 @@ static void cells_measure(const cell_grid *cells, int64_t low[3], int64_t high[3
   for (int i = 0; i < 3 && *count > 0; i++) centre[i] /= (double)*count;
 }
 
-// Is a cell, or one that touches it, on? What cells at the brain's edge hold is brain too.
-static bool near_on(const cell_grid *cells, int64_t x, int64_t y, int64_t z) {
-  for (int64_t k = z - 1; k <= z + 1; k++)
-    for (int64_t j = y - 1; j <= y + 1; j++)
-      for (int64_t i = x - 1; i <= x + 1; i++)
-        if (i >= 0 && j >= 0 && k >= 0 && i < cells->dims[0] && j < cells->dims[1] &&
-            k < cells->dims[2] && cells->on[i + cells->dims[0] * (j + cells->dims[1] * k)] != 0)
-          return true;
-  return false;
-}
-
 // ---- The brain ----------------------------------------------------------------------------------
 
-// Copies the box of cells low..high-1, the background taken off, 0 where no brain cell is near.
+// Copies the box of cells low..high-1, the background taken off, 0 in cells that are off.
 static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const int64_t low[3],
                          const int64_t high[3], float background, sb_volume *out) {
   int64_t first[3], last[3];
@@ -167,8 +168,10 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
     for (int64_t y = first[1]; y < last[1]; y++) {
       const float *from = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
       float *to = out->voxels + out->dims[0] * (y - first[1] + out->dims[1] * (z - first[2]));
+      const uint8_t *on =
+          cells->on + cells->dims[0] * (y / cells->size[1] + cells->dims[1] * (z / cells->size[2]));
       for (int64_t x = first[0]; x < last[0]; x += wide) {
-        if (!near_on(cells, x / wide, y / cells->size[1], z / cells->size[2])) continue;
+        if (on[x / wide] == 0) continue;
         int64_t end = x + wide < last[0] ? x + wide : last[0];
         for (int64_t i = x; i < end; i++) to[i - first[0]] = from[i] - background;
       }
@@ -203,6 +206,7 @@ sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
   }
   for (int i = 0; i < 3; i++) centre[i] = (centre[i] + 0.5) * (double)cells.size[i] - 0.5;
   sb_affine_apply(scan->affine, centre, out->centre_mm);
+  SB_TRY(sb_mask_dilate(cells.dims, cells.on)); // what cells at the brain's edge hold is brain too
   SB_TRY(cut_out(scan, &cells, low, high, (float)out->background, &out->image));
 cleanup:
   free(values);

@@ -76,3 +76,21 @@ sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask) {
   free(f.stack);
   return status;
 }
+
+sb_status sb_mask_dilate(const int64_t dims[3], uint8_t *mask) {
+  const int64_t n = dims[0] * dims[1] * dims[2], steps[3] = {1, dims[0], dims[0] * dims[1]};
+  uint8_t *before = NULL;
+  sb_status status = SB_NEW(&before, n, "mask dilation");
+  if (status.code != SB_OK) return status;
+  for (int axis = 0; axis < 3; axis++) { // a cube is a line along each axis in turn
+    memcpy(before, mask, (size_t)n);
+    for (int64_t i = 0; i < n; i++) {
+      int64_t at = i / steps[axis] % dims[axis];
+      if (before[i] == 0) continue;
+      if (at > 0) mask[i - steps[axis]] = 1;
+      if (at + 1 < dims[axis]) mask[i + steps[axis]] = 1;
+    }
+  }
+  free(before);
+  return status;
+}

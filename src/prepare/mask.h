@@ -14,4 +14,7 @@ sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *co
 // Sets to 1 every 0-voxel that cannot be reached from the grid's border through 0-voxels.
 sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask);
 
+// Sets to 1 every voxel that touches a 1 by a face, an edge or a corner.
+sb_status sb_mask_dilate(const int64_t dims[3], uint8_t *mask);
+
 #endif

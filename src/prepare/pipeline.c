@@ -79,7 +79,7 @@ const char *sb_preparer_parameters(const sb_preparer *preparer) {
 // ---- Resampling ---------------------------------------------------------------------------------
 
 // The brain on the rows' grid, and where on it the scan's own brain is.
-//   grid      out: intensities, voxels allocated here
+//   grid      out: intensities where the template's mask is; voxels allocated here
 //   own_mask  out: 0 or 1 per grid voxel
 static sb_status resample(const sb_template *t, const sb_brain *brain,
                           const double template_to_scan[16], sb_volume *grid, uint8_t *own_mask) {
@@ -100,18 +100,18 @@ static sb_status resample(const sb_template *t, const sb_brain *brain,
   SB_TRY(SB_NEW(&grid->voxels, n, "resampled scan"));
 
   SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
-  // First the brain's outline: padded voxels become 1 or 0, and are filled again afterwards.
+  // First the brain's outline, in the place where the intensities go afterwards.
   const int64_t stored = padded.dims[0] * padded.dims[1] * padded.dims[2];
   const float threshold = (float)brain->threshold;
   for (int64_t i = 0; i < stored; i++)
     padded.voxels[i] = padded.voxels[i] > threshold || padded.voxels[i] < -threshold;
-  SB_TRY(sb_sample_grid(&padded, grid_to_scan, grid));
+  SB_TRY(sb_sample_grid(&padded, grid_to_scan, 1, NULL, grid));
   for (int64_t i = 0; i < n; i++) own_mask[i] = grid->voxels[i] >= 0.5f;
   SB_TRY(sb_mask_fill_holes(grid->dims, own_mask));
 
   sb_padded_free(&padded);
   SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
-  SB_TRY(sb_sample_grid(&padded, grid_to_scan, grid));
+  SB_TRY(sb_sample_grid(&padded, grid_to_scan, SB_SUB_SAMPLES, t->row_mask, grid));
 cleanup:
   sb_padded_free(&padded);
   return status;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/clones.h"
+#include "core/geometry.h"
 #include "core/memory.h"
 
 sb_status sb_padded_crop(const sb_volume *in, const int64_t first[3], const int64_t dims[3],
@@ -62,36 +63,48 @@ void sb_sample_row(const sb_padded *in, const double start[3], const double step
   }
 }
 
-sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], sb_volume *out) {
-  enum { MOST = 8 };
+// The first and one-past-last voxel of a row that are wanted.
+static void wanted_part(const uint8_t *where, int64_t row, int64_t nx, int64_t *first,
+                        int64_t *end) {
+  *first = 0;
+  *end = nx;
+  if (where == NULL) return;
+  where += row * nx;
+  while (*first < *end && where[*first] == 0) (*first)++;
+  while (*end > *first && where[*end - 1] == 0) (*end)--;
+}
+
+sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
+                         const uint8_t *where, sb_volume *out) {
   const double *m = out_to_in;
   int64_t samples[3];
   for (int i = 0; i < 3; i++) {
     double width = sqrt(m[i] * m[i] + m[4 + i] * m[4 + i] + m[8 + i] * m[8 + i]);
-    samples[i] = width < 1.5 ? 1 : (int64_t)(fmin(width, MOST) + 0.5);
+    samples[i] = (int64_t)(fmax(1, fmin(width, most_samples)) + 0.5);
   }
-  const int64_t nx = out->dims[0], sx = samples[0];
+  const int64_t nx = out->dims[0], ny = out->dims[1], sx = samples[0];
   const double step[3] = {m[0] / (double)sx, m[4] / (double)sx, m[8] / (double)sx};
   const float weight = 1.0f / (float)(samples[0] * samples[1] * samples[2]);
   float *line = NULL;
   sb_status status = SB_NEW(&line, nx * sx, "sampling");
   if (status.code != SB_OK) return status;
-  for (int64_t row = 0; row < out->dims[1] * out->dims[2]; row++) {
+  for (int64_t row = 0; row < ny * out->dims[2]; row++) {
+    int64_t first, end;
     float *target = out->voxels + nx * row;
     memset(target, 0, (size_t)nx * sizeof *target);
-    for (int64_t sub = 0; sub < samples[1] * samples[2]; sub++) {
-      double x = (0.5 / (double)sx) - 0.5;
-      double y = (double)(row % out->dims[1]) +
-                 ((double)(sub % samples[1]) + 0.5) / (double)samples[1] - 0.5;
-      double z = (double)(row / out->dims[1]) +
-                 ((double)(sub / samples[1]) + 0.5) / (double)samples[2] - 0.5;
+    wanted_part(where, row, nx, &first, &end);
+    for (int64_t sub = 0; sub < samples[1] * samples[2] && first < end; sub++) {
+      // Sub-samples are the centres of equal parts of the voxel.
+      const double p[3] = {
+          (double)first + 0.5 / (double)sx - 0.5,
+          (double)(row % ny) + ((double)(sub % samples[1]) + 0.5) / (double)samples[1] - 0.5,
+          (double)(row / ny) + ((double)(sub / samples[1]) + 0.5) / (double)samples[2] - 0.5};
       double start[3];
-      for (int i = 0; i < 3; i++)
-        start[i] = m[4 * i] * x + m[4 * i + 1] * y + m[4 * i + 2] * z + m[4 * i + 3];
-      sb_sample_row(in, start, step, nx * sx, line);
-      for (int64_t i = 0; i < nx; i++) {
+      sb_affine_apply(m, p, start);
+      sb_sample_row(in, start, step, (end - first) * sx, line);
+      for (int64_t i = first; i < end; i++) {
         float sum = 0;
-        for (int64_t s = 0; s < sx; s++) sum += line[i * sx + s];
+        for (int64_t s = 0; s < sx; s++) sum += line[(i - first) * sx + s];
         target[i] += sum * weight;
       }
     }

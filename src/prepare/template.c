@@ -108,10 +108,10 @@ static sb_status make_rows(sb_template *t) {
   }
   sb_affine_multiply(to_template, t->row_image.affine, to_template);
   SB_TRY(sb_padded_crop(&t->image, origin, t->image.dims, &padded));
-  SB_TRY(sb_sample_grid(&padded, to_template, &t->row_image));
+  SB_TRY(sb_sample_grid(&padded, to_template, SB_SUB_SAMPLES, NULL, &t->row_image));
   sb_padded_free(&padded);
   SB_TRY(sb_padded_crop(&mask, origin, mask.dims, &padded));
-  SB_TRY(sb_sample_grid(&padded, to_template, &mask_on_grid));
+  SB_TRY(sb_sample_grid(&padded, to_template, SB_SUB_SAMPLES, NULL, &mask_on_grid));
   for (int64_t i = 0; i < grid_n; i++)
     t->row_length += t->row_mask[i] = mask_on_grid.voxels[i] >= 0.5f;
   SB_TRY(SB_NEW(&t->row_index, t->row_length, "template row index"));
