@@ -615,8 +615,8 @@ static void test_the_result_folder(void **state) {
   size_t count;
   assert_ok(sb_list_folder(out, &names, &count));
   static const char *const expected[] = {
-      "gallery.tsv",          "mated.tsv",  "matches.tsv", "nonmated-pearson-edges.npy",
-      "nonmated-pearson.npy", "probes.tsv", "summary.json"};
+      "gallery.tsv",          "matches.tsv", "mated.tsv",   "nonmated-pearson-edges.npy",
+      "nonmated-pearson.npy", "probes.tsv",  "summary.json"};
   assert_int_equal(count, sizeof expected / sizeof *expected);
   for (size_t i = 0; i < count; i++) assert_string_equal(names[i], expected[i]);
   sb_free_names(names, count);

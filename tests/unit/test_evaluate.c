@@ -1,0 +1,338 @@
+// Evaluations against a direct computation from the dense matrix, with the identities that link
+// used and with others; and damaged result folders.
+#include "cohort.h"
+
+#include "samebrain/evaluate.h"
+#include "samebrain/link.h"
+
+static const cohort PLAIN = {
+    .people = 8, .sessions = 2, .seed = 4, .gain = 1, .duplicate_of = -1, .constant = -1};
+static const char *const BOTH[] = {"pearson", "bandpass"};
+
+static sb_link_options both_measures(void) {
+  sb_link_options options = sb_link_options_default();
+  options.measures = BOTH;
+  options.measure_count = 2;
+  options.threads = 2;
+  options.matrix = true;
+  return options;
+}
+
+// What is to be found in `out`, from scores-MEASURE.npy and a person for each scan (-1: unknown,
+// left out), by definition.
+static sb_evaluation direct(const char *out, const char *measure, int64_t probes, int64_t gallery,
+                            bool self, const int *probe_person, const int *gallery_person) {
+  char *name = sb_format("scores-%s.npy", measure), *path = sb_path_join(out, name), *file;
+  size_t bytes;
+  assert_ok(sb_read_file(path, &file, &bytes));
+  assert_int_equal(bytes, 128 + probes * gallery * 4);
+  const float *scores = (const float *)(const void *)(file + 128);
+  sb_evaluation e = {.mated_min = INFINITY, .nonmated_max = -INFINITY};
+  double sum[2] = {0}, squares[2] = {0};
+  int64_t count[2] = {0};
+  for (int pass = 0; pass < 2; pass++)
+    for (int64_t p = 0; p < probes; p++) {
+      bool mate = false, best_is_mate = false;
+      double best = -INFINITY;
+      for (int64_t g = 0; g < gallery; g++) {
+        if (self && g == p) continue;
+        double score = (double)scores[p * gallery + g];
+        bool known = probe_person[p] >= 0 && gallery_person[g] >= 0;
+        bool mated = known && probe_person[p] == gallery_person[g];
+        mate = mate || mated;
+        if (score > best) {
+          best = score;
+          best_is_mate = mated;
+        }
+        if (!known || (self && g < p)) continue;
+        if (pass == 0) {
+          sum[mated] += score;
+          count[mated]++;
+          if (mated) e.mated_min = fmin(e.mated_min, score);
+          if (!mated) e.nonmated_max = fmax(e.nonmated_max, score);
+        } else {
+          double d = score - sum[mated] / (double)count[mated];
+          squares[mated] += d * d;
+        }
+      }
+      e.mated_probes += pass == 0 && mate;
+      e.rank1_probes += pass == 0 && mate && best_is_mate;
+    }
+  e.mated_pairs = count[1];
+  e.nonmated_pairs = count[0];
+  e.mated_mean = sum[1] / (double)count[1];
+  e.nonmated_mean = sum[0] / (double)count[0];
+  e.mated_sd = sqrt(squares[1] / (double)(count[1] - 1));
+  e.nonmated_sd = sqrt(squares[0] / (double)(count[0] - 1));
+  free(name);
+  free(path);
+  free(file);
+  return e;
+}
+
+static void near(double value, double expected, double tolerance, const char *what) {
+  if (!(fabs(value - expected) <= tolerance)) fail_msg("%s: %.9g, not %.9g", what, value, expected);
+}
+
+static void check(const char *out, const char *identities, int64_t probes, int64_t gallery,
+                  bool self, const int *probe_person, const int *gallery_person) {
+  sb_evaluation results[4];
+  size_t count;
+  const sb_evaluate_options options = {.identities = identities};
+  assert_ok(sb_evaluate(out, &options, results, 4, &count));
+  assert_int_equal(count, 2);
+  for (size_t m = 0; m < 2; m++) {
+    sb_evaluation e = direct(out, BOTH[m], probes, gallery, self, probe_person, gallery_person);
+    const sb_evaluation *r = results + m;
+    assert_string_equal(r->measure, BOTH[m]);
+    assert_int_equal(r->mated_pairs, e.mated_pairs);
+    assert_int_equal(r->nonmated_pairs, e.nonmated_pairs);
+    assert_int_equal(r->mated_probes, e.mated_probes);
+    assert_int_equal(r->rank1_probes, e.rank1_probes);
+    near(r->rank1, (double)e.rank1_probes / (double)e.mated_probes, 1e-12, "rank1");
+    near(r->mated_min, e.mated_min, 1e-5, "mated_min");
+    near(r->nonmated_max, e.nonmated_max, 1e-5, "nonmated_max");
+    near(r->margin, e.mated_min - e.nonmated_max, 2e-5, "margin");
+    near(r->mated_mean, e.mated_mean, 1e-5, "mated_mean");
+    near(r->mated_sd, e.mated_sd, 1e-5, "mated_sd");
+    near(r->nonmated_mean, e.nonmated_mean, 5e-4, "nonmated_mean"); // half a bin
+    near(r->nonmated_sd, e.nonmated_sd, 5e-4, "nonmated_sd");
+    double pooled = sqrt((e.mated_sd * e.mated_sd + e.nonmated_sd * e.nonmated_sd) / 2);
+    near(r->d_prime, fabs(e.mated_mean - e.nonmated_mean) / pooled, 0.03 * r->d_prime, "d_prime");
+  }
+  char *json = read_result(out, "evaluation.json");
+  assert_non_null(strstr(json, "\"d_prime\""));
+  assert_non_null(strstr(json, "\"definitions\""));
+  free(json);
+}
+
+typedef struct folders {
+  char *top, *out, *table;
+} folders;
+
+static folders make_folders(void) {
+  folders f = {.top = scratch_folder()};
+  f.out = sb_path_join(f.top, "out");
+  f.table = sb_path_join(f.top, "who.tsv");
+  return f;
+}
+
+static void remove_folders(folders *f) {
+  remove_folder(f->top);
+  free(f->top);
+  free(f->out);
+  free(f->table);
+}
+
+// A table that gives scan i of dataset `a` (two sessions each) the person[i].
+static void write_table(const folders *f, const char *dataset, const int *person, int scans,
+                        bool start) {
+  char *old = start ? sb_strdup("dataset\tscan_id\tperson\n") : read_result(f->top, "who.tsv");
+  for (int i = 0; i < scans; i++) {
+    char *grown = person[i] < 0 ? sb_strdup(old)
+                                : sb_format("%s%s\tsub-%03d_ses-%d\tp%d\n", old, dataset, i / 2 + 1,
+                                            i % 2 + 1, person[i]);
+    free(old);
+    old = grown;
+  }
+  write_text(f->top, "who.tsv", old);
+  free(old);
+}
+
+static const int LABELS[16] = {0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7};
+static const int OTHERS[16] = {0, 0, 0, 1, 2, 2, 3, 9, 4, 4, -1, 5, 6, 6, 7, -1};
+
+static void test_with_the_identities_of_the_link(void **state) {
+  (void)state;
+  folders f = make_folders();
+  sb_store *store = open_cohort(f.top, "a", &PLAIN), *probe;
+  cohort c = PLAIN;
+  c.people = 5;
+  probe = open_cohort(f.top, "b", &c);
+  sb_link_options options = both_measures();
+  assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+  check(f.out, NULL, 16, 16, true, LABELS, LABELS);
+
+  // The same people under other names: by labels two stores share nobody, by table they do.
+  write_table(&f, "a", LABELS, 16, true);
+  write_table(&f, "b", LABELS, 10, false);
+  options.identities = f.table;
+  assert_ok(sb_link(store, probe, &options, f.out, NULL, NULL));
+  check(f.out, NULL, 10, 16, false, LABELS, LABELS);
+  write_table(&f, "a", OTHERS, 16, true);
+  assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+  check(f.out, NULL, 16, 16, true, OTHERS, OTHERS);
+  sb_store_close(store);
+  sb_store_close(probe);
+  remove_folders(&f);
+}
+
+// Linked with one set of identities, evaluated with another, for lists so short that scores must be
+// computed again and so long that all are there.
+static void test_with_other_identities(void **state) {
+  (void)state;
+  static const int64_t tops[] = {1, 3, 100};
+  folders f = make_folders();
+  sb_store *store = open_cohort(f.top, "a", &PLAIN), *probe;
+  cohort c = PLAIN;
+  c.people = 5;
+  probe = open_cohort(f.top, "b", &c);
+  for (size_t i = 0; i < 3; i++)
+    for (int mode = 0; mode < 3; mode++) {
+      sb_link_options options = both_measures();
+      options.top = tops[i];
+      write_table(&f, "a", LABELS, 16, true);
+      options.identities = mode == 0 ? "none" : mode == 1 ? NULL : f.table;
+      assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+      check(f.out, f.table, 16, 16, true, LABELS, LABELS);
+      write_table(&f, "a", OTHERS, 16, true);
+      check(f.out, f.table, 16, 16, true, OTHERS, OTHERS);
+
+      write_table(&f, "b", LABELS, 10, false);
+      assert_ok(sb_link(store, probe, &options, f.out, NULL, NULL));
+      check(f.out, f.table, 10, 16, false, LABELS, OTHERS);
+      write_table(&f, "a", LABELS, 16, true);
+      write_table(&f, "b", OTHERS, 10, false);
+      check(f.out, f.table, 10, 16, false, OTHERS, LABELS);
+    }
+  sb_store_close(store);
+  sb_store_close(probe);
+  remove_folders(&f);
+}
+
+static void test_stores_that_moved(void **state) {
+  (void)state;
+  folders f = make_folders();
+  sb_store *store = open_cohort(f.top, "a", &PLAIN);
+  sb_link_options options = both_measures();
+  options.top = 1;
+  options.identities = "none";
+  assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+  sb_store_close(store);
+  char *from = sb_path_join(f.top, "a"), *to = sb_path_join(f.top, "elsewhere");
+  assert_int_equal(rename(from, to), 0);
+  write_table(&f, "a", LABELS, 16, true);
+  sb_evaluation results[2];
+  size_t count;
+  const sb_evaluate_options with_table = {.identities = f.table};
+  sb_status status = sb_evaluate(f.out, &with_table, results, 2, &count);
+  assert_int_equal(status.code, SB_NOT_FOUND);
+  assert_non_null(strstr(status.message, "put the store back"));
+  cohort c = PLAIN;
+  c.people = 2;
+  sb_store_close(open_cohort(f.top, "a", &c)); // another store of that name, without some scans
+  status = sb_evaluate(f.out, &with_table, results, 2, &count);
+  assert_int_equal(status.code, SB_CONFLICT);
+  assert_non_null(strstr(status.message, "has no scan sub-003_ses-1"));
+  free(from);
+  free(to);
+  remove_folders(&f);
+}
+
+static void test_cases_with_little_to_say(void **state) {
+  (void)state;
+  folders f = make_folders();
+  cohort c = PLAIN;
+  c.sessions = 1;
+  sb_store *store = open_cohort(f.top, "a", &c);
+  sb_link_options options = both_measures();
+  sb_evaluation results[2];
+  size_t count;
+  assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+  assert_ok(sb_evaluate(f.out, NULL, results, 2, &count)); // nobody has two scans
+  assert_int_equal(results[0].mated_pairs, 0);
+  assert_int_equal(results[0].nonmated_pairs, 28);
+  assert_true(isnan(results[0].rank1) && isnan(results[0].mated_min) && isnan(results[0].d_prime));
+  assert_true(results[0].nonmated_max < 1);
+  assert_int_equal(sb_evaluate(f.out, NULL, results, 1, &count).code, SB_USAGE);
+
+  options.identities = "none";
+  assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+  sb_status status = sb_evaluate(f.out, NULL, results, 2, &count);
+  assert_int_equal(status.code, SB_CONTENT);
+  assert_non_null(strstr(status.message, "nobody's identity is known"));
+  sb_store_close(store);
+  remove_folders(&f);
+}
+
+// Cuts `file` in the middle, or removes it, or puts `text` there.
+static void damage(const char *out, const char *file, const char *text) {
+  char *path = sb_path_join(out, file);
+  assert_int_equal(unlink(path), 0);
+  if (text != NULL) write_text(out, file, text);
+  free(path);
+}
+
+static void test_damaged_folders(void **state) {
+  (void)state;
+  static const struct {
+    const char *file, *text; // NULL: removed
+    sb_code code;
+    const char *says;
+  } cases[] = {
+      {"summary.json", NULL, SB_NOT_FOUND, "no summary.json"},
+      {"summary.json", "{\"kind\": \"sam", SB_FORMAT, "summary.json"},
+      {"summary.json", "{\"kind\": \"samebrain link\"}", SB_FORMAT, "identities"},
+      {"probes.tsv", NULL, SB_NOT_FOUND, "probes.tsv"},
+      {"probes.tsv", "dataset\tscan_id\n", SB_FORMAT, "participant"},
+      {"probes.tsv", "dataset\tscan_id\tparticipant\tsession\tperson\na\tx\ty\tz\tw\n", SB_FORMAT,
+       "gallery.tsv"},
+      {"matches.tsv", "", SB_FORMAT, "matches.tsv"},
+      {"matches.tsv",
+       "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n"
+       "a\tsub-001_ses-1\ta\tsub-999_ses-1\tpearson\t1\t0.5\n",
+       SB_FORMAT, "entry 1 does not fit"},
+      {"matches.tsv",
+       "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n"
+       "a\tsub-001_ses-1\ta\tsub-002_ses-1\tpearson\t2\t0.5\n",
+       SB_FORMAT, "ranks are not complete"},
+      {"matches.tsv",
+       "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n"
+       "a\tsub-001_ses-1\ta\tsub-002_ses-1\tpearson\t1\thigh\n",
+       SB_FORMAT, "entry 1 does not fit"},
+      {"mated.tsv", NULL, SB_NOT_FOUND, "mated.tsv"},
+      {"nonmated-bandpass.npy", NULL, SB_NOT_FOUND, "nonmated-bandpass.npy"},
+      {"nonmated-bandpass.npy", "not an array", SB_FORMAT, "nonmated-bandpass.npy"},
+  };
+  folders f = make_folders();
+  sb_store *store = open_cohort(f.top, "a", &PLAIN);
+  sb_link_options options = both_measures();
+  sb_evaluation results[2];
+  size_t count;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+    damage(f.out, cases[i].file, cases[i].text);
+    sb_status status = sb_evaluate(f.out, NULL, results, 2, &count);
+    if (status.code != cases[i].code || strstr(status.message, cases[i].says) == NULL)
+      fail_msg("case %zu: %d: %s", i, (int)status.code, status.message);
+  }
+  // A histogram of the right shape with a pair too many.
+  assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+  char *path = sb_path_join(f.out, "nonmated-pearson.npy");
+  FILE *file = fopen(path, "r+b");
+  assert_non_null(file);
+  fseek(file, 128, SEEK_SET);
+  const int64_t two = 2;
+  fwrite(&two, sizeof two, 1, file);
+  fclose(file);
+  sb_status status = sb_evaluate(f.out, NULL, results, 2, &count);
+  assert_int_equal(status.code, SB_FORMAT);
+  assert_non_null(strstr(status.message, "does not count the pairs"));
+  assert_int_equal(truncate(path, 4000), 0);
+  status = sb_evaluate(f.out, NULL, results, 2, &count);
+  assert_non_null(strstr(status.message, "ends too early"));
+  free(path);
+  sb_store_close(store);
+  remove_folders(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_with_the_identities_of_the_link),
+      cmocka_unit_test(test_with_other_identities),
+      cmocka_unit_test(test_stores_that_moved),
+      cmocka_unit_test(test_cases_with_little_to_say),
+      cmocka_unit_test(test_damaged_folders),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
