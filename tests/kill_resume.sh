@@ -68,7 +68,7 @@ while [ "$killed" -lt "$kills" ]; do
   lines broken >before.txt
   "${prepare[@]}" broken >run.txt 2>&1 & # a plain command: $! is the program, not a shell around it
   pid=$!
-  ms=$((RANDOM * whole_ms / 65536)) # up to half of a whole run
+  ms=$((RANDOM * whole_ms / 32768)) # up to the time of a whole run
   sleep "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))" &
   timer=$!
   wait -n "$pid" "$timer"

@@ -466,6 +466,8 @@ static void test_killed_between_writes(void **state) {
   take_snapshot(path, &s);
   char rest[2 * VOXELS];
   memset(rest, 0x7f, sizeof rest); // as float16 this is NaN: it must never be seen
+  char long_line[1500];            // longer than the lines that are written in its place
+  memset(long_line, 'x', sizeof long_line);
   for (int stage = 0; stage < 4; stage++) {
     put_back(path, &s);
     append_bytes(path, SHARD[1], rest, stage == 0 ? 11 : (size_t)(2 * row_length));
@@ -480,10 +482,16 @@ static void test_killed_between_writes(void **state) {
       assert_int_equal(fclose(out), 0);
       free(file);
     }
-    if (stage == 3) append_bytes(path, SHARD[0], "b\xc3\xb6se\tsub-007_ses-01\tsub", 24);
+    if (stage == 3) append_bytes(path, SHARD[0], long_line, sizeof long_line);
     assert_holds(path, SCANS);
     write_scans(path, SCANS, SCANS + 2);
     assert_holds(path, SCANS + 2);
+    char *file = sb_path_join(path, SHARD[0]), *table;
+    size_t bytes;
+    assert_ok(sb_read_file(file, &table, &bytes));
+    assert_int_equal(table[bytes - 1], '\n'); // nothing of the interrupted line is left
+    free(table);
+    free(file);
   }
   free_snapshot(&s);
   free(path);
@@ -574,6 +582,44 @@ static void test_made_by_many_at_once(void **state) {
       assert_int_equal(result, 0);
     }
     assert_holds(path, 8);
+    free(path);
+  }
+}
+
+// Even numbers bring one template, odd ones another.
+static bool write_as_rival(const char *path, int number) {
+  if (number % 2 == 1)
+    for (int i = 0; i < VOXELS; i++) grid_image[i] += 5;
+  sb_store_header h = header();
+  if (number % 2 == 1) h.template_hash = "0ther";
+  sb_store_writer *writer;
+  sb_status status = sb_store_writer_open(path, &h, &writer);
+  if (status.code == SB_CONFLICT) return false;
+  return status.code == SB_OK && append(writer, number, NULL).code == SB_OK;
+}
+
+// The one that comes first makes the store; nothing of the other's gets into it.
+static void test_made_by_rivals(void **state) {
+  (void)state;
+  for (int round = 0; round < 20; round++) {
+    char name[16];
+    snprintf(name, sizeof name, "rivals%d", round);
+    char *path = in_scratch(name);
+    pid_t children[6];
+    int well[2] = {0, 0};
+    for (int k = 0; k < 6; k++) children[k] = start(write_as_rival, path, k);
+    for (int k = 0; k < 6; k++) {
+      int result;
+      assert_int_equal(waitpid(children[k], &result, 0), children[k]);
+      well[k % 2] += result == 0;
+    }
+    assert_int_equal(well[0] + well[1], 3);
+    assert_true(well[0] == 3 || well[1] == 3);
+    sb_store *store;
+    assert_ok(sb_store_open(path, &store));
+    assert_string_equal(sb_store_template_hash(store), well[0] == 3 ? "c01127" : "0ther");
+    assert_ok(sb_store_verify(store, NULL)); // also that template.nii.gz is the winner's
+    sb_store_close(store);
     free(path);
   }
 }
@@ -917,6 +963,7 @@ int main(void) {
       TEST(test_disk_full),
       TEST(test_two_writers),
       TEST(test_made_by_many_at_once),
+      TEST(test_made_by_rivals),
       TEST(test_reading_while_writing),
       TEST(test_kill_frees_the_shard),
       TEST(test_superseding),
