@@ -8,14 +8,20 @@
 #include "samebrain/status.h"
 #include "samebrain/store.h"
 
+// Who is who. A pair of scans of one person is mated, of two people non-mated:
+//   NULL   a person is (dataset, participant); a pair with an unknown participant is non-mated
+//   path   a TSV (dataset, scan_id, person); lines for scans that are not compared are ignored. A
+//   scan
+//          without a line has an unknown person: its pairs are listed among the matches like all
+//          others, but left out of both the mated and the non-mated statistics
+//   "none" all labels are ignored, and every pair is non-mated
 typedef struct sb_link_options {
-  const char *const *measures; // names; NULL with count 0: the default measure
+  const char *const *measures; // names; NULL with count 0: the default measure, bandpass
   size_t measure_count;
   int64_t top;            // gallery scans listed per probe and measure; default 10
   bool has_threshold;     // also list every pair at least this close
   double threshold;       // in the measure's own direction
-  const char *identities; // path of a TSV (dataset, scan_id, person); "none": ignore all labels;
-                          // NULL: a person is (dataset, participant)
+  const char *identities; // see above
   bool matrix;            // write the dense scores-MEASURE.npy
   const char *backend;    // "auto" or "cpu"
   int64_t memory_bytes;   // 0: the smaller of 4 GiB and a quarter of RAM
@@ -34,10 +40,15 @@ typedef struct sb_link_summary {
 // Compares each probe with each gallery scan and writes matches.tsv, mated.tsv, probes.tsv,
 // gallery.tsv, nonmated-MEASURE.npy with its edges, summary.json, and with `matrix` the dense
 // scores into the folder `out` (made 0700; files 0600).
-//   probe  NULL: the gallery against itself; a scan is never matched with itself
+//   probe  NULL: the gallery against itself. Two scans with the same (dataset, scan_id) are the
+//   same
+//          scan, also in two stores, and never matched with each other
 // Reported scores are canonical: the same bytes for any backend, thread count and tile size.
-// Errors: SB_CONFLICT (stores that cannot be compared; names what differs), SB_NOT_FOUND (measure),
-// SB_USAGE (`out` holds something else), SB_FORMAT (identities), SB_CONTENT, SB_IO, SB_NO_MEMORY.
+// Histograms and matrix are the screen's; summary.json gives the bound of their error. A folder
+// with an earlier link's results gets the new ones in their place once these are complete. Errors:
+// SB_CONFLICT (stores that cannot be compared; names what differs), SB_NOT_FOUND (measure),
+// SB_USAGE (an option; `out` holds something else), SB_FORMAT (identities), SB_CONTENT (no scans; a
+// row that cannot be compared, with its scan), SB_BACKEND, SB_IO, SB_NO_MEMORY.
 SB_API sb_status sb_link(const sb_store *gallery, const sb_store *probe,
                          const sb_link_options *options, const char *out,
                          const sb_progress *progress, sb_link_summary *summary);

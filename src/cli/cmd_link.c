@@ -1,9 +1,218 @@
-#include "cli/cli.h"
+// samebrain link: which scans are of one person.
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-static int run(const sb_arguments *arguments) {
-  (void)arguments;
-  return SB_EXIT_USAGE;
+#include "cli/cli.h"
+#include "core/file.h"
+#include "core/memory.h"
+#include "core/tsv.h"
+
+enum { PROBES_SHOWN = 30 };
+
+// Where the cells of matches.tsv are.
+typedef struct columns {
+  size_t probe_dataset, probe, gallery_dataset, gallery, measure, rank, score;
+} columns;
+
+// A probe's two closest scans by one measure.
+typedef struct shown {
+  char *probe, *match;  // "dataset/scan_id"
+  double score, second; // NaN: there is no second
+  double closeness;
+} shown;
+
+static int closest_first(const void *left, const void *right) {
+  const shown *a = left, *b = right;
+  if (a->closeness != b->closeness) return a->closeness > b->closeness ? -1 : 1;
+  return strcmp(a->probe, b->probe);
 }
 
-static const sb_option options[] = {{0}};
-const sb_command sb_cmd_link = {.name = "link", .usage = "", .summary = "", .details = "", .example = "", .options = options, .run = run};
+static void free_lines(shown *lines, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    free(lines[i].probe);
+    free(lines[i].match);
+  }
+  free(lines);
+}
+
+// The probes of one measure, whose lines are rows [first, last) of the table. free_lines() them.
+static sb_status read_lines(const sb_tsv *t, const columns *c, size_t first, size_t last,
+                            shown **lines, size_t *count) {
+  const sb_measure_info *info = sb_measure_find(sb_tsv_cell(t, first, c->measure));
+  double direction = info != NULL && !info->higher_is_closer ? -1 : 1;
+  *count = 0;
+  sb_status status = SB_NEW(lines, last - first, "matches");
+  for (size_t row = first; row < last && status.code == SB_OK; row++) {
+    const char *rank = sb_tsv_cell(t, row, c->rank);
+    double score = strtod(sb_tsv_cell(t, row, c->score), NULL);
+    if (strcmp(rank, "2") == 0 && *count > 0) (*lines)[*count - 1].second = score;
+    if (strcmp(rank, "1") != 0) continue;
+    shown *line = *lines + (*count)++;
+    *line = (shown){.probe = sb_format("%s/%s", sb_tsv_cell(t, row, c->probe_dataset),
+                                       sb_tsv_cell(t, row, c->probe)),
+                    .match = sb_format("%s/%s", sb_tsv_cell(t, row, c->gallery_dataset),
+                                       sb_tsv_cell(t, row, c->gallery)),
+                    .score = score,
+                    .second = (double)NAN,
+                    .closeness = direction * score};
+    if (line->probe == NULL || line->match == NULL)
+      status = sb_error(SB_NO_MEMORY, "out of memory");
+  }
+  return status;
+}
+
+static void print_lines(const char *measure, const shown *lines, size_t count) {
+  size_t shown_count = count < PROBES_SHOWN ? count : PROBES_SHOWN;
+  size_t left = strlen("probe"), right = strlen("closest scan");
+  for (size_t i = 0; i < shown_count; i++) {
+    if (strlen(lines[i].probe) > left) left = strlen(lines[i].probe);
+    if (strlen(lines[i].match) > right) right = strlen(lines[i].match);
+  }
+  printf("\nBy %s, the closest first:\n%-*s  %-*s  %7s  %11s\n", measure, (int)left, "probe",
+         (int)right, "closest scan", "score", "next score");
+  for (size_t i = 0; i < shown_count; i++) {
+    printf("%-*s  %-*s  %7.4f  ", (int)left, lines[i].probe, (int)right, lines[i].match,
+           lines[i].score);
+    if (isnan(lines[i].second))
+      printf("%11s\n", "-");
+    else
+      printf("%11.4f\n", lines[i].second);
+  }
+  if (count > shown_count) printf("... and %zu more probes in matches.tsv\n", count - shown_count);
+}
+
+static sb_status print_tables(const char *out) {
+  char *path = sb_path_join(out, "matches.tsv");
+  sb_tsv table = {0};
+  columns c;
+  shown *lines = NULL;
+  size_t count = 0;
+  sb_status status = path == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
+  SB_TRY(status);
+  SB_TRY(sb_tsv_read(path, &table));
+  SB_TRY(sb_tsv_need(&table, path, "probe_dataset", &c.probe_dataset));
+  SB_TRY(sb_tsv_need(&table, path, "probe_id", &c.probe));
+  SB_TRY(sb_tsv_need(&table, path, "gallery_dataset", &c.gallery_dataset));
+  SB_TRY(sb_tsv_need(&table, path, "gallery_id", &c.gallery));
+  SB_TRY(sb_tsv_need(&table, path, "measure", &c.measure));
+  SB_TRY(sb_tsv_need(&table, path, "rank", &c.rank));
+  SB_TRY(sb_tsv_need(&table, path, "score", &c.score));
+  for (size_t first = 0, last; first < table.rows; first = last) {
+    const char *measure = sb_tsv_cell(&table, first, c.measure);
+    for (last = first; last < table.rows; last++)
+      if (strcmp(sb_tsv_cell(&table, last, c.measure), measure) != 0) break;
+    SB_TRY(read_lines(&table, &c, first, last, &lines, &count));
+    if (count > 1) qsort(lines, count, sizeof *lines, closest_first);
+    print_lines(measure, lines, count);
+    free_lines(lines, count);
+    lines = NULL;
+    count = 0;
+  }
+cleanup:
+  free_lines(lines, count);
+  sb_tsv_free(&table);
+  free(path);
+  return status;
+}
+
+static sb_status print_summary(const sb_arguments *a, const char *out,
+                               const sb_link_summary *summary) {
+  if (a->json) {
+    printf("{\"gallery\": %" PRId64 ", \"probes\": %" PRId64 ", \"measures\": %" PRId64
+           ", \"pairs\": %" PRId64 ", \"mated_pairs\": %" PRId64 ", \"seconds\": %.3f}\n",
+           summary->gallery, summary->probes, summary->measures, summary->pairs, summary->mated,
+           summary->seconds);
+    return sb_ok();
+  }
+  if (a->quiet) return sb_ok();
+  printf("%" PRId64 " probes, %" PRId64 " gallery scans, %" PRId64 " pairs compared by %" PRId64
+         " measure%s in %.1f s; %" PRId64 " pairs known to be mated\n",
+         summary->probes, summary->gallery, summary->pairs, summary->measures,
+         summary->measures == 1 ? "" : "s", summary->seconds, summary->mated);
+  sb_status status = print_tables(out);
+  if (status.code == SB_OK)
+    printf("\nA high score says that two scans are of one person, not who that is. All results: "
+           "%s\n",
+           out);
+  return status;
+}
+
+static bool read_options(const sb_arguments *a, sb_link_options *options, char ***measures) {
+  static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
+  static const char *const precisions[] = {"auto", "fp32", NULL};
+  int backend = 0, precision = 0;
+  bool valid = sb_arg_list(a, "-m", measures, &options->measure_count) &&
+               sb_arg_int(a, "--top", 1, INT32_MAX, &options->top) &&
+               sb_arg_double(a, "--threshold", &options->threshold) &&
+               sb_arg_bytes(a, "--memory", &options->memory_bytes) &&
+               sb_arg_choice(a, "--backend", backends, &backend) &&
+               sb_arg_choice(a, "--precision", precisions, &precision) &&
+               sb_arg_threads(a, &options->threads);
+  options->measures = (const char *const *)*measures;
+  options->has_threshold = sb_arg_text(a, "--threshold", NULL) != NULL;
+  options->identities = sb_arg_text(a, "--identities", NULL);
+  options->matrix = sb_arg_flag(a, "--matrix");
+  options->backend = backends[backend];
+  if (valid && sb_arg_text(a, "-o", NULL) == NULL) {
+    fputs("samebrain link: -o OUT is missing: the folder for the results\n", stderr);
+    return false;
+  }
+  return valid;
+}
+
+static int run(const sb_arguments *a) {
+  sb_link_options options = sb_link_options_default();
+  char **measures = NULL;
+  if (!read_options(a, &options, &measures)) {
+    sb_free_names(measures, options.measure_count);
+    return SB_EXIT_USAGE;
+  }
+  const char *out = sb_arg_text(a, "-o", NULL);
+  sb_store *gallery = NULL, *probe = NULL;
+  sb_link_summary summary;
+  sb_progress progress = sb_cli_progress(a->quiet);
+  sb_status status = sb_ok();
+  SB_TRY(sb_store_open(a->positional[0], &gallery));
+  if (a->positional_count > 1) SB_TRY(sb_store_open(a->positional[1], &probe));
+  SB_TRY(sb_link(gallery, probe, &options, out, &progress, &summary));
+  sb_cli_progress_end();
+  SB_TRY(print_summary(a, out, &summary));
+cleanup:
+  sb_store_close(gallery);
+  sb_store_close(probe);
+  sb_free_names(measures, options.measure_count);
+  return sb_report(status);
+}
+
+static const sb_option OPTIONS[] = {
+    {"-o", "OUT", "folder for the results (required)"},
+    {"-m", "MEASURE[,MEASURE...]", "similarity measures; see samebrain measures (bandpass)"},
+    {"--top", "N", "gallery scans to list for each probe (10)"},
+    {"--threshold", "S", "also list every pair whose score reaches S"},
+    {"--identities", "TSV|none", "who is who: dataset, scan_id, person; none ignores all labels"},
+    {"--matrix", NULL, "also write every score, scores-MEASURE.npy"},
+    {"--precision", "P", "of the screen: auto or fp32 (auto)"},
+    {"--backend", "B", "auto or cpu (auto)"},
+    {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
+    {"--threads", "N", "processors to use (all)"},
+    {0},
+};
+
+const sb_command sb_cmd_link = {
+    .name = "link",
+    .usage = "GALLERY [PROBE] -o OUT",
+    .summary = "find scans of one person: a store against itself or another",
+    .details =
+        "Compares every scan of the store PROBE with every scan of the store GALLERY, or those "
+        "of GALLERY with each other, and lists for each the closest ones. People are "
+        "compared by (dataset, participant) unless --identities says more.",
+    .example = "samebrain link brains -o links\n  "
+               "samebrain link hospital release -o risk -m pearson,bandpass --identities none",
+    .options = OPTIONS,
+    .min_arguments = 1,
+    .max_arguments = 2,
+    .run = run,
+};

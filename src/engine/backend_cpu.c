@@ -80,7 +80,7 @@ static sb_status reserve(cpu *c, int64_t length) {
 
 static void add_product(const float *product, int64_t m, int64_t n, bool first, double *c,
                         int64_t ldc) {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (m * n > 1 << 16)
   for (int64_t i = 0; i < m; i++)
     for (int64_t j = 0; j < n; j++)
       c[i * ldc + j] = (first ? 0 : c[i * ldc + j]) + (double)product[i * n + j];
