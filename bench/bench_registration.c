@@ -1,0 +1,253 @@
+// Alignment beside elastix on the same images: error against known transforms, and time.
+//
+//   bench_registration [--cases N] [--elastix PATH] [SCAN...]
+//
+// First the template moved by N known transforms, with a bias field of 25 % and noise; then, for
+// each SCAN, N transforms A: the error between align(A scan) and A after align(scan), mean over the
+// template's brain in mm. Times are of one thread: elastix's whole process, and sb_prepare_file
+// (loading, alignment, row) of the same file. Without elastix only our own figures are printed.
+#include <stdio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../tests/unit/registration_cases.h"
+#include "core/file.h"
+
+static const char PARAMETERS[] =
+    "(FixedInternalImagePixelType \"float\")\n(MovingInternalImagePixelType \"float\")\n"
+    "(FixedImageDimension 3)\n(MovingImageDimension 3)\n(UseDirectionCosines \"true\")\n"
+    "(Registration \"MultiResolutionRegistration\")\n(Interpolator \"LinearInterpolator\")\n"
+    "(ResampleInterpolator \"FinalBSplineInterpolator\")\n(Resampler \"DefaultResampler\")\n"
+    "(FixedImagePyramid \"FixedRecursiveImagePyramid\")\n"
+    "(MovingImagePyramid \"MovingRecursiveImagePyramid\")\n"
+    "(Optimizer \"AdaptiveStochasticGradientDescent\")\n(Transform \"AffineTransform\")\n"
+    "(Metric \"AdvancedMattesMutualInformation\")\n(AutomaticScalesEstimation \"true\")\n"
+    "(AutomaticTransformInitialization \"true\")\n(HowToCombineTransforms \"Compose\")\n"
+    "(NumberOfHistogramBins 32)\n(ErodeMask \"false\")\n(NumberOfResolutions 4)\n"
+    "(MaximumNumberOfIterations 250)\n(NumberOfSpatialSamples 2048)\n"
+    "(NewSamplesEveryIteration \"true\")\n(ImageSampler \"Random\")\n(BSplineInterpolationOrder "
+    "1)\n"
+    "(FinalBSplineInterpolationOrder 1)\n(DefaultPixelValue 0)\n(WriteResultImage \"false\")\n"
+    "(ResultImagePixelType \"float\")\n(ResultImageFormat \"nii\")\n";
+
+typedef struct bench {
+  sb_template *t;
+  sb_preparer *preparer;
+  const char *elastix; // NULL: not there
+  char folder[32], image[64], parameters[64], transform[64];
+} bench;
+
+// One tool's map of one image, and how long it took.
+typedef struct result {
+  double map[16], seconds;
+} result;
+
+typedef struct figures {
+  double errors[1024], seconds[1024];
+  int count;
+} figures;
+
+static void must(sb_status status) {
+  if (status.code == SB_OK) return;
+  fprintf(stderr, "bench_registration: %s\n", status.message);
+  exit(1);
+}
+
+static double now_s(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+// ---- The two tools ------------------------------------------------------------------------------
+
+static result align_ours(const bench *b) {
+  result r;
+  sb_prepared prepared;
+  must(sb_prepare_file(b->preparer, b->image, &prepared));
+  memcpy(r.map, prepared.template_to_scan, sizeof r.map);
+  r.seconds = prepared.seconds;
+  sb_prepared_free(&prepared);
+  return r;
+}
+
+static int numbers_after(const char *text, const char *key, int most, double *numbers) {
+  const char *at = strstr(text, key);
+  int count = 0;
+  if (at == NULL) return 0;
+  for (at += strlen(key); count < most; count++) {
+    char *end;
+    numbers[count] = strtod(at, &end);
+    if (end == at) break;
+    at = end;
+  }
+  return count;
+}
+
+// elastix's affine maps fixed to moving points in LPS: A (x - centre) + t + centre.
+static void read_transform(const bench *b, double map[16]) {
+  char *text;
+  size_t bytes;
+  double p[12], centre[3];
+  must(sb_read_file(b->transform, &text, &bytes));
+  if (numbers_after(text, "(TransformParameters ", 12, p) != 12 ||
+      numbers_after(text, "(CenterOfRotationPoint ", 3, centre) != 3)
+    must(sb_error(SB_FORMAT, "%s: no affine transform in it", b->transform));
+  free(text);
+  sb_affine_identity(map);
+  static const double lps[3] = {-1, -1, 1};
+  for (int i = 0; i < 3; i++) {
+    double shift = p[9 + i] + centre[i];
+    for (int j = 0; j < 3; j++) {
+      shift -= p[3 * i + j] * centre[j];
+      map[4 * i + j] = lps[i] * p[3 * i + j] * lps[j];
+    }
+    map[4 * i + 3] = lps[i] * shift;
+  }
+}
+
+static result align_elastix(const bench *b) {
+  result r;
+  double started = now_s();
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    if (freopen("/dev/null", "w", stdout) == NULL) _exit(127);
+    execlp(b->elastix, b->elastix, "-f", sb_template_path(b->t), "-m", b->image, "-p",
+           b->parameters, "-out", b->folder, "-threads", "1", (char *)NULL);
+    _exit(127);
+  }
+  int code = -1;
+  if (child < 0 || waitpid(child, &code, 0) < 0 || code != 0)
+    must(sb_error(SB_IO, "%s failed on %s", b->elastix, b->image));
+  r.seconds = now_s() - started;
+  read_transform(b, r.map);
+  return r;
+}
+
+// ---- Cases --------------------------------------------------------------------------------------
+
+static void add(figures *f, double error, double seconds) {
+  if (f->count == 1024) return;
+  f->errors[f->count] = error;
+  f->seconds[f->count++] = seconds;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double median(int count, const double *values) {
+  double sorted[1024];
+  memcpy(sorted, values, (size_t)count * sizeof *values);
+  qsort(sorted, (size_t)count, sizeof *sorted, compare_doubles);
+  return count == 0 ? NAN : sorted[count / 2];
+}
+
+static void print_figures(const char *what, const char *tool, const figures *f) {
+  double sum = 0, worst = 0;
+  for (int i = 0; i < f->count; i++) {
+    sum += f->errors[i];
+    worst = fmax(worst, f->errors[i]);
+  }
+  printf("%-34s %-10s %5d  mean %7.3f  median %7.3f  worst %8.3f mm   %7.3f s\n", what, tool,
+         f->count, sum / f->count, median(f->count, f->errors), worst,
+         median(f->count, f->seconds));
+}
+
+static void print_both(const char *what, const figures *ours, const figures *theirs) {
+  print_figures(what, "samebrain", ours);
+  if (theirs->count == 0) return;
+  double ratios[1024];
+  for (int i = 0; i < ours->count; i++) ratios[i] = theirs->seconds[i] / ours->seconds[i];
+  print_figures(what, "elastix", theirs);
+  printf("%-34s elastix takes %.1f times as long (median of pairs)\n", what,
+         median(ours->count, ratios));
+}
+
+// `count` moved copies of an image. `at_rest` holds each tool's map of the image as it is, NULL for
+// the template, whose map is known.
+static void run_cases(const bench *b, const sb_volume *image, const result *ours_at_rest,
+                      const result *theirs_at_rest, int count, uint64_t *seed, figures *ours,
+                      figures *theirs) {
+  double identity[16];
+  sb_affine_identity(identity);
+  for (int i = 0; i < count; i++) {
+    double a[16], centre[3] = {0, -20, 10}, expected[16];
+    sb_volume moved;
+    if (ours_at_rest != NULL) sb_affine_apply(ours_at_rest->map, centre, centre);
+    random_affine(seed, centre, a);
+    must(moved_scan(image, a, &moved));
+    if (ours_at_rest == NULL) spoil(seed, 0.25, 0.04, &moved);
+    must(sb_volume_save(&moved, b->image));
+    sb_volume_free(&moved);
+    result r = align_ours(b);
+    sb_affine_multiply(a, ours_at_rest != NULL ? ours_at_rest->map : identity, expected);
+    add(ours, compare_maps(b->t, expected, r.map).mean_mm, r.seconds);
+    if (b->elastix == NULL) continue;
+    r = align_elastix(b);
+    sb_affine_multiply(a, theirs_at_rest != NULL ? theirs_at_rest->map : identity, expected);
+    add(theirs, compare_maps(b->t, expected, r.map).mean_mm, r.seconds);
+  }
+}
+
+static void bench_template(const bench *b, int count) {
+  static figures ours, theirs;
+  uint64_t seed = 20;
+  sb_volume brain;
+  must(sb_volume_load(sb_template_path(b->t), &brain, NULL));
+  run_cases(b, &brain, NULL, NULL, count, &seed, &ours, &theirs);
+  print_both("template moved, bias, noise", &ours, &theirs);
+  sb_volume_free(&brain);
+}
+
+static void bench_scans(const bench *b, int scans, char **paths, int count) {
+  static figures ours, theirs;
+  uint64_t seed = 60;
+  for (int s = 0; s < scans; s++) {
+    sb_volume scan;
+    result ours_at_rest, theirs_at_rest = {0};
+    must(sb_volume_load(paths[s], &scan, NULL));
+    must(sb_volume_save(&scan, b->image));
+    ours_at_rest = align_ours(b);
+    if (b->elastix != NULL) theirs_at_rest = align_elastix(b);
+    run_cases(b, &scan, &ours_at_rest, &theirs_at_rest, count, &seed, &ours, &theirs);
+    sb_volume_free(&scan);
+  }
+  print_both("real scans moved", &ours, &theirs);
+}
+
+int main(int argc, char **argv) {
+  bench b = {.elastix = "elastix", .folder = "/tmp/samebrain-bench-XXXXXX"};
+  int count = 10, at = 1;
+  for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
+    if (strcmp(argv[at], "--cases") == 0) count = atoi(argv[at + 1]);
+    if (strcmp(argv[at], "--elastix") == 0) b.elastix = argv[at + 1];
+  }
+  char command[256];
+  snprintf(command, sizeof command, "%s --version >/dev/null 2>&1", b.elastix);
+  if (system(command) != 0) { // NOLINT(cert-env33-c): a benchmark, run by hand
+    printf("no elastix here: its figures are left out\n");
+    b.elastix = NULL;
+  }
+  sb_template_options options = sb_template_options_default();
+  sb_prepare_options prepare = sb_prepare_options_default();
+  must(sb_template_load(&options, &b.t));
+  must(sb_preparer_create(b.t, &prepare, &b.preparer));
+  if (mkdtemp(b.folder) == NULL) return 1;
+  snprintf(b.image, sizeof b.image, "%s/moving.nii.gz", b.folder);
+  snprintf(b.parameters, sizeof b.parameters, "%s/affine.txt", b.folder);
+  snprintf(b.transform, sizeof b.transform, "%s/TransformParameters.0.txt", b.folder);
+  must(sb_write_file(b.parameters, PARAMETERS, strlen(PARAMETERS)));
+
+  bench_template(&b, count);
+  if (at < argc) bench_scans(&b, argc - at, argv + at, count);
+
+  snprintf(command, sizeof command, "rm -r %s", b.folder);
+  if (system(command) != 0) printf("left behind: %s\n", b.folder); // NOLINT(cert-env33-c)
+  sb_preparer_free(b.preparer);
+  sb_template_free(b.t);
+  return 0;
+}
