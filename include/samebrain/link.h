@@ -11,9 +11,8 @@
 // Who is who. A pair of scans of one person is mated, of two people non-mated:
 //   NULL   a person is (dataset, participant); a pair with an unknown participant is non-mated
 //   path   a TSV (dataset, scan_id, person); lines for scans that are not compared are ignored. A
-//   scan
-//          without a line has an unknown person: its pairs are listed among the matches like all
-//          others, but left out of both the mated and the non-mated statistics
+//          scan without a line has an unknown person: its pairs are listed among the matches like
+//          all others, but left out of both the mated and the non-mated statistics
 //   "none" all labels are ignored, and every pair is non-mated
 typedef struct sb_link_options {
   const char *const *measures; // names; NULL with count 0: the default measure, bandpass
@@ -41,8 +40,7 @@ typedef struct sb_link_summary {
 // gallery.tsv, nonmated-MEASURE.npy with its edges, summary.json, and with `matrix` the dense
 // scores into the folder `out` (made 0700; files 0600).
 //   probe  NULL: the gallery against itself. Two scans with the same (dataset, scan_id) are the
-//   same
-//          scan, also in two stores, and never matched with each other
+//          same scan, also in two stores, and never matched with each other
 // Reported scores are canonical: the same bytes for any backend, thread count and tile size.
 // Histograms and matrix are the screen's; summary.json gives the bound of their error. A folder
 // with an earlier link's results gets the new ones in their place once these are complete. Errors:

@@ -5,8 +5,7 @@
 //     fused multiply-adds. Any such sum obeys |computed - exact| <= gamma(c) sum |a_i b_i|, where
 //     gamma(c) = c u / (1 - c u) (Higham, Accuracy and Stability of Numerical Algorithms, 3.1);
 //   - over all chunks the sums of |a_i b_i| add up to at most |a| |b| <= w^2 (Cauchy-Schwarz), so
-//   the
-//     float32 part is at most gamma(c) w^2 however many chunks there are;
+//     the float32 part is at most gamma(c) w^2 however many chunks there are;
 //   - adding q chunk results in float64 adds at most gamma64(q) times the sum of their magnitudes,
 //     itself at most (1 + gamma(c)) w^2;
 //   - a product, or a partial sum, that underflows is off by at most 2^-126 even where subnormal

@@ -27,8 +27,7 @@ void sb_sample_row(const sb_padded *in, const double start[3], const double step
 // linear samples per axis as an `out` voxel is wide in `in` voxels, at most `most_samples`.
 //   out_to_in  voxel to voxel
 //   where      0 or 1 per voxel of `out`; in each row only what lies between its first and last 1
-//   is
-//              sampled, the rest is 0. NULL: everything
+//              is sampled, the rest is 0. NULL: everything
 sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
                          const uint8_t *where, sb_volume *out);
 
