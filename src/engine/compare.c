@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "core/memory.h"
@@ -15,6 +16,14 @@ double sb_now_s(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+// Asks for large pages: a GEMM touches thousands of rows at once, each in pages of its own.
+static void prefer_large_pages(const sb_block *block, int64_t stride) {
+  const uintptr_t large = (uintptr_t)2 << 20;
+  uintptr_t start = ((uintptr_t)block->vectors + large - 1) / large * large;
+  uintptr_t end = (uintptr_t)(block->vectors + block->capacity * stride) / large * large;
+  if (end > start) madvise((void *)start, end - start, MADV_HUGEPAGE); // advice: may be refused
+}
+
 sb_status sb_comparison_open(sb_comparison *c) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_reader_open(c->embedder, plan->threads, &c->reader);
@@ -24,6 +33,10 @@ sb_status sb_comparison_open(sb_comparison *c) {
     status = SB_NEW(&c->a.vectors, c->a.capacity * plan->stride, "vectors of the probes");
   if (status.code == SB_OK)
     status = SB_NEW(&c->b.vectors, c->b.capacity * plan->stride, "vectors of the gallery");
+  if (status.code == SB_OK) {
+    prefer_large_pages(&c->a, plan->stride);
+    prefer_large_pages(&c->b, plan->stride);
+  }
   return status;
 }
 

@@ -4,6 +4,8 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/half.h"
 #include "core/memory.h"
@@ -54,6 +56,16 @@ void sb_row_values(const sb_store *store, int64_t i, float *row) {
   for (int64_t v = 0; v < length; v++) row[v] = (float)((double)row[v] * scale + offset);
 }
 
+// Lets go of a row's pages: they stay in the system's cache, but a gallery that streams by does not
+// pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
+// is lost, and a neighbour's part of a shared page comes back when it is touched.
+static void release_row(const sb_store *store, int64_t i) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), row = (uintptr_t)sb_store_row(store, i);
+  uintptr_t start = row / page * page;
+  uintptr_t end = row + (uintptr_t)sb_store_row_length(store) * sizeof(uint16_t);
+  madvise((void *)start, end - start, MADV_DONTNEED); // advice: failing is no error
+}
+
 sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
                           int64_t first, int64_t count, float *vectors) {
   sb_status failure = sb_ok();
@@ -64,6 +76,7 @@ sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const 
     float *scratch = row + sb_vector_stride(reader->embedder->grid.row_length);
     int64_t scan = index != NULL ? index[i] : first + i;
     sb_row_values(store, scan, row);
+    release_row(store, scan);
     sb_status status = sb_embed(reader->embedder, row, vectors + i * reader->stride, scratch);
     if (status.code != SB_OK) {
 #pragma omp critical(sb_reader_failure)
