@@ -111,7 +111,8 @@ static sb_status cpu_gemm_nt(void *context, int64_t m, int64_t n, int64_t k, con
 static double cpu_gemm_error(const void *context, int64_t k) {
   const cpu *c = context;
   double chunk = (double)(k < c->chunk ? k : c->chunk);
-  double chunks = (double)((k + c->chunk - 1) / c->chunk);
+  const int64_t chunk_count = (k + c->chunk - 1) / c->chunk;
+  double chunks = (double)chunk_count;
   double in_chunk = chunk * 0x1p-24 / (1 - chunk * 0x1p-24);
   double over_chunks = chunks * 0x1p-53 / (1 - chunks * 0x1p-53) * (1 + in_chunk);
   double norms = (1 + 0x1p-23) * (1 + 0x1p-23);

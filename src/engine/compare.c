@@ -18,10 +18,13 @@ double sb_now_s(void) {
 
 // Asks for large pages: a GEMM touches thousands of rows at once, each in pages of its own.
 static void prefer_large_pages(const sb_block *block, int64_t stride) {
-  const uintptr_t large = (uintptr_t)2 << 20;
-  uintptr_t start = ((uintptr_t)block->vectors + large - 1) / large * large;
-  uintptr_t end = (uintptr_t)(block->vectors + block->capacity * stride) / large * large;
-  if (end > start) madvise((void *)start, end - start, MADV_HUGEPAGE); // advice: may be refused
+  const size_t large = (size_t)2 << 20;
+  char *start = (char *)block->vectors;
+  size_t bytes = (size_t)(block->capacity * stride) * sizeof *block->vectors;
+  size_t before = (large - (uintptr_t)start % large) % large;
+  if (bytes < before + large) return;
+  madvise(start + before, (bytes - before) / large * large,
+          MADV_HUGEPAGE); // advice: may be refused
 }
 
 sb_status sb_comparison_open(sb_comparison *c) {

@@ -173,7 +173,7 @@ static sb_status open_array(sb_results *results, const char *prefix, const char 
 
 static sb_status write_histogram(sb_results *results, const sb_run *run, const sb_sink *sink) {
   const sb_measure_info *info = &sink->measure->info;
-  FILE *file;
+  FILE *file = NULL;
   sb_npy array = {"<i8", run->people.probe_count, sink->bins};
   sb_status status = open_array(results, "nonmated", info->name, "", &array, &file);
   if (status.code != SB_OK) return status;
@@ -196,7 +196,7 @@ static sb_status write_histogram(sb_results *results, const sb_run *run, const s
 // publishing.
 static sb_status open_matrix(sb_results *results, const sb_run *run, const char *measure,
                              int *descriptor) {
-  FILE *file;
+  FILE *file = NULL;
   sb_npy array = {"<f4", run->people.probe_count, run->people.gallery_count};
   sb_status status = open_array(results, "scores", measure, "", &array, &file);
   if (status.code != SB_OK) return status;
@@ -270,7 +270,7 @@ cleanup:
 
 // probes.tsv or gallery.tsv.
 static sb_status write_scans(sb_results *results, const sb_run *run, bool probes) {
-  FILE *file;
+  FILE *file = NULL;
   sb_status status = sb_results_create(results, probes ? "probes.tsv" : "gallery.tsv", &file);
   if (status.code != SB_OK) return status;
   const sb_identity *list = probes ? run->scans.probe : run->scans.gallery;
@@ -324,7 +324,7 @@ sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
                 .scans = {.self = probe == NULL}};
   sb_tsv table = {0};
   sb_results results = {0};
-  FILE *matches, *mated;
+  FILE *matches = NULL, *mated = NULL;
   sb_status status = sb_ok();
   SB_TRY(set_up(&run, &table));
   SB_TRY(sb_results_open(out, &results));

@@ -91,11 +91,11 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, int64_t top, 
   if (p.probe_tile < 1) {
     int64_t least =
         p.fixed_bytes + p.probe_bytes - reserve + tile_bytes(&p, backend, backend_context, 1, 1);
+    int64_t least_mib = (least * 8 / 7 >> 20) + 1, granted_mib = memory_bytes >> 20;
     return sb_error(SB_NO_MEMORY,
                     "comparing %lld probes needs at least %lld MiB of memory and %lld MiB are "
                     "granted: allow more, or compare fewer probes at a time",
-                    (long long)probes, (long long)((least * 8 / 7 >> 20) + 1),
-                    (long long)(memory_bytes >> 20));
+                    (long long)probes, (long long)least_mib, (long long)granted_mib);
   }
   if (limits != NULL && limits->probe_tile > 0) p.probe_tile = smaller(limits->probe_tile, probes);
   if (limits != NULL && limits->gallery_tile > 0)

@@ -58,14 +58,13 @@ cleanup:
 }
 
 sb_status sb_results_create(sb_results *results, const char *name, FILE **file) {
+  *file = NULL;
   sb_new_file *grown = realloc(results->files, (results->count + 1) * sizeof *grown);
+  if (grown == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
+  results->files = grown;
   char *path = sb_path_join(results->folder, name);
-  sb_status status = sb_ok();
-  if (grown != NULL) results->files = grown;
-  if (grown == NULL || path == NULL)
-    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
-  else
-    status = sb_file_create(path, grown + results->count);
+  if (path == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
+  sb_status status = sb_file_create(path, grown + results->count);
   if (status.code == SB_OK) *file = grown[results->count++].file;
   free(path);
   return status;

@@ -60,10 +60,10 @@ void sb_row_values(const sb_store *store, int64_t i, float *row) {
 // pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
 // is lost, and a neighbour's part of a shared page comes back when it is touched.
 static void release_row(const sb_store *store, int64_t i) {
-  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), row = (uintptr_t)sb_store_row(store, i);
-  uintptr_t start = row / page * page;
-  uintptr_t end = row + (uintptr_t)sb_store_row_length(store) * sizeof(uint16_t);
-  madvise((void *)start, end - start, MADV_DONTNEED); // advice: failing is no error
+  const char *row = (const char *)sb_store_row(store, i);
+  size_t before = (uintptr_t)row % (uintptr_t)sysconf(_SC_PAGESIZE);
+  size_t bytes = (size_t)sb_store_row_length(store) * sizeof(uint16_t);
+  madvise((void *)(row - before), before + bytes, MADV_DONTNEED); // advice: failing is no error
 }
 
 sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
