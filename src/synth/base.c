@@ -166,7 +166,8 @@ static double tissue_at(double x, double y, double z, const float fold[2]) {
   double value;
   if (outer >= little && outer >= trunk) {
     double deep = fmax(0, outer - 16) * 0.8; // folds reach some 20 mm in
-    double sulcus = fmin(fabs(fold[0]) * 9, fabs(fold[1]) * 6 + 0.5 * fmax(0, outer - 8));
+    double sulcus =
+        fmin(fabs((double)fold[0]) * 9, fabs((double)fold[1]) * 6 + 0.5 * fmax(0, outer - 8));
     value = shells(outer, sulcus + deep);
   } else if (little >= trunk) {
     value = shells(little,

@@ -91,7 +91,7 @@ static void shape(const sb_base *base, uint64_t key, double to_base[16]) {
   sb_affine_identity(to_base);
   double size = sb_random_uniform(key, 0, -0.05, 0.05);
   for (int a = 0; a < 3; a++)
-    to_base[5 * a] = 1 + size + sb_random_uniform(key, (uint64_t)(1 + a), -0.03, 0.03);
+    to_base[5 * a] = 1 + size + sb_random_uniform(key, 1 + (uint64_t)a, -0.03, 0.03);
   to_base[1] = sb_random_uniform(key, 4, -0.03, 0.03);
   to_base[2] = sb_random_uniform(key, 5, -0.03, 0.03);
   to_base[6] = sb_random_uniform(key, 6, -0.03, 0.03);

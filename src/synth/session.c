@@ -56,7 +56,7 @@ static void draw_pose(const sb_base *base, uint64_t key, double pose[16]) {
   sb_affine_apply(pose, base->centre_mm, moved);
   for (int a = 0; a < 3; a++)
     pose[4 * a + 3] = base->centre_mm[a] - moved[a] +
-                      sb_random_uniform(key, (uint64_t)(4 + a), -1, 1) * TRANSLATION_MM / sqrt(3);
+                      sb_random_uniform(key, 4 + (uint64_t)a, -1, 1) * TRANSLATION_MM / sqrt(3);
 }
 
 static sb_status draw_fields(const sb_person *person, uint64_t key, float **out) {
