@@ -167,24 +167,50 @@ static double step_mm(const sb_aligner *aligner, const double step[16]) {
   return most;
 }
 
-// Up to `steps` Gauss-Newton steps at one level; the best map seen is kept. Ends early when a step
-// is below `enough_mm`. After a failed step the correlation is -1.
+static double look(const search *s, int level, const candidate *c, sb_alignment_sums *sums) {
+  double to_scan[16];
+  sb_affine_multiply(s->scan->from_box[level], c->map, to_scan);
+  sb_align_level_look(&s->aligner->levels[level], &s->scan->levels[level], to_scan, s->line, sums);
+  return sb_align_level_ncc(&s->aligner->levels[level], sums);
+}
+
+// Up to `steps` Gauss-Newton steps from a rough place: correlation may fall on the way, and the map
+// where it was highest is kept. Ends early when a step is below `enough_mm`.
 static void descend(const search *s, int level, sb_freedom freedom, int steps, double enough_mm,
                     candidate *c) {
-  const sb_align_level *l = &s->aligner->levels[level];
   candidate now = *c;
   c->ncc = -1;
   for (int i = 0; i <= steps; i++) {
-    double to_scan[16], step[16];
+    double step[16];
     sb_alignment_sums sums;
-    sb_affine_multiply(s->scan->from_box[level], now.map, to_scan);
-    sb_align_level_look(l, &s->scan->levels[level], to_scan, s->line, &sums);
-    now.ncc = sb_align_level_ncc(l, &sums);
+    now.ncc = look(s, level, &now, &sums);
     if (!isfinite(now.ncc)) return;
     if (now.ncc > c->ncc) *c = now;
-    if (i == steps || !sb_align_level_step(l, &sums, freedom, step)) return;
+    if (i == steps || !sb_align_level_step(&s->aligner->levels[level], &sums, freedom, step))
+      return;
     sb_affine_multiply(now.map, step, now.map);
     if (step_mm(s->aligner, step) < enough_mm) return;
+  }
+}
+
+// Up to `steps` steps from nearby: the last map is the result, since a step goes to where the model
+// with its gain fits best, and plain correlation, which knows no gain, would pull back. The
+// correlation is that before the last step. It ends when correlation falls clearly.
+static void polish(const search *s, int level, sb_freedom freedom, int steps, double enough_mm,
+                   candidate *c) {
+  candidate now = *c;
+  c->ncc = -1;
+  for (int i = 0; i < steps; i++) {
+    double step[16];
+    sb_alignment_sums sums;
+    now.ncc = look(s, level, &now, &sums);
+    if (!isfinite(now.ncc) || now.ncc < c->ncc - 0.02) return;
+    *c = now;
+    if (!sb_align_level_step(&s->aligner->levels[level], &sums, freedom, step)) return;
+    sb_affine_multiply(now.map, step, now.map);
+    double moved_mm = step_mm(s->aligner, step);
+    if (moved_mm < 2) memcpy(c->map, now.map, sizeof now.map);
+    if (moved_mm < enough_mm) return;
   }
 }
 
@@ -356,9 +382,9 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
   }
   out->next_correlation = lead(best, count);
   candidate found = best[0];
-  descend(&s, 2, most, 12, 0.02, &found);
+  polish(&s, 2, most, 12, 0.02, &found);
   out->correlation = found.ncc;
-  descend(&s, 3, most, 3, 0.01, &found);
+  polish(&s, 3, most, 2, 0.01, &found);
   out->handedness = handedness(&s, most, &found);
   if (found.ncc <= 0 || !sb_affine_invert(aligner->frame_to_ras, to_frame)) {
     status = sb_error(SB_ALIGN, "the alignment to the template broke down at full resolution");
