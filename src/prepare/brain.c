@@ -10,7 +10,7 @@
 #include "core/memory.h"
 #include "prepare/mask.h"
 
-enum { SAMPLES = 60000 }; // values looked at for a robust statistic
+enum { SAMPLES = 20000 }; // values looked at for a robust statistic
 
 static int compare_floats(const void *a, const void *b) {
   float x = *(const float *)a, y = *(const float *)b;
@@ -73,7 +73,9 @@ static double threshold_of(const sb_volume *scan, double background, double sigm
   return fmax(floor, 0.02 * (double)scratch[count * 98 / 100]);
 }
 
-// ---- Cells: blocks of voxels about 2 mm wide, coarse enough to be quick -------------------------
+// ---- Cells: blocks of voxels about 4 mm wide, coarse enough to be quick -------------------------
+
+static const double CELL_MM = 4;
 
 typedef struct cell_grid {
   int64_t size[3], dims[3]; // voxels a cell, cells
@@ -93,7 +95,7 @@ static sb_status cells_create(const sb_volume *scan, float background, float thr
   for (int i = 0; i < 3; i++) {
     const double *a = scan->affine;
     double mm = sqrt(a[i] * a[i] + a[4 + i] * a[4 + i] + a[8 + i] * a[8 + i]);
-    out->size[i] = llround(fmin(fmax(1, 2 / mm), 16));
+    out->size[i] = llround(fmin(fmax(1, CELL_MM / mm), 16));
     out->dims[i] = (scan->dims[i] + out->size[i] - 1) / out->size[i];
   }
   const int64_t cells = out->dims[0] * out->dims[1] * out->dims[2], wide = out->size[0];

@@ -100,17 +100,11 @@ static sb_status resample(const sb_template *t, const sb_brain *brain,
   SB_TRY(SB_NEW(&grid->voxels, n, "resampled scan"));
 
   SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
-  // First the brain's outline, in the place where the intensities go afterwards.
-  const int64_t stored = padded.dims[0] * padded.dims[1] * padded.dims[2];
-  const float threshold = (float)brain->threshold;
-  for (int64_t i = 0; i < stored; i++)
-    padded.voxels[i] = padded.voxels[i] > threshold || padded.voxels[i] < -threshold;
+  // The scan's own brain is where the intensity at the voxel's centre stands out.
   SB_TRY(sb_sample_grid(&padded, grid_to_scan, 1, NULL, grid));
-  for (int64_t i = 0; i < n; i++) own_mask[i] = grid->voxels[i] >= 0.5f;
+  const float threshold = (float)brain->threshold;
+  for (int64_t i = 0; i < n; i++) own_mask[i] = fabsf(grid->voxels[i]) > threshold;
   SB_TRY(sb_mask_fill_holes(grid->dims, own_mask));
-
-  sb_padded_free(&padded);
-  SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
   SB_TRY(sb_sample_grid(&padded, grid_to_scan, SB_SUB_SAMPLES, t->row_mask, grid));
 cleanup:
   sb_padded_free(&padded);
