@@ -1,0 +1,125 @@
+// Components, holes and dilation of masks, against the plainest way to compute them.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "prepare/mask.h"
+
+enum { NX = 9, NY = 8, NZ = 7, N = NX * NY * NZ };
+static const int64_t DIMS[3] = {NX, NY, NZ};
+
+static uint32_t next(uint32_t *state) {
+  *state = *state * 1664525u + 1013904223u;
+  return *state >> 8;
+}
+
+static void random_mask(uint32_t *state, unsigned percent, uint8_t mask[N]) {
+  for (int i = 0; i < N; i++) mask[i] = next(state) % 100 < percent;
+}
+
+static void must_be_ok(sb_status status) {
+  if (status.code != SB_OK) fail_msg("%s", status.message);
+}
+
+static int at(int x, int y, int z) {
+  return x + NX * (y + NY * z);
+}
+
+// Labels by repeated sweeps: each voxel takes the smallest label around it until nothing changes.
+static void label(const uint8_t mask[N], uint8_t value, int labels[N]) {
+  for (int i = 0; i < N; i++) labels[i] = mask[i] == value ? i : -1;
+  for (int changed = 1; changed != 0;) {
+    changed = 0;
+    for (int z = 0; z < NZ; z++)
+      for (int y = 0; y < NY; y++)
+        for (int x = 0; x < NX; x++) {
+          int i = at(x, y, z);
+          const int around[6] = {x > 0 ? i - 1 : i,       x + 1 < NX ? i + 1 : i,
+                                 y > 0 ? i - NX : i,      y + 1 < NY ? i + NX : i,
+                                 z > 0 ? i - NX * NY : i, z + 1 < NZ ? i + NX * NY : i};
+          for (int k = 0; k < 6 && labels[i] >= 0; k++)
+            if (labels[around[k]] >= 0 && labels[around[k]] < labels[i]) {
+              labels[i] = labels[around[k]];
+              changed = 1;
+            }
+        }
+  }
+}
+
+static void largest_component(void **state) {
+  (void)state;
+  uint32_t seed = 1;
+  for (int round = 0; round < 50; round++) {
+    uint8_t mask[N], kept[N];
+    int labels[N], sizes[N] = {0}, best = -1;
+    int64_t count;
+    random_mask(&seed, 25, mask);
+    memcpy(kept, mask, sizeof mask);
+    must_be_ok(sb_mask_keep_largest(DIMS, kept, &count));
+    label(mask, 1, labels);
+    for (int i = 0; i < N; i++)
+      if (labels[i] >= 0) sizes[labels[i]]++;
+    for (int i = 0; i < N; i++)
+      if (best < 0 || sizes[i] > sizes[best]) best = i;
+    assert_int_equal(count, sizes[best]);
+    for (int i = 0; i < N; i++) assert_int_equal(kept[i], labels[i] == best);
+  }
+  uint8_t empty[N] = {0};
+  int64_t count = 5;
+  must_be_ok(sb_mask_keep_largest(DIMS, empty, &count));
+  assert_int_equal(count, 0);
+}
+
+static void holes(void **state) {
+  (void)state;
+  uint32_t seed = 2;
+  for (int round = 0; round < 50; round++) {
+    uint8_t mask[N], filled[N];
+    int labels[N], outside[N] = {0};
+    random_mask(&seed, 60, mask);
+    memcpy(filled, mask, sizeof mask);
+    must_be_ok(sb_mask_fill_holes(DIMS, filled));
+    label(mask, 0, labels);
+    for (int z = 0; z < NZ; z++)
+      for (int y = 0; y < NY; y++)
+        for (int x = 0; x < NX; x++) {
+          int edge = x == 0 || y == 0 || z == 0 || x == NX - 1 || y == NY - 1 || z == NZ - 1;
+          if (edge && labels[at(x, y, z)] >= 0) outside[labels[at(x, y, z)]] = 1;
+        }
+    for (int i = 0; i < N; i++)
+      assert_int_equal(filled[i], !(labels[i] >= 0 && outside[labels[i]] != 0));
+  }
+}
+
+static void dilation(void **state) {
+  (void)state;
+  uint32_t seed = 3;
+  uint8_t mask[N], grown[N];
+  random_mask(&seed, 5, mask);
+  memcpy(grown, mask, sizeof mask);
+  must_be_ok(sb_mask_dilate(DIMS, grown));
+  for (int z = 0; z < NZ; z++)
+    for (int y = 0; y < NY; y++)
+      for (int x = 0; x < NX; x++) {
+        int near = 0;
+        for (int k = -1; k <= 1; k++)
+          for (int j = -1; j <= 1; j++)
+            for (int i = -1; i <= 1; i++)
+              if (x + i >= 0 && x + i < NX && y + j >= 0 && y + j < NY && z + k >= 0 && z + k < NZ)
+                near |= mask[at(x + i, y + j, z + k)];
+        assert_int_equal(grown[at(x, y, z)], near);
+      }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(largest_component),
+      cmocka_unit_test(holes),
+      cmocka_unit_test(dilation),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
