@@ -4,11 +4,17 @@
 
 #include <stdbool.h>
 
+#if defined(__cplusplus)
+#define SB_LINKAGE extern "C"
+#else
+#define SB_LINKAGE
+#endif
+
 #if defined(__GNUC__)
-#define SB_API __attribute__((visibility("default")))
+#define SB_API SB_LINKAGE __attribute__((visibility("default")))
 #define SB_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
-#define SB_API
+#define SB_API SB_LINKAGE
 #define SB_PRINTF(fmt, args)
 #endif
 
@@ -39,7 +45,7 @@ typedef struct sb_status {
 // A success.
 SB_API sb_status sb_ok(void);
 
-// A failure with a printf-style message (cut at the buffer's size).
+// A failure with a printf-style message (one too long for the buffer loses its middle).
 SB_API sb_status sb_error(sb_code code, const char *format, ...) SB_PRINTF(2, 3);
 
 // The code's name in lower case, as used in stores and JSON ("ok", "format", ...); static storage.

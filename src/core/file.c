@@ -46,6 +46,7 @@ bool sb_is_file(const char *path) {
 }
 
 sb_status sb_make_folder(const char *path) {
+  if (path[0] == '\0') return sb_error(SB_USAGE, "the name of a folder is empty");
   char *partial = sb_strdup(path);
   if (partial == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", path);
   sb_status status = sb_ok();
@@ -150,6 +151,25 @@ cleanup:
   return status;
 }
 
+sb_status sb_sync_folder(const char *path) {
+  int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return sb_error(SB_IO, "%s: cannot open the folder: %s", path, strerror(errno));
+  sb_status status = sb_ok();
+  // Some network file systems cannot sync a folder and say EINVAL.
+  if (fsync(folder) != 0 && errno != EINVAL)
+    status = sb_error(SB_IO, "%s: cannot sync the folder: %s", path, strerror(errno));
+  close(folder);
+  return status;
+}
+
+static sb_status sync_folder_of(const char *path) {
+  char *folder = sb_path_folder(path);
+  sb_status status =
+      folder == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", path) : sb_sync_folder(folder);
+  free(folder);
+  return status;
+}
+
 sb_status sb_file_create(const char *path, sb_new_file *out) {
   memset(out, 0, sizeof *out);
   out->path = sb_strdup(path);
@@ -172,6 +192,7 @@ sb_status sb_file_create(const char *path, sb_new_file *out) {
 }
 
 sb_status sb_file_commit(sb_new_file *file) {
+  if (file->file == NULL) return sb_error(SB_USAGE, "no file is open to be committed");
   sb_status status = sb_ok();
   bool failed = fflush(file->file) != 0 || ferror(file->file) || fsync(fileno(file->file)) != 0;
   int reason = errno;
@@ -189,6 +210,7 @@ sb_status sb_file_commit(sb_new_file *file) {
   } else {
     free(file->temporary); // it has its final name: nothing to remove
     file->temporary = NULL;
+    status = sync_folder_of(file->path);
   }
   sb_file_abandon(file);
   return status;

@@ -29,8 +29,11 @@ void sb_free_names(char **names, size_t count);
 // A whole file, with a NUL after its last byte. free() it.
 sb_status sb_read_file(const char *path, char **data, size_t *bytes);
 
+// Brings the names in a folder to disk, so that a new or renamed file survives a power cut.
+sb_status sb_sync_folder(const char *path);
+
 // Writes a file so that it appears under its name only when complete: into a temporary name beside
-// it, synced, then renamed. Mode 0600.
+// it, synced, then renamed, then the folder synced. Mode 0600.
 //   sb_file_create  opens; `file` is a stdio stream
 //   sb_file_commit  closes, syncs, renames; on failure removes the temporary file
 //   sb_file_abandon closes and removes the temporary file; fine after commit and on a zeroed struct

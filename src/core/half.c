@@ -2,8 +2,11 @@
 
 #include <string.h>
 
-#if defined(__x86_64__)
+// The C library knows at no cost what processor and system can do; not every compiler's
+// __builtin_cpu_supports knows "f16c", and asking the processor itself takes microseconds.
+#if defined(__x86_64__) && __has_include(<sys/platform/x86.h>)
 #include <immintrin.h>
+#include <sys/platform/x86.h>
 #endif
 
 static uint32_t bits_of(float value) {
@@ -56,7 +59,7 @@ static void to_floats_portable(size_t count, const uint16_t *in, float *out) {
   for (size_t i = 0; i < count; i++) out[i] = sb_half_to_float(in[i]);
 }
 
-#if defined(__x86_64__)
+#if defined(CPU_FEATURE_ACTIVE) // by the processor and by the system, which saves its registers
 __attribute__((target("avx,f16c"))) static void from_floats_f16c(size_t count, const float *in,
                                                                  uint16_t *out) {
   size_t i = 0;
@@ -79,8 +82,8 @@ __attribute__((target("avx,f16c"))) static void to_floats_f16c(size_t count, con
 #endif
 
 void sb_half_from_floats(size_t count, const float *in, uint16_t *out) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("f16c")) {
+#if defined(CPU_FEATURE_ACTIVE)
+  if (CPU_FEATURE_ACTIVE(F16C)) {
     from_floats_f16c(count, in, out);
     return;
   }
@@ -89,8 +92,8 @@ void sb_half_from_floats(size_t count, const float *in, uint16_t *out) {
 }
 
 void sb_half_to_floats(size_t count, const uint16_t *in, float *out) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("f16c")) {
+#if defined(CPU_FEATURE_ACTIVE)
+  if (CPU_FEATURE_ACTIVE(F16C)) {
     to_floats_f16c(count, in, out);
     return;
   }

@@ -29,7 +29,7 @@ sb_status sb_alloc(size_t count, size_t size, const char *what, void **out) {
 
 sb_status sb_alloc_zero(size_t count, size_t size, const char *what, void **out) {
   sb_status status = sb_alloc(count, size, what, out);
-  if (status.code == SB_OK) memset(*out, 0, count * size);
+  if (*out != NULL) memset(*out, 0, count * size);
   return status;
 }
 

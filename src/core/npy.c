@@ -1,5 +1,6 @@
 #include "core/npy.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,20 +33,88 @@ int64_t sb_npy_item_bytes(const sb_npy *array) {
   return array->type[2] - '0';
 }
 
-// The text after `'key':` in the header's dictionary, or NULL.
-static const char *value_of(const char *dictionary, const char *key) {
-  const char *at = strstr(dictionary, key);
-  if (at == NULL) return NULL;
-  at += strlen(key);
-  while (*at == ' ' || *at == ':') at++;
-  return at;
+// ---- Reading a header: {'descr': '<f2', 'fortran_order': False, 'shape': (3, 48), } -------------
+
+enum { TYPE, ORDER, SHAPE, KEYS };
+static const char *const KEY[KEYS] = {"'descr'", "'fortran_order'", "'shape'"};
+
+// A piece of the header's text.
+typedef struct span {
+  const char *at;
+  size_t length;
+} span;
+
+static bool span_is(span s, const char *text) {
+  return s.length == strlen(text) && memcmp(s.at, text, s.length) == 0;
 }
 
-static bool known_type(const char *type) {
-  static const char *const types[] = {"<f2", "<f4", "<f8", "<i8", "|u1"};
+// Takes a key or a value (a string in quotes, a tuple or a word) and the spaces after it.
+static span take(const char **at) {
+  const char *end = *at + strcspn(*at, " ,:}");
+  if (**at == '\'' || **at == '(') {
+    const char *closing = strchr(*at + 1, **at == '(' ? ')' : '\'');
+    end = closing == NULL ? *at : closing + 1;
+  }
+  span s = {*at, (size_t)(end - *at)};
+  *at = end + strspn(end, " ");
+  return s;
+}
+
+// Finds the value of each key. False unless each is there once, and nothing else.
+static bool split(const char *text, size_t length, span values[KEYS]) {
+  const char *at = text;
+  memset(values, 0, KEYS * sizeof *values);
+  if (*at++ != '{') return false;
+  at += strspn(at, " ");
+  while (*at != '}') {
+    span key = take(&at);
+    if (*at++ != ':') return false;
+    at += strspn(at, " ");
+    span value = take(&at);
+    int k = 0;
+    while (k < KEYS && !span_is(key, KEY[k])) k++;
+    if (k == KEYS || values[k].length != 0 || value.length == 0) return false;
+    values[k] = value;
+    if (*at != ',' && *at != '}') return false;
+    if (*at == ',') at += 1 + strspn(at + 1, " ");
+  }
+  at++;
+  at += strspn(at, " \n");
+  return at == text + length && values[TYPE].length != 0 && values[ORDER].length != 0 &&
+         values[SHAPE].length != 0;
+}
+
+static bool parse_type(span value, sb_npy *array) {
+  static const char *const types[] = {"'<f2'", "'<f4'", "'<f8'", "'<i8'", "'|u1'"};
   for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-    if (strncmp(type, types[i], 3) == 0) return true;
+    if (span_is(value, types[i])) {
+      memcpy(array->type, types[i] + 1, 3);
+      return true;
+    }
   return false;
+}
+
+// Takes a number of digits alone and the spaces after it; -1 where there is none, or a huge one.
+static int64_t take_number(const char **at) {
+  if (**at < '0' || **at > '9') return -1;
+  char *end;
+  errno = 0;
+  long long value = strtoll(*at, &end, 10);
+  *at = end + strspn(end, " ");
+  return errno == 0 ? value : -1;
+}
+
+// "(rows,)" or "(rows, columns)". Rows of no elements are not used here, and would be taken for one
+// dimension.
+static bool parse_shape(const char *at, sb_npy *array) {
+  const int64_t most = INT64_MAX / 16; // elements: their bytes can be counted
+  if (*at++ != '(') return false;
+  array->rows = take_number(&at);
+  if (array->rows < 0 || array->rows > most || *at++ != ',') return false;
+  at += strspn(at, " ");
+  if (*at == ')') return true;
+  array->columns = take_number(&at);
+  return array->columns > 0 && *at == ')' && array->rows <= most / array->columns;
 }
 
 sb_status sb_npy_parse(const char *path, const char *data, size_t bytes, sb_npy *array,
@@ -54,27 +123,20 @@ sb_status sb_npy_parse(const char *path, const char *data, size_t bytes, sb_npy 
   if (bytes < PREFIX || memcmp(data, MAGIC, sizeof MAGIC) != 0)
     return sb_error(SB_FORMAT, "%s: not a NumPy array file (.npy, format 1.0)", path);
   size_t length = (size_t)(uint8_t)data[8] | (size_t)(uint8_t)data[9] << 8;
-  char dictionary[512];
-  if (bytes - PREFIX < length || length >= sizeof dictionary)
+  char text[512];
+  if (bytes - PREFIX < length || length >= sizeof text)
     return sb_error(SB_FORMAT, "%s: damaged .npy header", path);
-  memcpy(dictionary, data + PREFIX, length);
-  dictionary[length] = '\0';
+  memcpy(text, data + PREFIX, length);
+  text[length] = '\0';
 
-  const char *type = value_of(dictionary, "'descr'");
-  const char *order = value_of(dictionary, "'fortran_order'");
-  const char *shape = value_of(dictionary, "'shape'");
-  if (type == NULL || order == NULL || shape == NULL || type[0] != '\'' || shape[0] != '(')
-    return sb_error(SB_FORMAT, "%s: damaged .npy header", path);
-  if (strncmp(order, "False", 5) != 0 || !known_type(type + 1))
+  span values[KEYS];
+  if (!split(text, length, values)) return sb_error(SB_FORMAT, "%s: damaged .npy header", path);
+  if (!span_is(values[ORDER], "False") || !parse_type(values[TYPE], array))
     return sb_error(SB_FORMAT, "%s: a .npy of a type or order that is not used here: %.*s", path,
-                    (int)strcspn(dictionary, "\n"), dictionary);
-  memcpy(array->type, type + 1, 3);
-  char *end = NULL;
-  array->rows = strtoll(shape + 1, &end, 10);
-  if (*end == ',') array->columns = strtoll(end + 1, &end, 10);
-  while (*end == ' ' || *end == ',') end++;
-  if (*end != ')' || array->rows < 0 || array->columns < 0)
-    return sb_error(SB_FORMAT, "%s: not an array of one or two dimensions", path);
+                    (int)strcspn(text, "\n"), text);
+  if (!parse_shape(values[SHAPE].at, array))
+    return sb_error(SB_FORMAT, "%s: not an array of one or two dimensions, with elements in a row",
+                    path);
   *data_offset = (int64_t)(PREFIX + length);
   return sb_ok();
 }

@@ -20,7 +20,8 @@ void sb_npy_format(const sb_npy *array, char header[SB_NPY_HEADER]);
 // Reads one back, also as NumPy itself writes it (any length up to 65,535 bytes).
 //   data, bytes    the file's beginning, at least its header
 //   data_offset    out: where the array starts
-// Errors: SB_FORMAT (not .npy, Fortran order, another type or number of dimensions).
+// Errors: SB_FORMAT (not .npy, Fortran order, another type or number of dimensions, rows without
+// elements, more elements than a file can hold).
 sb_status sb_npy_parse(const char *path, const char *data, size_t bytes, sb_npy *array,
                        int64_t *data_offset);
 // Bytes of one element: 1, 2, 4 or 8.

@@ -2,7 +2,10 @@
 #include "samebrain/status.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 sb_status sb_ok(void) {
   sb_status status;
@@ -11,12 +14,36 @@ sb_status sb_ok(void) {
   return status;
 }
 
+static bool inside_character(char byte) {
+  return ((unsigned char)byte & 0xc0u) == 0x80u; // of UTF-8
+}
+
+// The text's beginning and end, which say where and what; a long path's middle is the least loss.
+static void shorten(const char *text, size_t length, char *message, size_t bytes) {
+  static const char gap[] = " ... ";
+  size_t head = bytes / 2;
+  const char *tail = text + length - (bytes - head - sizeof gap);
+  while (head > 0 && inside_character(text[head])) head--;
+  while (inside_character(*tail)) tail++;
+  snprintf(message, bytes, "%.*s%s%s", (int)head, text, gap, tail);
+}
+
 sb_status sb_error(sb_code code, const char *format, ...) {
   sb_status status;
   status.code = code;
-  va_list args;
+  va_list args, again;
   va_start(args, format);
-  vsnprintf(status.message, sizeof status.message, format, args);
+  va_copy(again, args);
+  int length = vsnprintf(status.message, sizeof status.message, format, args);
+  if (length >= (int)sizeof status.message) {
+    char *text = malloc((size_t)length + 1);
+    if (text != NULL) {
+      vsnprintf(text, (size_t)length + 1, format, again);
+      shorten(text, (size_t)length, status.message, sizeof status.message);
+    }
+    free(text);
+  }
+  va_end(again);
   va_end(args);
   return status;
 }

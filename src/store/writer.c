@@ -62,16 +62,6 @@ static sb_status sync_file(int file, const char *path) {
   return fdatasync(file) == 0 ? sb_ok() : file_error(path, "sync");
 }
 
-// So that a new name survives a power cut too.
-static sb_status sync_folder(const char *path) {
-  int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return file_error(path, "open the folder");
-  // Some network file systems cannot sync a folder and say EINVAL.
-  sb_status status = fsync(folder) == 0 || errno == EINVAL ? sb_ok() : file_error(path, "sync");
-  close(folder);
-  return status;
-}
-
 // SB_BUSY when somebody else has it and `wait` is false.
 static sb_status lock_file(int file, const char *path, bool wait) {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -144,7 +134,6 @@ static sb_status make_store(const char *path, const sb_store_header *h, sb_store
   for (size_t i = 0; i < count; i++) voxels[i] = h->mask[i] != 0 ? 1.0f : 0.0f;
   SB_TRY(save_image(path, "mask.nii.gz", h, voxels, meta->mask_file_sha256));
   SB_TRY(sb_store_meta_write(path, meta));
-  SB_TRY(sync_folder(path));
 cleanup:
   free(voxels);
   return status;
@@ -270,7 +259,7 @@ static sb_status recover(sb_store_writer *w) {
   if (w->masks_file < 0) return file_error(w->files.masks, "write");
   SB_TRY(settle(w));
   if (w->table_bytes == 0) SB_TRY(append_table(w, NULL));
-  SB_TRY(sync_folder(w->path));
+  SB_TRY(sb_sync_folder(w->path));
 cleanup:
   return status;
 }

@@ -161,7 +161,7 @@ static sb_status parse_dictionary(const char *dictionary, sb_npy *out) {
   size_t length = strlen(dictionary);
   file[8] = (char)(length & 255);
   file[9] = (char)(length >> 8);
-  memcpy(file + 10, dictionary, length);
+  memcpy(file + 10, dictionary, length + 1);
   int64_t offset;
   return sb_npy_parse("x.npy", file, 10 + length, out, &offset);
 }
@@ -186,13 +186,79 @@ static void npy_headers_of_others(void **state) {
   assert_fails(
       parse_dictionary("{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 2), }\n", &got),
       SB_FORMAT, "one or two dimensions");
-  assert_fails(parse_dictionary("{'descr': '<f4', 'shape': (4, 2), }\n", &got), SB_FORMAT,
-               "damaged");
   int64_t offset;
   assert_fails(sb_npy_parse("x.npy", "no array", 8, &got, &offset), SB_FORMAT,
                "x.npy: not a NumPy");
   assert_fails(sb_npy_parse("x.npy", "\x93NUMPY\x01\x00\x76\x00{'descr", 17, &got, &offset),
                SB_FORMAT, "damaged");
+}
+
+static void check_shape(const char *shape, const char *problem) {
+  char text[200];
+  sb_npy got;
+  snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }\n", shape);
+  sb_status status = parse_dictionary(text, &got);
+  if (status.code != SB_FORMAT || strstr(status.message, problem) == NULL)
+    fail_msg("shape %s: %s: %s", shape, sb_code_name(status.code), status.message);
+}
+
+static void npy_refused_shapes(void **state) {
+  (void)state;
+  static const char *const shapes[] = {"()",
+                                       "(4)",
+                                       "(,)",
+                                       "(3, 0)",
+                                       "(0, 0)",
+                                       "(4, 2, 3)",
+                                       "(-4, 2)",
+                                       "(4, -2)",
+                                       "(+4,)",
+                                       "(4 2)",
+                                       "(4, 2,)",
+                                       "(4L,)",
+                                       "(4.0, 2)",
+                                       "(x,)",
+                                       "4",
+                                       "(4, , 2)",
+                                       "(0x4,)",
+                                       "(9223372036854775807,)",
+                                       "(99999999999999999999,)",
+                                       "(4294967296, 4294967296)"};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+    check_shape(shapes[i], "one or two dimensions");
+  check_shape("(4, 2", "damaged");
+  check_shape("", "damaged");
+}
+
+// Nothing but the three keys, each once, with whole values.
+static void npy_refused_dictionaries(void **state) {
+  (void)state;
+  static const char *const damaged[] = {
+      "{'descr': '<f4', 'shape': (4, 2), }\n",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (4,), 'shape': (5,)}\n",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (4,), 'more': 1}\n",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (4,)\n",
+      "{'descr': '<f4', 'fortran_order': False 'shape': (4,)}\n",
+      "{'descr': '<f4, 'fortran_order': False, 'shape': (4,)}\n",
+      "{'descr' '<f4', 'fortran_order': False, 'shape': (4,)}\n",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (4,)} more\n",
+      "'descr': '<f4', 'fortran_order': False, 'shape': (4,)}\n",
+      "{",
+      "",
+  };
+  static const char *const unused[] = {
+      "{'descr': '<f4x', 'fortran_order': False, 'shape': (4,)}\n",
+      "{'descr': '<f16', 'fortran_order': False, 'shape': (4,)}\n",
+      "{'descr': <f4, 'fortran_order': False, 'shape': (4,)}\n",
+      "{'descr': '|f4', 'fortran_order': False, 'shape': (4,)}\n",
+      "{'descr': '<f4', 'fortran_order': Falsehood, 'shape': (4,)}\n",
+      "{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (4,)}\n",
+  };
+  sb_npy got;
+  for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++)
+    assert_fails(parse_dictionary(damaged[i], &got), SB_FORMAT, "damaged");
+  for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
+    if (parse_dictionary(unused[i], &got).code != SB_FORMAT) fail_msg("taken: %s", unused[i]);
 }
 
 static void npy_file(void **state) {
@@ -288,6 +354,7 @@ static void folders(void **state) {
   assert_int_equal(info.st_mode & 0777, 0700);
   assert_ok(sb_write_file(file, "text", 4));
   assert_fails(sb_make_folder(below), SB_IO, "file");
+  assert_fails(sb_make_folder(""), SB_USAGE, "empty");
   assert_fails(sb_write_file(below, "text", 4), SB_IO, "cannot write");
   assert_ok(sb_list_folder(*state, &names, &count));
   assert_int_equal(count, 2);
@@ -319,6 +386,7 @@ static void new_files(void **state) {
   assert_ok(sb_file_create(path, &file));
   fputs("new text", file.file);
   assert_ok(sb_file_commit(&file));
+  assert_fails(sb_file_commit(&file), SB_USAGE, "no file is open");
   assert_ok(sb_read_file(path, &data, &bytes));
   assert_int_equal(bytes, 8);
   assert_string_equal(data, "new text");
@@ -403,13 +471,37 @@ static void statuses(void **state) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     assert_string_equal(sb_code_name((sb_code)i), names[i]);
   assert_string_equal(sb_ok().message, "");
-  char *words = malloc(3001);
-  assert_non_null(words);
-  memset(words, 'x', 3000);
-  words[3000] = '\0';
-  assert_int_equal(strlen(sb_error(SB_IO, "%s", words).message), sizeof(sb_status){0}.message - 1);
-  free(words);
   assert_true(strspn(sb_version(), "0123456789.") == strlen(sb_version()));
+}
+
+// What does not fit loses its middle, and no character of UTF-8 is torn.
+static void long_messages(void **state) {
+  (void)state;
+  enum { ROOM = sizeof(sb_status){0}.message - 1 };
+  char words[3001];
+  memset(words, 'x', 3000);
+  words[ROOM] = '\0';
+  assert_string_equal(sb_error(SB_IO, "%s", words).message, words);
+  words[ROOM] = 'x';
+  words[3000] = '\0';
+  sb_status status = sb_error(SB_IO, "file %s is empty", words);
+  assert_int_equal(strlen(status.message), ROOM);
+  assert_memory_equal(status.message, "file xxx", 8);
+  assert_non_null(strstr(status.message, "x ... x"));
+  assert_true(sb_ends_with(status.message, "xxx is empty"));
+
+  for (int shift = 0; shift < 3; shift++) {
+    char text[3001] = {0};
+    memset(text, 'x', (size_t)shift);
+    for (int i = shift; i < 3000 - (3000 - shift) % 3; i++)
+      text[i] = "\xe2\x82\xac"[(i - shift) % 3]; // U+20AC
+    status = sb_error(SB_IO, "%s", text);
+    for (const char *at = status.message + shift; *at != '\0';) {
+      size_t bytes = strncmp(at, " ... ", 5) == 0 ? 5 : 3;
+      if (bytes == 3) assert_memory_equal(at, "\xe2\x82\xac", 3);
+      at += bytes;
+    }
+  }
 }
 
 static void memory(void **state) {
@@ -438,6 +530,8 @@ int main(void) {
       cmocka_unit_test(half_arrays),
       cmocka_unit_test(npy_round_trip),
       cmocka_unit_test(npy_headers_of_others),
+      cmocka_unit_test(npy_refused_shapes),
+      cmocka_unit_test(npy_refused_dictionaries),
       cmocka_unit_test_setup_teardown(npy_file, make_scratch, remove_scratch),
       cmocka_unit_test(tsv_reading),
       cmocka_unit_test_setup_teardown(tsv_refusals, make_scratch, remove_scratch),
@@ -449,6 +543,7 @@ int main(void) {
       cmocka_unit_test(known_hashes),
       cmocka_unit_test(affines),
       cmocka_unit_test(statuses),
+      cmocka_unit_test(long_messages),
       cmocka_unit_test(memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
