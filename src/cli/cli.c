@@ -100,10 +100,8 @@ static bool shard_from_environment(int *index, int *count) {
     const char *rank = getenv(variables[i][0]), *size = getenv(variables[i][1]);
     if (rank == NULL || size == NULL || atoi(size) < 1) continue;
     if (i == 0 && atoi(size) == 1 && getenv("SLURM_ARRAY_TASK_ID") != NULL) continue;
-    int first = 0;
-    if (i == 3 && getenv("SLURM_ARRAY_TASK_MIN") != NULL)
-      first = atoi(getenv("SLURM_ARRAY_TASK_MIN"));
-    *index = atoi(rank) - first + 1;
+    const char *first = i == 3 ? getenv("SLURM_ARRAY_TASK_MIN") : NULL;
+    *index = atoi(rank) - (first == NULL ? 0 : atoi(first)) + 1;
     *count = atoi(size);
     return true;
   }
@@ -154,12 +152,12 @@ bool sb_arg_list(const sb_arguments *a, const char *name, char ***values, size_t
       size_t length = strcspn(at, ",");
       char *part = sb_format("%.*s", (int)length, at);
       char **grown = realloc((void *)*values, (*count + 1) * sizeof *grown);
+      if (grown != NULL) *values = grown;
       if (part == NULL || grown == NULL) {
         free(part);
         sb_report(sb_error(SB_NO_MEMORY, "out of memory"));
         return false;
       }
-      *values = grown;
       grown[(*count)++] = part;
       if (length == 0) return bad_value(a, name, a->values[i], "names between its commas");
       if (at[length] == '\0') break;

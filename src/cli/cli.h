@@ -58,8 +58,8 @@ bool sb_arg_double(const sb_arguments *a, const char *name, double *value);
 bool sb_arg_bytes(const sb_arguments *a, const char *name, int64_t *value);         // "4G", "512M"
 bool sb_arg_shard(const sb_arguments *a, const char *name, int *index, int *count); // "2/8", "auto"
 bool sb_arg_choice(const sb_arguments *a, const char *name, const char *const *choices, int *value);
-// The values of an option that may be given several times or as a comma-separated list. Free the
-// array with free(); the strings with sb_free_names.
+// The values of an option that may be given several times or as a comma-separated list. Free them
+// with sb_free_names, also when this failed.
 bool sb_arg_list(const sb_arguments *a, const char *name, char ***values, size_t *count);
 
 // Prints "samebrain: error: MESSAGE" to stderr and returns the exit code for the status.
@@ -74,6 +74,6 @@ void sb_cli_progress_end(void);
 bool sb_arg_threads(const sb_arguments *a, int *threads);
 
 extern const sb_command sb_cmd_prepare, sb_cmd_link, sb_cmd_evaluate, sb_cmd_compare, sb_cmd_synth,
-    sb_cmd_info, sb_cmd_measures;
+    sb_cmd_info, sb_cmd_measures, sb_cmd_template;
 
 #endif

@@ -110,7 +110,7 @@ static sb_status prepare_masked(const sb_preparer *preparer, const sb_scan *scan
   if (status.code != SB_OK) {
     // Of a volume in memory the message does not know the file.
     sb_status unnamed = status;
-    status = sb_error(unnamed.code, "%s: %.900s", scan->source_path, unnamed.message);
+    status = sb_error(unnamed.code, "%s: %s", scan->source_path, unnamed.message);
     goto cleanup;
   }
   out->quality.orientation = info.orientation;
@@ -241,6 +241,7 @@ static void prepare_all(run *r, const sb_scan *const *scans) {
 // The share of the list that is this process's and has no row yet.
 static sb_status choose(run *r, const sb_scan_list *list, const sb_scan ***todo) {
   const sb_ingest_options *o = r->options;
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
   sb_status status = SB_NEW(todo, list->count, "list of scans");
   if (status.code != SB_OK) return status;
   for (size_t i = 0; i < list->count; i++) {

@@ -240,7 +240,8 @@ static bool parse_record(char *const *cells, sb_scan_record *record) {
   if ((record->status == SB_OK) != (record->row >= 0)) return false;
   if (record->row >= 0 && !parse_quality(cells, record)) return false;
   if (strlen(cells[SOURCE_SHA256]) >= sizeof record->source_sha256) return false;
-  strcpy(record->source_sha256, text_of(cells[SOURCE_SHA256]));
+  snprintf(record->source_sha256, sizeof record->source_sha256, "%s",
+           text_of(cells[SOURCE_SHA256]));
   record->scan.dataset = text_of(cells[DATASET]);
   record->scan.scan_id = text_of(cells[SCAN_ID]);
   record->scan.participant = text_of(cells[PARTICIPANT]);

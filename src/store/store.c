@@ -216,7 +216,7 @@ cleanup:
 }
 
 static void unmap(mapping *m) {
-  if (m->data != NULL) munmap((void *)(uintptr_t)m->data, m->bytes);
+  if (m->data != NULL) munmap((void *)m->data, m->bytes);
 }
 
 void sb_store_close(sb_store *store) {
@@ -372,7 +372,7 @@ sb_status sb_store_verify(const sb_store *store, const sb_progress *progress) {
              store->shards[i].files.table, store->shards[i].table.lost);
   verify_rows(store, progress, &d);
   if (d.count > 0)
-    status = sb_error(SB_FORMAT, "%s: %" PRId64 " damaged; the first: %.700s", store->path, d.count,
+    status = sb_error(SB_FORMAT, "%s: %" PRId64 " damaged; the first: %s", store->path, d.count,
                       d.first.message);
 cleanup:
   return status;

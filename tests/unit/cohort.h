@@ -105,7 +105,7 @@ static inline void write_cohort(const char *path, const char *dataset, const coh
     for (int64_t i = 0; scan == c->constant && i < length; i++) row[i] = 3.25f;
     char *id = sb_format("sub-%03d_ses-%d", person + 1, session + 1);
     char *participant = sb_format("sub-%03d", person + 1), *ses = sb_format("ses-%d", session + 1);
-    sb_scan_record record = {.scan = {.dataset = (char *)(uintptr_t)dataset,
+    sb_scan_record record = {.scan = {.dataset = (char *)dataset,
                                       .scan_id = id,
                                       .participant = participant,
                                       .session = ses,

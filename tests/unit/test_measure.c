@@ -35,9 +35,9 @@ static scene make_scene(int64_t nx, int64_t ny, int64_t nz, uint64_t seed) {
   s.mask = calloc((size_t)(nx * ny * nz), 1);
   assert_non_null(s.mask);
   for (int64_t i = 0; i < nx * ny * nz; i++) {
-    double x = 2.0 * (double)(i % nx) / (double)nx - 1,
-           y = 2.0 * (double)(i / nx % ny) / (double)ny - 1;
-    double z = 2.0 * (double)(i / nx / ny) / (double)nz - 1;
+    int64_t at[3] = {i % nx, i / nx % ny, i / nx / ny};
+    double x = 2.0 * (double)at[0] / (double)nx - 1, y = 2.0 * (double)at[1] / (double)ny - 1;
+    double z = 2.0 * (double)at[2] / (double)nz - 1;
     s.mask[i] = x * x + y * y + z * z + 0.5 * x * y < 0.8 && uniform(&seed) > 0.1;
     s.length += s.mask[i];
   }

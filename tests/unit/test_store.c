@@ -269,7 +269,7 @@ static void test_arrays_are_numpy_files(void **state) {
 }
 
 static void scaled(sb_store_writer *writer, const char *id, const float *row, double *scale) {
-  sb_scan_record record = {.scan = {.dataset = "d", .scan_id = (char *)(uintptr_t)id}};
+  sb_scan_record record = {.scan = {.dataset = "d", .scan_id = (char *)id}};
   assert_ok(sb_store_writer_append(writer, &record, row, NULL));
   *scale = record.scale;
 }
@@ -697,9 +697,8 @@ static void append_as(const char *path, sb_store_writer *held, const char *id, s
   sb_store_header h = header();
   sb_store_writer *writer = held;
   if (held == NULL) assert_ok(sb_store_writer_open(path, &h, &writer));
-  sb_scan_record record = {.scan = {.dataset = "d", .scan_id = (char *)(uintptr_t)id},
-                           .status = code,
-                           .reason = (char *)(uintptr_t)reason};
+  sb_scan_record record = {
+      .scan = {.dataset = "d", .scan_id = (char *)id}, .status = code, .reason = (char *)reason};
   float row[VOXELS];
   for (int i = 0; i < VOXELS; i++) row[i] = value + (float)i;
   assert_ok(sb_store_writer_append(writer, &record, code == SB_OK ? row : NULL, NULL));

@@ -110,7 +110,8 @@ static void field_sampling(void **state) {
   const sb_lattice lattice = {{3, 4, 5}, {10, 20, 30}, 2};
   float values[2 * 60], got[2];
   for (int i = 0; i < 60; i++) { // a linear function is met exactly
-    values[2 * i] = (float)(i % 3 + 10 * (i / 3 % 4) + 100 * (i / 12));
+    int value = i % 3 + 10 * (i / 3 % 4) + 100 * (i / 12);
+    values[2 * i] = (float)value;
     values[2 * i + 1] = -1;
   }
   sb_field_sample(&lattice, 2, values, (const double[3]){11, 23, 33.5}, got);
@@ -233,17 +234,19 @@ static void sessions_are_plausible(void **state) {
 // Seen in the base's space, where the deformations are small, people are alike and yet differ.
 static void people_differ(void **state) {
   (void)state;
-  enum { COUNT = GRID * GRID * GRID };
+  enum { COUNT = GRID * GRID * GRID, HALF = GRID / 2 };
   float *seen[2] = {malloc(COUNT * sizeof(float)), malloc(COUNT * sizeof(float))};
   uint8_t *mask = malloc(COUNT);
-  assert_true(seen[0] != NULL && seen[1] != NULL && mask != NULL);
+  assert_non_null(seen[0]);
+  assert_non_null(seen[1]);
+  assert_non_null(mask);
   for (int who = 0; who < 2; who++) {
     sb_person person;
     assert_ok(sb_person_create(&base, sb_random_key(3, (uint64_t)who), &person));
     for (int i = 0; i < COUNT; i++) {
-      double at[3] = {base.centre_mm[0] + 3.0 * (i % GRID - GRID / 2),
-                      base.centre_mm[1] + 3.0 * (i / GRID % GRID - GRID / 2),
-                      base.centre_mm[2] + 3.0 * (i / GRID / GRID - GRID / 2)};
+      const int index[3] = {i % GRID, i / GRID % GRID, i / GRID / GRID};
+      double at[3];
+      for (int a = 0; a < 3; a++) at[a] = base.centre_mm[a] + 3.0 * (index[a] - HALF);
       float own[SB_PERSON_CHANNELS];
       double moved[3], voxel[3];
       sb_field_sample(&person.lattice, SB_PERSON_CHANNELS, person.field, at, own);
