@@ -42,7 +42,7 @@ typedef struct sb_input_options {
 // input. A file given twice counts once. Only names are read, not the scans: one that cannot be
 // read fails when it is prepared. Errors: SB_NOT_FOUND (input, or a participant label without any
 // scan), SB_FORMAT (manifest), SB_CONFLICT (one (dataset, scan_id) for two files; names both),
-// SB_USAGE (nothing found, a name with a tab or newline).
+// SB_USAGE (nothing found, an input that is no regular file, a name with a tab or newline).
 SB_API sb_status sb_scan_list_find(const char *const *inputs, size_t input_count,
                                    const sb_input_options *options, sb_scan_list *out);
 SB_API void sb_scan_list_free(sb_scan_list *list);

@@ -1,9 +1,11 @@
 // From what a person names on the command line to the list of scans: files, BIDS folders, plain
 // folders and manifests. Only names are read, never the scans; of a BIDS folder only sub-*, ses-*
 // and anat are listed, so that a data set of a hundred thousand people starts at once.
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/file.h"
 #include "core/memory.h"
@@ -399,11 +401,15 @@ static int compare_scans(const void *x, const void *y) {
 
 static sb_status find_input(finder *f, const char *input) {
   size_t before = f->list->count;
+  struct stat info;
   sb_status status;
-  if (sb_is_folder(input))
+  if (stat(input, &info) != 0)
+    status = errno == ENOENT ? sb_error(SB_NOT_FOUND, "%s: no such file or folder", input)
+                             : sb_error(SB_IO, "%s: %s", input, strerror(errno));
+  else if (S_ISDIR(info.st_mode))
     status = find_in_folder(f, input);
-  else if (!sb_is_file(input))
-    status = sb_error(SB_NOT_FOUND, "%s: no such file or folder", input);
+  else if (!S_ISREG(info.st_mode))
+    status = sb_error(SB_USAGE, "%s: not a regular file; save the image to a file first", input);
   else if (sb_ends_with(input, ".tsv"))
     status = find_in_manifest(f, input);
   else
@@ -448,9 +454,11 @@ static int compare_places(const void *x, const void *y) {
 static sb_status settle_duplicates(sb_scan_list *list) {
   sb_scan **order = NULL;
   sb_status status;
+  // NOLINTBEGIN(bugprone-sizeof-expression): an array of pointers
   SB_TRY(SB_NEW(&order, list->count, "list of scans"));
   for (size_t i = 0; i < list->count; i++) order[i] = &list->scans[i];
   if (list->count > 1) qsort(order, list->count, sizeof *order, compare_places);
+  // NOLINTEND(bugprone-sizeof-expression)
   for (size_t i = 1, first = 0; i < list->count; i++) {
     sb_scan *a = order[first], *b = order[i];
     if (strcmp(a->dataset, b->dataset) != 0 || strcmp(a->scan_id, b->scan_id) != 0) {
