@@ -2,6 +2,7 @@
 #ifndef SAMEBRAIN_PREPARE_H
 #define SAMEBRAIN_PREPARE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "samebrain/status.h"
@@ -40,6 +41,23 @@ SB_API const int64_t *sb_template_row_index(const sb_template *t);
 SB_API const char *sb_template_hash(const sb_template *t);
 // The path the image was read from.
 SB_API const char *sb_template_path(const sb_template *t);
+
+typedef struct sb_template_build_options {
+  int rounds;  // of aligning and averaging; default 4
+  int threads; // 0: all processors
+} sb_template_build_options;
+
+SB_API sb_template_build_options sb_template_build_options_default(void);
+
+// Makes an average brain of skull-stripped scans, for sites without Colin27 or with other brains:
+// FOLDER/template.nii.gz, 1 mm, 0 outside the brain, to be given to sb_template_load. The first
+// scan sets the axes; size and shape are the cohort's mean. The same bytes for any thread count.
+//   used  out: how many scans are in the average; the others are named through `progress`
+// Errors: SB_USAGE (no scans, or a template is there already), SB_ALIGN (none could be used), those
+// of sb_volume_load and sb_volume_save.
+SB_API sb_status sb_template_build(const char *const *paths, size_t count,
+                                   const sb_template_build_options *options,
+                                   const sb_progress *progress, const char *folder, int64_t *used);
 
 typedef enum sb_harmonise {
   SB_HARMONISE_NYUL = 0, // landmarks matched to the template's (Nyul, Udupa and Zhang 2000)

@@ -1,0 +1,143 @@
+// Templates: loading, refusals, and the average brain made from a cohort.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/file.h"
+#include "registration_cases.h"
+
+enum { COPIES = 4 };
+
+static void must(sb_status status) {
+  if (status.code != SB_OK) fail_msg("%s", status.message);
+}
+
+static char folder[64];
+
+static int setup(void **state) {
+  (void)state;
+  const char *base = getenv("TMPDIR");
+  snprintf(folder, sizeof folder, "%.30s/samebrain-template-XXXXXX", base != NULL ? base : "/tmp");
+  return mkdtemp(folder) == NULL ? -1 : 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  char command[96];
+  snprintf(command, sizeof command, "rm -r '%s'", folder);
+  return system(command); // NOLINT(cert-env33-c): a scratch folder of this test
+}
+
+static sb_template *default_template(void) {
+  sb_template_options options = sb_template_options_default();
+  sb_template *t = NULL;
+  sb_status status = sb_template_load(&options, &t);
+  if (status.code == SB_NOT_FOUND) skip();
+  must(status);
+  return t;
+}
+
+static void rows_follow_the_mask(void **state) {
+  (void)state;
+  sb_template *t = default_template();
+  const int64_t *dims = sb_template_grid_dims(t), *index = sb_template_row_index(t);
+  int64_t next = 0;
+  for (int64_t i = 0; i < dims[0] * dims[1] * dims[2]; i++)
+    if (sb_template_mask(t)[i] != 0) assert_int_equal(index[next++], i);
+  assert_int_equal(next, sb_template_row_length(t));
+  assert_true(next > 150000 && next < 300000);
+  sb_template_free(t);
+}
+
+static void refusals(void **state) {
+  (void)state;
+  sb_template_options options = sb_template_options_default();
+  sb_template *t = NULL;
+  options.resolution_mm = 2.5;
+  assert_int_equal(sb_template_load(&options, &t).code, SB_USAGE);
+  options.resolution_mm = 2;
+  options.image_path = "/nowhere/at/all.nii.gz";
+  assert_int_equal(sb_template_load(&options, &t).code, SB_NOT_FOUND);
+  assert_null(t);
+}
+
+// The mean volume of what is above zero, cm3.
+static double brain_cm3(const sb_volume *v) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < v->dims[0] * v->dims[1] * v->dims[2]; i++) count += v->voxels[i] > 0;
+  return (double)count * fabs(sb_affine_determinant(v->affine)) / 1000;
+}
+
+// Moved and stretched copies of one brain average to that brain, at the copies' mean size.
+static void average_of_copies(void **state) {
+  (void)state;
+  sb_template *t = default_template();
+  sb_volume brain;
+  char files[COPIES][96], folders[2][96], images[2][128];
+  const char *paths[COPIES];
+  const double centre[3] = {0, -20, 10};
+  double cm3 = 0;
+  must(sb_volume_load(sb_template_path(t), &brain, NULL));
+  for (int i = 0; i < COPIES; i++) {
+    uint64_t seed = 40 + (uint64_t)i;
+    double a[16];
+    sb_volume moved;
+    random_affine(&seed, centre, a);
+    must(moved_scan(&brain, a, &moved));
+    snprintf(files[i], sizeof files[i], "%s/copy%d.nii", folder, i);
+    paths[i] = files[i];
+    must(sb_volume_save(&moved, files[i]));
+    cm3 += brain_cm3(&moved) / COPIES;
+    sb_volume_free(&moved);
+  }
+  for (int threads = 1; threads <= 2; threads++) {
+    sb_template_build_options options = sb_template_build_options_default();
+    int64_t used;
+    options.rounds = 2;
+    options.threads = threads;
+    snprintf(folders[threads - 1], sizeof folders[0], "%s/t%d", folder, threads);
+    snprintf(images[threads - 1], sizeof images[0], "%s/template.nii.gz", folders[threads - 1]);
+    must(sb_template_build(paths, COPIES, &options, NULL, folders[threads - 1], &used));
+    assert_int_equal(used, COPIES);
+    assert_int_equal(
+        sb_template_build(paths, COPIES, &options, NULL, folders[threads - 1], &used).code,
+        SB_USAGE); // one is there already
+  }
+  char *bytes[2];
+  size_t sizes[2];
+  for (int i = 0; i < 2; i++) must(sb_read_file(images[i], &bytes[i], &sizes[i]));
+  assert_int_equal(sizes[0], sizes[1]);
+  assert_memory_equal(bytes[0], bytes[1], sizes[0]);
+  for (int i = 0; i < 2; i++) free(bytes[i]);
+
+  sb_volume average;
+  sb_prepare_options options = sb_prepare_options_default();
+  sb_preparer *preparer;
+  sb_prepared prepared;
+  must(sb_volume_load(images[0], &average, NULL));
+  must(sb_preparer_create(t, &options, &preparer));
+  must(sb_prepare_volume(preparer, &average, &prepared));
+  printf("average of copies: %.0f cm3 (copies: %.0f), correlation with the original %.3f\n",
+         brain_cm3(&average), cm3, prepared.quality.template_correlation);
+  assert_true(fabs(brain_cm3(&average) / cm3 - 1) < 0.03);
+  assert_true(prepared.quality.template_correlation > 0.97);
+  assert_true(prepared.quality.mask_overlap > 0.95);
+  sb_prepared_free(&prepared);
+  sb_preparer_free(preparer);
+  sb_volume_free(&average);
+  sb_volume_free(&brain);
+  sb_template_free(t);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rows_follow_the_mask),
+      cmocka_unit_test(refusals),
+      cmocka_unit_test(average_of_copies),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
