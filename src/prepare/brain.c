@@ -2,6 +2,7 @@
 #include "prepare/brain.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,11 +182,40 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
   return status;
 }
 
+// A brain's darkest tissue is near the background in a plain scan. Where it is not (values centred on
+// their mean, a large offset, a bright background), the brain's values are moved so that it is: what
+// is 0 and outside would else be mid-grey, or all of the brain one bright blob.
+//   sigma    of the background's noise; without noise, exactly 0 is outside
+//   scratch  SAMPLES floats
+static void move_dark_end(double sigma, float scratch[SAMPLES], sb_brain *brain) {
+  const int64_t n = brain->image.dims[0] * brain->image.dims[1] * brain->image.dims[2];
+  const float outside = sigma > 0 ? (float)brain->threshold : 0;
+  const int64_t stride = n / (2 * SAMPLES) + 1;
+  float *voxels = brain->image.voxels;
+  int64_t count = 0;
+  for (int64_t i = 0; i < n && count < SAMPLES; i += stride)
+    if (fabsf(voxels[i]) > outside) scratch[count++] = voxels[i];
+  if (count < 100) return;
+  qsort(scratch, (size_t)count, sizeof *scratch, compare_floats);
+  const float low = scratch[count * 2 / 100], range = scratch[count * 98 / 100] - low;
+  if (!(range > 0) || (low > -0.05f * range && low < range)) return;
+  const float shift = 0.1f * range - low, least = 0.03f * range;
+  for (int64_t i = 0; i < n; i++) {
+    // A lone 0 between two voxels of the brain is brain that happens to equal the background.
+    bool lone = low < 0 && i > 0 && i + 1 < n && fabsf(voxels[i - 1]) > outside &&
+                fabsf(voxels[i + 1]) > outside;
+    if (!(fabsf(voxels[i]) > outside) && !lone) continue;
+    voxels[i] += shift;
+    if (voxels[i] < least) voxels[i] = least;
+  }
+  brain->threshold = 0.02 * (double)(range + 0.1f * range);
+}
+
 sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
   memset(out, 0, sizeof *out);
   cell_grid cells = {0};
   float *values = NULL, *scratch = NULL;
-  int64_t low[3], high[3], count;
+  int64_t low[3], high[3], count, next;
   double sigma, centre[3];
   sb_status status;
   SB_TRY(SB_NEW(&values, SAMPLES, "brain"));
@@ -194,7 +224,14 @@ sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
   background_of(values, faces, scratch, &out->background, &sigma);
   out->threshold = threshold_of(scan, out->background, sigma, scratch);
   SB_TRY(cells_create(scan, (float)out->background, (float)out->threshold, &cells));
-  SB_TRY(sb_mask_keep_largest(cells.dims, cells.on, &count));
+  SB_TRY(sb_mask_keep_largest(cells.dims, cells.on, &count, &next));
+  if (2 * next > count) {
+    status = sb_error(SB_CONTENT,
+                      "two separate bodies, the smaller one with %.0f %% of the larger "
+                      "one's volume: one brain is expected in an image",
+                      100 * (double)next / (double)count);
+    goto cleanup;
+  }
   SB_TRY(sb_mask_fill_holes(cells.dims, cells.on));
   cells_measure(&cells, low, high, centre, &count);
   const double voxel_mm3 = fabs(sb_affine_determinant(scan->affine));
@@ -210,6 +247,7 @@ sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
   sb_affine_apply(scan->affine, centre, out->centre_mm);
   SB_TRY(sb_mask_dilate(cells.dims, cells.on)); // what cells at the brain's edge hold is brain too
   SB_TRY(cut_out(scan, &cells, low, high, (float)out->background, &out->image));
+  move_dark_end(sigma, scratch, out);
 cleanup:
   free(values);
   free(scratch);

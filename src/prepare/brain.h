@@ -16,7 +16,9 @@ typedef struct sb_brain {
 
 // Finds the background value (any constant, or low noise), the largest connected part that differs
 // from it, and the box around that part.
-// Errors: SB_CONTENT when nothing, or next to nothing, stands out from the background.
+// Where the brain's values lie far from the background's or on both sides of it, they are moved.
+// Errors: SB_CONTENT when nothing, or next to nothing, stands out from the background, or two
+// bodies of like size do.
 sb_status sb_brain_find(const sb_volume *scan, sb_brain *out);
 void sb_brain_free(sb_brain *brain);
 

@@ -61,18 +61,22 @@ static int64_t fill(const flood *f, int64_t seed, uint8_t from, uint8_t to) {
   return size;
 }
 
-sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *count) {
+sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *count,
+                               int64_t *next) {
   enum { OFF, CANDIDATE, SEEN, BEST };
   flood f;
   int64_t best_seed = -1;
-  *count = 0;
+  *count = *next = 0;
   sb_status status = flood_start(dims, mask, OFF, &f);
   for (int64_t i = 0; status.code == SB_OK && i < f.voxels; i++) {
     if (f.mask[i] != CANDIDATE) continue;
     int64_t size = fill(&f, i, CANDIDATE, SEEN);
     if (size > *count) {
+      *next = *count;
       *count = size;
       best_seed = i;
+    } else if (size > *next) {
+      *next = size;
     }
   }
   if (best_seed >= 0) fill(&f, best_seed, SEEN, BEST);

@@ -9,7 +9,8 @@
 // Keeps the largest 6-connected component of the voxels that are not 0; sets all others to 0.
 //   mask   in/out, dims[0] * dims[1] * dims[2] bytes, x fastest
 //   count  out: voxels kept; 0 when the mask is empty
-sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *count);
+//   next   out: voxels of the next largest component
+sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *count, int64_t *next);
 
 // Sets to 1 every 0-voxel that cannot be reached from the grid's border through 0-voxels.
 sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask);

@@ -53,7 +53,7 @@ sb_status sb_preparer_create(const sb_template *t, const sb_prepare_options *opt
   p->options = *options;
   snprintf(
       p->parameters, sizeof p->parameters,
-      "resolution_mm=%g align=gauss-newton-1 dof=%d resample=box-average harmonise=%s winsor=%g",
+      "resolution_mm=%g align=gauss-newton-2 dof=%d resample=box-average harmonise=%s winsor=%g",
       t->resolution_mm, options->dof, harmonise_name(options->harmonise),
       options->harmonise == SB_HARMONISE_NONE ? 0 : options->winsor_sigma);
   sb_status status;

@@ -31,7 +31,7 @@ static int64_t voxel_count(const sb_volume *v) {
 // The brain: the given mask, or the image's largest part above zero; holes are filled.
 static sb_status make_mask(sb_template *t, const char *mask_path) {
   sb_volume given = {0};
-  int64_t n = voxel_count(&t->image), count = 0;
+  int64_t n = voxel_count(&t->image), count, next;
   sb_status status;
   SB_TRY(SB_NEW(&t->mask, n, "template mask"));
   if (mask_path != NULL) {
@@ -49,7 +49,7 @@ static sb_status make_mask(sb_template *t, const char *mask_path) {
   } else {
     for (int64_t i = 0; i < n; i++) t->mask[i] = t->image.voxels[i] > 0;
   }
-  SB_TRY(sb_mask_keep_largest(t->image.dims, t->mask, &count));
+  SB_TRY(sb_mask_keep_largest(t->image.dims, t->mask, &count, &next));
   if (count > n * 3 / 5) {
     status = sb_error(SB_CONTENT,
                       "%s: %.0f %% of the image is brain; a template must be skull-stripped "

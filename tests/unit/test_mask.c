@@ -56,22 +56,27 @@ static void largest_component(void **state) {
   for (int round = 0; round < 50; round++) {
     uint8_t mask[N], kept[N];
     int labels[N], sizes[N] = {0}, best = -1;
-    int64_t count;
+    int64_t count, runner_up;
     random_mask(&seed, 25, mask);
     memcpy(kept, mask, sizeof mask);
-    must_be_ok(sb_mask_keep_largest(DIMS, kept, &count));
+    must_be_ok(sb_mask_keep_largest(DIMS, kept, &count, &runner_up));
     label(mask, 1, labels);
     for (int i = 0; i < N; i++)
       if (labels[i] >= 0) sizes[labels[i]]++;
     for (int i = 0; i < N; i++)
       if (best < 0 || sizes[i] > sizes[best]) best = i;
+    int second = 0;
+    for (int i = 0; i < N; i++)
+      if (i != best && sizes[i] > second) second = sizes[i];
     assert_int_equal(count, sizes[best]);
+    assert_int_equal(runner_up, second);
     for (int i = 0; i < N; i++) assert_int_equal(kept[i], labels[i] == best);
   }
   uint8_t empty[N] = {0};
-  int64_t count = 5;
-  must_be_ok(sb_mask_keep_largest(DIMS, empty, &count));
+  int64_t count = 5, runner_up = 5;
+  must_be_ok(sb_mask_keep_largest(DIMS, empty, &count, &runner_up));
   assert_int_equal(count, 0);
+  assert_int_equal(runner_up, 0);
 }
 
 static void holes(void **state) {
