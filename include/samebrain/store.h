@@ -14,8 +14,8 @@ typedef struct sb_scan {
   char *scan_id;     // the file's name without _T1w and extension, e.g. "sub-01_ses-01"
   char *participant; // e.g. "sub-01"; "" when unknown
   char *session;     // e.g. "ses-01"; "" when unknown
-  char *source_path;
-  char *mask_path; // a brain mask given with the scan; "" when none
+  char *source_path; // absolute where it comes from a store
+  char *mask_path;   // a brain mask given with the scan; "" when none
 } sb_scan;
 
 typedef struct sb_scan_list {
@@ -72,10 +72,11 @@ typedef struct sb_ingest_options {
 SB_API sb_ingest_options sb_ingest_options_default(void);
 
 typedef struct sb_ingest_summary {
-  int64_t scans;    // in this process's share of the list
-  int64_t prepared; // rows written now
-  int64_t skipped;  // had a row already
-  int64_t failed;   // recorded with their reason
+  int64_t scans;     // in this process's share of the list
+  int64_t prepared;  // rows written now
+  int64_t skipped;   // had a row already
+  int64_t failed;    // recorded with their reason, but for the conflicts
+  int64_t conflicts; // of the failed: have a row, which is of another file and stays
   double seconds;
 } sb_ingest_summary;
 
@@ -84,6 +85,9 @@ typedef struct sb_ingest_summary {
 // loses at most the scans in work, and calling again finishes the rest. Any number of processes may
 // write into one store; each has its own shard. A scan that fails is recorded and the run goes on.
 // Rows and their order in a shard do not depend on `threads`.
+// A scan that has a row is skipped when its path is the recorded one, whatever the file holds now
+// (to see that, every file would have to be read at each resume), or when the file has the same
+// SHA-256. Another file under its dataset and scan_id fails: one of the two is named wrongly.
 // Errors: SB_CONFLICT when the store was made with another template or other parameters (names the
 // first that differs), SB_IO, SB_BUSY, SB_FORMAT. A failed scan is no error; see the summary.
 SB_API sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *preparer,

@@ -72,11 +72,26 @@ static void print_summary(const sb_arguments *a, const request *r, const sb_inge
   cJSON_AddNumberToObject(root, "prepared", (double)s->prepared);
   cJSON_AddNumberToObject(root, "already_there", (double)s->skipped);
   cJSON_AddNumberToObject(root, "failed", (double)s->failed);
+  cJSON_AddNumberToObject(root, "conflicts", (double)s->conflicts);
   cJSON_AddNumberToObject(root, "seconds", s->seconds);
   char *text = cJSON_Print(root);
   if (text != NULL) puts(text);
   cJSON_free(text);
   cJSON_Delete(root);
+}
+
+// What to do about the scans that have no row now, or not the one that was asked for.
+static void print_advice(const request *r, const sb_ingest_summary *s) {
+  if (s->conflicts > 0)
+    fprintf(stderr,
+            "samebrain: %" PRId64 " not prepared, named above: the store has scans of these names "
+            "from other files\n",
+            s->conflicts);
+  if (s->failed > s->conflicts)
+    fprintf(stderr,
+            "samebrain: %" PRId64 " failed, named above and by: samebrain info %s\n"
+            "  once mended they are tried again by the same command; the others are kept\n",
+            s->failed - s->conflicts, r->store);
 }
 
 static int prepare(const sb_arguments *a, const request *r) {
@@ -102,11 +117,7 @@ static int prepare(const sb_arguments *a, const request *r) {
   } else {
     code = summary.failed > 0 ? SB_EXIT_SCANS_FAILED : SB_EXIT_OK;
     print_summary(a, r, &summary);
-    if (summary.failed > 0)
-      fprintf(stderr,
-              "samebrain: %" PRId64 " failed, named above and by: samebrain info %s\n"
-              "  once mended they are tried again by the same command; the others are kept\n",
-              summary.failed, r->store);
+    print_advice(r, &summary);
   }
   sb_preparer_free(preparer);
   sb_template_free(template);

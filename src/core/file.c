@@ -30,6 +30,17 @@ char *sb_path_folder(const char *path) {
   return sb_format("%.*s", (int)(slash - path), path);
 }
 
+char *sb_path_absolute(const char *path) {
+  char *folder = sb_path_folder(path), *absolute = NULL;
+  char *real = folder == NULL ? NULL : realpath(folder, NULL);
+  const char *slash = strrchr(path, '/');
+  if (real != NULL) absolute = sb_path_join(real, slash == NULL ? path : slash + 1);
+  if (real == NULL && folder != NULL) absolute = sb_strdup(path);
+  free(folder);
+  free(real);
+  return absolute;
+}
+
 bool sb_ends_with(const char *text, const char *ending) {
   size_t a = strlen(text), b = strlen(ending);
   return a >= b && strcmp(text + a - b, ending) == 0;

@@ -14,6 +14,10 @@ char *sb_path_join(const char *folder, const char *name);
 char *sb_path_base(const char *path);
 // The folder a path is in ("a/b" gives "a", "b" gives "."); free() it.
 char *sb_path_folder(const char *path);
+// The path from '/' on, links among its folders followed. The name itself stays as it is: a link that
+// DataLad or git-annex keeps there points to where the content happens to be. free() it; the path
+// as given where its folder cannot be found.
+char *sb_path_absolute(const char *path);
 bool sb_ends_with(const char *text, const char *ending);
 
 bool sb_is_folder(const char *path);

@@ -1,5 +1,6 @@
 // From a list of scans to committed rows: skips what the store has, prepares the rest in parallel
-// and commits in the order of the list.
+// and commits in the order of the list. Of a scan whose row comes from another file only the hashes
+// are compared: what is not the same is a mistake of naming, and told.
 #include <math.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 #include "store/writer.h"
 
 // One call of sb_ingest. While scans are prepared only `writer`, `summary`, `status` and `stop`
-// change, and those only in the loop's ordered part, by one thread at a time.
+// change, and `done`, and those only in the loop's ordered part, by one thread at a time.
 typedef struct run {
   const sb_template *template;
   const sb_preparer *preparer;
@@ -25,7 +26,7 @@ typedef struct run {
   sb_store *store;       // as it was at the start
   sb_store_writer *writer;
   sb_ingest_summary *summary;
-  int64_t todo;
+  int64_t todo, done;
   sb_status status; // why the run stopped
   atomic_bool stop;
 } run;
@@ -33,7 +34,8 @@ typedef struct run {
 // What became of one scan.
 typedef struct outcome {
   sb_prepared prepared;
-  sb_scan_record record; // its scan's strings are the list's
+  sb_scan_record record; // its scan's strings are the list's, but for source_path
+  bool had_row;          // from a file of another name
   sb_status status;      // the scan's own
   sb_status fatal;       // what ends the run: no space for its image
 } outcome;
@@ -70,8 +72,35 @@ static const sb_scan_record *look_up(const sb_store *store, record_at at, int64_
   return NULL;
 }
 
-static bool has_row(const sb_store *store, const sb_scan *scan) {
-  return look_up(store, sb_store_record, sb_store_count(store), scan) != NULL;
+// Its row's record; NULL when it has none.
+static const sb_scan_record *row_of(const sb_store *store, const sb_scan *scan) {
+  return look_up(store, sb_store_record, sb_store_count(store), scan);
+}
+
+// The path that is recorded, which stays true when the working folder changes; free() it.
+static char *recorded_path(const char *path) {
+  char *absolute = sb_path_absolute(path);
+  if (absolute == NULL || strpbrk(absolute, "\t\n\r") == NULL) return absolute;
+  free(absolute); // a folder above has a name that the table cannot hold
+  return sb_strdup(path);
+}
+
+static bool same_path(const sb_scan_record *row, const char *path) {
+  if (strcmp(row->scan.source_path, path) == 0) return true;
+  char *recorded = recorded_path(path);
+  bool same = recorded != NULL && strcmp(row->scan.source_path, recorded) == 0;
+  free(recorded);
+  return same;
+}
+
+// Of a scan that has a row from a file of another name: SB_CONFLICT unless the content is the same.
+static sb_status check_same_content(const sb_scan_record *row, const char *path, const char *hash) {
+  if (strcmp(row->source_sha256, hash) == 0) return sb_ok();
+  return sb_error(SB_CONFLICT,
+                  "%s: not prepared, as the store has this scan from another file, %s, whose row "
+                  "stays; name another --dataset for these files, or list them in a manifest with "
+                  "a dataset or scan_id of their own",
+                  path, row->scan.source_path);
 }
 
 // Whether this very failure of the scan is on record already.
@@ -172,14 +201,21 @@ cleanup:
 static void work(const run *r, const sb_scan *scan, outcome *o) {
   double started = now_s();
   o->fatal = sb_ok();
+  const sb_scan_record *row = row_of(r->store, scan);
+  o->had_row = row != NULL;
   o->record.scan = *scan;
+  o->record.scan.source_path = recorded_path(scan->source_path);
+  if (o->record.scan.source_path == NULL)
+    o->fatal = sb_error(SB_NO_MEMORY, "%s: out of memory", scan->source_path);
   o->status = sb_sha256_file(scan->source_path, o->record.source_sha256);
   if (o->status.code != SB_OK) o->record.source_sha256[0] = '\0';
-  if (o->status.code == SB_OK)
+  if (o->status.code == SB_OK && o->had_row)
+    o->status = check_same_content(row, scan->source_path, o->record.source_sha256);
+  else if (o->status.code == SB_OK)
     o->status = scan->mask_path[0] == '\0'
                     ? sb_prepare_file(r->preparer, scan->source_path, &o->prepared)
                     : prepare_masked(r->preparer, scan, &o->prepared);
-  if (o->status.code == SB_OK && r->options->save_images_dir != NULL)
+  if (o->prepared.row != NULL && r->options->save_images_dir != NULL)
     o->fatal = save_image(r, scan, o->prepared.row);
   o->record.status = o->status.code;
   o->record.reason = o->status.message;
@@ -199,6 +235,10 @@ static void warn_failure(const run *r, const sb_scan *scan, const char *reason) 
 // In the order of the list: writes what became of a scan.
 static sb_status commit(run *r, outcome *o) {
   if (o->fatal.code != SB_OK) return o->fatal;
+  if (o->status.code == SB_OK && o->had_row) {
+    r->summary->skipped++;
+    return sb_ok();
+  }
   if (o->status.code == SB_OK) {
     sb_status status =
         sb_store_writer_append(r->writer, &o->record, o->prepared.row, o->prepared.own_mask);
@@ -206,8 +246,9 @@ static sb_status commit(run *r, outcome *o) {
     return status;
   }
   r->summary->failed++;
+  r->summary->conflicts += o->had_row;
   warn_failure(r, &o->record.scan, o->status.message);
-  if (known_failure(r->store, &o->record)) return sb_ok();
+  if (o->had_row || known_failure(r->store, &o->record)) return sb_ok();
   return sb_store_writer_append(r->writer, &o->record, NULL, NULL);
 }
 
@@ -217,8 +258,7 @@ static void commit_and_tell(run *r, outcome *o) {
   if (r->status.code != SB_OK) {
     atomic_store(&r->stop, true);
   } else if (r->progress != NULL && r->progress->advance != NULL) {
-    r->progress->advance(r->progress->context, "preparing",
-                         r->summary->prepared + r->summary->failed, r->todo);
+    r->progress->advance(r->progress->context, "preparing", ++r->done, r->todo);
   }
 }
 
@@ -234,11 +274,12 @@ static void prepare_all(run *r, const sb_scan *const *scans) {
     if (!stopped) work(r, scans[i], &o);
 #pragma omp ordered
     if (!stopped) commit_and_tell(r, &o);
+    free(o.record.scan.source_path);
     sb_prepared_free(&o.prepared);
   }
 }
 
-// The share of the list that is this process's and has no row yet.
+// The share of the list that is this process's and has no row yet, or one from another path.
 static sb_status choose(run *r, const sb_scan_list *list, const sb_scan ***todo) {
   const sb_ingest_options *o = r->options;
   // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
@@ -248,7 +289,8 @@ static sb_status choose(run *r, const sb_scan_list *list, const sb_scan ***todo)
     if (strcmp(list->scans[i].dataset, list->scans[0].dataset) != 0) r->several_datasets = true;
     if ((int64_t)i % o->shard_count != o->shard_index - 1) continue;
     r->summary->scans++;
-    if (has_row(r->store, &list->scans[i]))
+    const sb_scan_record *row = row_of(r->store, &list->scans[i]);
+    if (row != NULL && same_path(row, list->scans[i].source_path))
       r->summary->skipped++;
     else
       (*todo)[r->todo++] = &list->scans[i];

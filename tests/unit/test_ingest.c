@@ -204,6 +204,39 @@ static void test_failures(void **state) {
   free(last);
 }
 
+// Another file under the name of a scan that has a row is told; the same file elsewhere is not.
+static void test_one_name_for_two_files(void **state) {
+  (void)state;
+  char *path = in_scratch("named"), *a = in_scratch("siteA/data"), *b = in_scratch("siteB/data");
+  char *a_one = sb_path_join(a, "one.nii.gz"), *b_one = sb_path_join(b, "one.nii.gz");
+  char *b_two = sb_path_join(b, "two.nii.gz"), *real = realpath(scratch, NULL);
+  assert_ok(sb_make_folder(a));
+  assert_ok(sb_make_folder(b));
+  copy_file(cohort.scans[0].source_path, a_one);
+  copy_file(cohort.scans[1].source_path, b_one);
+  copy_file(cohort.scans[2].source_path, b_two);
+  sb_scan_list from_a, from_b;
+  assert_ok(sb_scan_list_find((const char *const *)&a, 1, NULL, &from_a));
+  assert_ok(sb_scan_list_find((const char *const *)&b, 1, NULL, &from_b));
+  ingest(path, &from_a, NULL, 1, 0, 0);
+  ingest(path, &from_b, NULL, 1, 0, 1);
+  ingest(path, &from_b, NULL, 0, 1, 1);
+  sb_store *store;
+  assert_ok(sb_store_open(path, &store));
+  assert_int_equal(sb_store_count(store), 2);
+  assert_int_equal(sb_store_failed_count(store), 0);
+  char *expected = sb_path_join(real, "siteA/data/one.nii.gz");
+  assert_string_equal(sb_store_record(store, 0)->scan.source_path, expected);
+  sb_store_close(store);
+  assert_int_equal(count_lines(path, "shard-0001.tsv"), 3);
+  copy_file(a_one, b_one); // the same content under another path
+  ingest(path, &from_b, NULL, 0, 2, 0);
+  sb_scan_list_free(&from_a);
+  sb_scan_list_free(&from_b);
+  char *const paths[] = {path, a, b, a_one, b_one, b_two, real, expected};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) free(paths[i]);
+}
+
 static void test_saved_images(void **state) {
   (void)state;
   char *path = in_scratch("imaged"), *images = in_scratch("images/deep");
@@ -311,6 +344,7 @@ int main(void) {
       cmocka_unit_test(test_same_bytes_for_any_threads),
       cmocka_unit_test(test_shares_add_up),
       cmocka_unit_test(test_failures),
+      cmocka_unit_test(test_one_name_for_two_files),
       cmocka_unit_test(test_saved_images),
       cmocka_unit_test(test_masks_of_scans),
       cmocka_unit_test(test_full_disk_stops_cleanly),
