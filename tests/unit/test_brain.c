@@ -113,7 +113,7 @@ static void values_and_backgrounds(void **state) {
     sb_status status = sb_prepare_volume(f->preparer, &v, &prepared);
     if (status.code != SB_OK) fail_msg("%s: %s", cases[i].name, status.message);
     double score = likeness(f, prepared.row);
-    if (score < 0.95) fail_msg("%s: bandpass %.3f to the plain scan", cases[i].name, score);
+    if (score < 0.85) fail_msg("%s: bandpass %.3f to the plain scan", cases[i].name, score);
     sb_prepared_free(&prepared);
     sb_volume_free(&v);
   }
