@@ -9,7 +9,9 @@
 #include "samebrain/store.h"
 
 // Who is who. A pair of scans of one person is mated, of two people non-mated:
-//   NULL   a person is (dataset, participant); a pair with an unknown participant is non-mated
+//   NULL   a person is (dataset, participant), also across two stores: a dataset that both have is
+//          taken for one, and warned of unless the gallery has all of its probe scans. All other
+//          pairs are non-mated, those of two datasets or with an unknown participant too
 //   path   a TSV (dataset, scan_id, person); lines for scans that are not compared are ignored. A
 //          scan without a line has an unknown person: its pairs are listed among the matches like
 //          all others, but left out of both the mated and the non-mated statistics
@@ -39,8 +41,10 @@ typedef struct sb_link_summary {
 // Compares each probe with each gallery scan and writes matches.tsv, mated.tsv, probes.tsv,
 // gallery.tsv, nonmated-MEASURE.npy with its edges, summary.json, and with `matrix` the dense
 // scores into the folder `out` (made 0700; files 0600).
-//   probe  NULL: the gallery against itself. Two scans with the same (dataset, scan_id) are the
-//          same scan, also in two stores, and never matched with each other
+//   probe  NULL: the gallery against itself. Scans of two stores with the same (dataset, scan_id)
+//          and the same file (source_sha256) are one scan, never matched with itself; namesakes
+//          from different files are compared like any other two, with a warning
+//   progress  warned of these, and of rows that a store has lost
 // Reported scores are canonical: the same bytes for any backend, thread count and tile size.
 // Histograms and matrix are the screen's; summary.json gives the bound of their error. A folder
 // with an earlier link's results gets the new ones in their place once these are complete. Errors:

@@ -12,6 +12,7 @@
 #include "engine/results.h"
 #include "engine/run.h"
 #include "engine/sink.h"
+#include "engine/warn.h"
 
 sb_link_options sb_link_options_default(void) {
   return (sb_link_options){.top = 10, .backend = "auto"};
@@ -39,8 +40,14 @@ static sb_status list_scans(const sb_store *store, sb_identity **list, int64_t *
   *count = sb_store_count(store);
   sb_status status = SB_NEW(list, *count, "scans");
   for (int64_t i = 0; i < *count && status.code == SB_OK; i++) {
-    const sb_scan *scan = &sb_store_record(store, i)->scan;
-    (*list)[i] = (sb_identity){scan->dataset, scan->scan_id, scan->participant, scan->session, ""};
+    const sb_scan_record *record = sb_store_record(store, i);
+    const sb_scan *scan = &record->scan;
+    (*list)[i] = (sb_identity){.dataset = scan->dataset,
+                               .scan_id = scan->scan_id,
+                               .participant = scan->participant,
+                               .session = scan->session,
+                               .person = "",
+                               .source_sha256 = record->source_sha256};
   }
   return status;
 }
@@ -78,6 +85,7 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   SB_TRY(sb_identities_assign(run->mode, options->identities, &run->scans, table));
   SB_TRY(sb_people_create(run->mode, &run->scans, &run->people));
   SB_TRY(sb_people_mated(&run->people, &run->mated, &run->mated_count));
+  sb_run_warn(run);
   sb_backend_options backend_options = {.threads = run->threads,
                                         .k_chunk = run->limits != NULL ? run->limits->k_chunk : 0};
   SB_TRY(run->backend->open(&backend_options, &run->backend_context));
@@ -276,13 +284,13 @@ static sb_status write_scans(sb_results *results, const sb_run *run, bool probes
   const sb_identity *list = probes ? run->scans.probe : run->scans.gallery;
   int64_t count = probes ? run->scans.probe_count : run->scans.gallery_count;
   size_t measures = probes ? run->measure_count : 0;
-  fputs("dataset\tscan_id\tparticipant\tsession\tperson", file);
+  fputs("dataset\tscan_id\tparticipant\tsession\tperson\tsource_sha256", file);
   for (size_t m = 0; m < measures; m++)
     fprintf(file, "\tbest_nonmated_%s", run->measured[m].measure->info.name);
   fputc('\n', file);
   for (int64_t i = 0; i < count; i++) {
     const char *const cells[] = {list[i].dataset, list[i].scan_id, list[i].participant,
-                                 list[i].session, list[i].person};
+                                 list[i].session, list[i].person,  list[i].source_sha256};
     for (size_t cell = 0; cell < sizeof cells / sizeof *cells; cell++) {
       if (cell > 0) fputc('\t', file);
       sb_tsv_put(file, cells[cell]);

@@ -81,6 +81,17 @@ sb_status sb_identities_assign(sb_identity_mode mode, const char *path, sb_scans
   return mode == SB_IDENTITIES_TABLE ? read_table(path, scans, table) : sb_ok();
 }
 
+// The very same scan in the gallery, or -1. A name alone does not make it: folders called "data" with
+// a "sub-01" are many.
+static int64_t find_same(const sb_scans *scans, int64_t probe) {
+  const sb_identity *scan = scans->probe + probe;
+  if (scans->self) return probe;
+  int64_t g = sb_identity_find(scans->gallery, scans->gallery_count, scan->dataset, scan->scan_id);
+  bool one_file = g >= 0 && *scan->source_sha256 != '\0' &&
+                  strcmp(scan->source_sha256, scans->gallery[g].source_sha256) == 0;
+  return one_file ? g : -1;
+}
+
 // ---- Numbers ------------------------------------------------------------------------------------
 
 typedef struct name {
@@ -127,10 +138,7 @@ sb_status sb_people_create(sb_identity_mode mode, const sb_scans *scans, sb_peop
     *names[i].number = number;
   }
   SB_TRY(SB_NEW(&out->same, scans->probe_count, "persons"));
-  for (int64_t i = 0; i < scans->probe_count; i++)
-    out->same[i] = scans->self ? i
-                               : sb_identity_find(scans->gallery, scans->gallery_count,
-                                                  scans->probe[i].dataset, scans->probe[i].scan_id);
+  for (int64_t i = 0; i < scans->probe_count; i++) out->same[i] = find_same(scans, i);
 cleanup:
   free(names);
   if (status.code != SB_OK) sb_people_free(out);

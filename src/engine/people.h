@@ -23,7 +23,8 @@ sb_identity_mode sb_identity_mode_of(const char *identities);
 // order, as stores are.
 typedef struct sb_identity {
   const char *dataset, *scan_id, *participant, *session;
-  const char *person; // "" when unknown
+  const char *person;        // "" when unknown
+  const char *source_sha256; // of its file; "" when unknown
 } sb_identity;
 
 // The probe scans and the gallery scans. In a self-comparison both lists are the same pointer.
@@ -48,7 +49,8 @@ typedef enum sb_pair_kind { SB_PAIR_NONMATED, SB_PAIR_MATED, SB_PAIR_LEFT_OUT } 
 
 typedef struct sb_people {
   int64_t *probe, *gallery; // a number per person; -1: unknown (one array in a self-comparison)
-  int64_t *same;            // per probe: the gallery's index of the very same scan, or -1
+  int64_t *same;            // per probe: the gallery's index of the very same scan (one name and
+                            // one file), or -1
   int64_t probe_count, gallery_count;
   bool self;
   // By table, a pair with an unknown person is neither mated nor non-mated. By labels or with none

@@ -122,9 +122,13 @@ static sb_status reopen(const sb_linked_store *linked, const sb_identity *scans,
   }
   for (int64_t i = 0; i < count; i++) {
     (*index)[i] = sb_identity_find(list, rows, scans[i].dataset, scans[i].scan_id);
-    if ((*index)[i] >= 0) continue;
-    status = sb_error(SB_CONFLICT, "%s: has no scan %s of dataset %s any more; link again",
-                      linked->path, scans[i].scan_id, scans[i].dataset);
+    bool found = (*index)[i] >= 0;
+    if (found &&
+        strcmp(sb_store_record(*store, (*index)[i])->source_sha256, scans[i].source_sha256) == 0)
+      continue;
+    status = sb_error(SB_CONFLICT, "%s: %s scan %s of dataset %s %s; link again", linked->path,
+                      found ? "the" : "has no", scans[i].scan_id, scans[i].dataset,
+                      found ? "is from another file now" : "any more");
     goto cleanup;
   }
 cleanup:

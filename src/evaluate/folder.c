@@ -118,10 +118,11 @@ static int order_of(const sb_identity *a, const sb_identity *b) {
 }
 
 static sb_status read_scans(const char *path, sb_tsv *table, sb_identity **list, int64_t *count) {
-  static const char *const names[] = {"dataset", "scan_id", "participant", "session", "person"};
-  size_t column[5];
+  static const char *const names[] = {"dataset", "scan_id", "participant",
+                                      "session", "person",  "source_sha256"};
+  size_t column[6];
   sb_status status = sb_tsv_read(path, table);
-  for (int i = 0; i < 5 && status.code == SB_OK; i++)
+  for (int i = 0; i < 6 && status.code == SB_OK; i++)
     status = sb_tsv_need(table, path, names[i], column + i);
   if (status.code == SB_OK) status = SB_NEW(list, table->rows, "scans");
   if (status.code != SB_OK) return status;
@@ -130,7 +131,8 @@ static sb_status read_scans(const char *path, sb_tsv *table, sb_identity **list,
                                  .scan_id = sb_tsv_cell(table, row, column[1]),
                                  .participant = sb_tsv_text(sb_tsv_cell(table, row, column[2])),
                                  .session = sb_tsv_text(sb_tsv_cell(table, row, column[3])),
-                                 .person = sb_tsv_text(sb_tsv_cell(table, row, column[4]))};
+                                 .person = sb_tsv_text(sb_tsv_cell(table, row, column[4])),
+                                 .source_sha256 = sb_tsv_text(sb_tsv_cell(table, row, column[5]))};
     if (row > 0 && order_of(*list + row - 1, *list + row) >= 0)
       return damaged(path, "its scans are not in order");
   }

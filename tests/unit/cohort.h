@@ -73,6 +73,7 @@ typedef struct cohort {
   double gain, offset; // of all intensities
   int duplicate_of;    // every scan after this one has its row; -1: none
   int constant;        // a scan without variation; -1: none
+  int files;           // which files the scans come from: another number, other checksums
 } cohort;
 
 // Appends people x sessions scans to the store at `path`: "sub-001_ses-1" and so on, each a
@@ -111,8 +112,9 @@ static inline void write_cohort(const char *path, const char *dataset, const coh
                                       .session = ses,
                                       .source_path = id,
                                       .mask_path = id + strlen(id)},
-                             .reason = id + strlen(id),
-                             .source_sha256 = ""};
+                             .reason = id + strlen(id)};
+    snprintf(record.source_sha256, sizeof record.source_sha256, "%032llx%016x%016x",
+             (unsigned long long)c->seed, (unsigned)c->files, (unsigned)scan);
     assert_ok(sb_store_writer_append(writer, &record, row, NULL));
     free(id);
     free(participant);
@@ -128,6 +130,26 @@ static inline sb_store *open_cohort(const char *folder, const char *name, const 
   assert_ok(sb_store_open(path, &store));
   free(path);
   return store;
+}
+
+// The warnings of a call.
+typedef struct heard {
+  int count;
+  char text[8][1024];
+} heard;
+
+static inline void hear(void *context, const char *text) {
+  heard *h = context;
+  assert_true(h->count < 8);
+  snprintf(h->text[h->count++], sizeof h->text[0], "%s", text);
+}
+
+// How many of the warnings say both.
+static inline int heard_of(const heard *h, const char *one, const char *other) {
+  int count = 0;
+  for (int i = 0; i < h->count; i++)
+    count += strstr(h->text[i], one) != NULL && strstr(h->text[i], other) != NULL;
+  return count;
 }
 
 static inline char *read_result(const char *folder, const char *name) {

@@ -244,11 +244,14 @@ static char *naive_matches(const sb_store *probe, const sb_store *gallery,
   fputs("probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n", file);
   for (size_t m = 0; m < measure_count; m++)
     for (int64_t p = 0; p < sb_store_count(probe); p++) {
-      const sb_scan *ps = &sb_store_record(probe, p)->scan;
+      const sb_scan_record *one = sb_store_record(probe, p), *other;
+      const sb_scan *ps = &one->scan;
       int64_t used = 0;
       for (int64_t g = 0; g < count; g++) {
-        const sb_scan *gs = &sb_store_record(gallery, g)->scan;
-        if (strcmp(ps->dataset, gs->dataset) == 0 && strcmp(ps->scan_id, gs->scan_id) == 0)
+        other = sb_store_record(gallery, g);
+        if (strcmp(ps->dataset, other->scan.dataset) == 0 &&
+            strcmp(ps->scan_id, other->scan.scan_id) == 0 &&
+            strcmp(one->source_sha256, other->source_sha256) == 0)
           continue;
         list[used].gallery = g;
         assert_ok(sb_measure_score(measures[m], sb_store_grid_dims(gallery), 2,
@@ -595,6 +598,65 @@ static void test_a_scan_is_never_its_own_match(void **state) {
   free(out);
 }
 
+// Writes a cohort into a store of another name than the dataset's.
+static sb_store *open_named(const char *folder, const char *name, const char *dataset,
+                            const cohort *c, const char *more, const cohort *d) {
+  char *path = sb_path_join(folder, name);
+  sb_store *store;
+  write_cohort(path, dataset, c);
+  if (more != NULL) write_cohort(path, more, d);
+  assert_ok(sb_store_open(path, &store));
+  free(path);
+  return store;
+}
+
+// Two stores with scans of the same names: the same file is one scan, other files are compared.
+static void test_namesakes_in_two_stores(void **state) {
+  (void)state;
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
+  cohort few = PLAIN, others = PLAIN;
+  few.people = 4;
+  others.people = 3;
+  others.files = 1; // the rows are those of the gallery's namesakes: true mates
+  sb_store *gallery = open_named(folder, "a", "data", &PLAIN, "more", &PLAIN);
+  sb_store *probe = open_named(folder, "b", "data", &few, "more", &others);
+  sb_link_options options = both_measures();
+  options.top = 3;
+  sb_link_summary summary;
+  heard h = {0};
+  const sb_progress progress = {.context = &h, .warn = hear};
+  assert_ok(sb_link(gallery, probe, &options, out, &progress, &summary));
+  assert_int_equal(summary.pairs, (8 + 6) * 36 - 8);
+  assert_int_equal(summary.mated, 8 * 1 + 6 * 2); // with the other session; with both
+  char *expected = naive_matches(probe, gallery, BOTH, 2, 3, INFINITY);
+  char *matches = read_result(out, "matches.tsv");
+  assert_string_equal(matches, expected);
+  assert_non_null(strstr(matches, "more\tsub-001_ses-1\tmore\tsub-001_ses-1\tbandpass\t2\t1.0000"));
+  assert_null(strstr(matches, "data\tsub-001_ses-1\tdata\tsub-001_ses-1"));
+  assert_int_equal(h.count, 2);
+  assert_int_equal(
+      heard_of(&h, "different files (6 of them, the first is sub-001_ses-1", "of dataset \"more\""),
+      1);
+  assert_int_equal(heard_of(&h, "both stores have a dataset \"more\":", "--identities"), 1);
+
+  // With nobody's labels in use there is no word of datasets; the same store twice: not a word.
+  h.count = 0;
+  options.identities = "none";
+  assert_ok(sb_link(gallery, probe, &options, out, &progress, &summary));
+  assert_int_equal(h.count, 1);
+  options.identities = NULL;
+  assert_ok(sb_link(gallery, gallery, &options, out, &progress, &summary));
+  assert_ok(sb_link(gallery, NULL, &options, out, &progress, &summary));
+  assert_int_equal(h.count, 1);
+  free(expected);
+  free(matches);
+  sb_store_close(gallery);
+  sb_store_close(probe);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
 // ---- Folders and errors -------------------------------------------------------------------------
 
 static void test_the_result_folder(void **state) {
@@ -690,6 +752,7 @@ int main(void) {
       cmocka_unit_test(test_matrix_and_histogram),
       cmocka_unit_test(test_identities),
       cmocka_unit_test(test_a_scan_is_never_its_own_match),
+      cmocka_unit_test(test_namesakes_in_two_stores),
       cmocka_unit_test(test_the_result_folder),
       cmocka_unit_test(test_requests_that_cannot_be_met),
   };

@@ -200,6 +200,40 @@ static void test_with_other_identities(void **state) {
   remove_folders(&f);
 }
 
+// Namesakes in two stores that are different files are pairs like any others here, too.
+static void test_with_namesakes(void **state) {
+  (void)state;
+  folders f = make_folders();
+  cohort c = PLAIN;
+  c.people = 5;
+  c.files = 1;
+  char *path = sb_path_join(f.top, "b");
+  sb_store *store = open_cohort(f.top, "a", &PLAIN), *probe;
+  write_cohort(path, "a", &c);
+  assert_ok(sb_store_open(path, &probe));
+  sb_link_options options = both_measures();
+  options.top = 1;
+  assert_ok(sb_link(store, probe, &options, f.out, NULL, NULL));
+  check(f.out, NULL, 10, 16, false, LABELS, LABELS);
+  write_table(&f, "a", OTHERS, 16, true);
+  check(f.out, f.table, 10, 16, false, OTHERS, OTHERS);
+
+  // A store with other files under the same names is not what was linked.
+  sb_store_close(probe);
+  remove_folder(path);
+  c.files = 2;
+  write_cohort(path, "a", &c);
+  sb_evaluation results[2];
+  size_t count;
+  const sb_evaluate_options with_table = {.identities = f.table};
+  sb_status status = sb_evaluate(f.out, &with_table, results, 2, &count);
+  assert_int_equal(status.code, SB_CONFLICT);
+  assert_non_null(strstr(status.message, "from another file now"));
+  sb_store_close(store);
+  remove_folders(&f);
+  free(path);
+}
+
 static void test_stores_that_moved(void **state) {
   (void)state;
   folders f = make_folders();
@@ -275,8 +309,9 @@ static void test_damaged_folders(void **state) {
       {"summary.json", "{\"kind\": \"samebrain link\"}", SB_FORMAT, "identities"},
       {"probes.tsv", NULL, SB_NOT_FOUND, "probes.tsv"},
       {"probes.tsv", "dataset\tscan_id\n", SB_FORMAT, "participant"},
-      {"probes.tsv", "dataset\tscan_id\tparticipant\tsession\tperson\na\tx\ty\tz\tw\n", SB_FORMAT,
-       "gallery.tsv"},
+      {"probes.tsv",
+       "dataset\tscan_id\tparticipant\tsession\tperson\tsource_sha256\na\tx\ty\tz\tw\tv\n",
+       SB_FORMAT, "gallery.tsv"},
       {"matches.tsv", "", SB_FORMAT, "matches.tsv"},
       {"matches.tsv",
        "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n"
@@ -330,6 +365,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_with_the_identities_of_the_link),
       cmocka_unit_test(test_with_other_identities),
+      cmocka_unit_test(test_with_namesakes),
       cmocka_unit_test(test_stores_that_moved),
       cmocka_unit_test(test_cases_with_little_to_say),
       cmocka_unit_test(test_damaged_folders),
