@@ -127,7 +127,6 @@ static sb_status make_store(const char *path, const sb_store_header *h, sb_store
   float *voxels = NULL;
   size_t count = (size_t)sb_store_meta_voxels(meta);
   sb_status status;
-  SB_TRY(check_free_to_use(path));
   SB_TRY(SB_NEW(&voxels, count, "template image"));
   memcpy(voxels, h->image, count * sizeof *voxels);
   SB_TRY(save_image(path, "template.nii.gz", h, voxels, meta->template_file_sha256));
@@ -167,6 +166,9 @@ static sb_status make_or_check(const char *path, const sb_store_header *h) {
     goto cleanup;
   if (!sb_is_file(json)) {
     SB_TRY(sb_make_folder(path));
+    status = check_free_to_use(path); // before anything is written there
+    // Another process may have made the store meanwhile: then its shards are not something else.
+    if (status.code != SB_OK && !sb_is_file(json)) goto cleanup;
     lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0) {
       status = file_error(lock_path, "write");

@@ -797,6 +797,11 @@ static void test_not_a_store(void **state) {
   assert_fails(sb_store_open(path, &store), SB_NOT_FOUND, "no samebrain store here");
   write_text(path, "thesis.txt", "years of work");
   assert_fails(sb_store_writer_open(path, &h, &writer), SB_USAGE, "thesis.txt");
+  char **names;
+  size_t name_count;
+  assert_ok(sb_list_folder(path, &names, &name_count));
+  assert_int_equal(name_count, 1); // nothing was left there
+  sb_free_names(names, name_count);
   write_text(path, "store.json", "{\"format\": \"samebrain store\", \"version\": 2}");
   assert_fails(sb_store_open(path, &store), SB_FORMAT, "version 2");
   write_text(path, "store.json", "{\"format\": \"samebrain store\", \"version\": 1}");
