@@ -88,6 +88,7 @@ typedef struct sb_ingest_summary {
 // A scan that has a row is skipped when its path is the recorded one, whatever the file holds now
 // (to see that, every file would have to be read at each resume), or when the file has the same
 // SHA-256. Another file under its dataset and scan_id fails: one of the two is named wrongly.
+// `progress` is warned of each failure and of each scan whose orientation had to be assumed.
 // Errors: SB_CONFLICT when the store was made with another template or other parameters (names the
 // first that differs), SB_IO, SB_BUSY, SB_FORMAT. A failed scan is no error; see the summary.
 SB_API sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *preparer,

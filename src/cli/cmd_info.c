@@ -31,6 +31,7 @@ typedef struct store_facts {
   double lowest, median; // of template_correlation
   int64_t *outliers;     // scans far below the others in it
   int64_t outlier_count;
+  int64_t assumed; // scans whose header has no orientation
 } store_facts;
 
 static int compare_doubles(const void *a, const void *b) {
@@ -76,8 +77,9 @@ static sb_status count_datasets(const sb_store *store, store_facts *facts) {
   return status;
 }
 
-// Tukey's far fence below the lower quartile: what lies there is most likely badly aligned.
-static sb_status find_outliers(const sb_store *store, store_facts *facts) {
+// Scans to look at: those beyond Tukey's far fence below the lower quartile are most likely badly
+// aligned, those without an orientation maybe mirrored.
+static sb_status find_doubtful(const sb_store *store, store_facts *facts) {
   size_t count = (size_t)sb_store_count(store);
   double *values = NULL;
   sb_status status;
@@ -88,6 +90,8 @@ static sb_status find_outliers(const sb_store *store, store_facts *facts) {
   qsort(values, count, sizeof *values, compare_doubles);
   facts->lowest = values[0];
   facts->median = 0.5 * (values[(count - 1) / 2] + values[count / 2]);
+  for (size_t i = 0; i < count; i++)
+    facts->assumed += sb_store_record(store, (int64_t)i)->quality.orientation == SB_ASSUMED;
   double low = values[count / 4], high = values[count - 1 - count / 4];
   for (size_t i = 0; i < count && count >= 8; i++)
     if (sb_store_record(store, (int64_t)i)->quality.template_correlation < low - 3 * (high - low))
@@ -144,6 +148,10 @@ static void print_store(const sb_store *store, const store_facts *f) {
     printf("  far below the others: %s / %s: %.3f (%s)\n", r->scan.dataset, r->scan.scan_id,
            r->quality.template_correlation, r->scan.source_path);
   }
+  if (f->assumed > 0)
+    printf("orientation  assumed for %" PRId64 " %s, whose header has none: left and right may be "
+           "swapped\n",
+           f->assumed, scans(f->assumed));
   if (sb_store_lost_count(store) > 0)
     printf("lost         %" PRId64 " rows that the tables list are not in the array files; prepare "
            "their scans again\n",
@@ -189,6 +197,7 @@ static void print_store_json(const sb_store *store, const store_facts *f, const 
     cJSON_AddNumberToObject(root, "template_correlation_median", f->median);
     cJSON_AddNumberToObject(root, "template_correlation_min", f->lowest);
   }
+  cJSON_AddNumberToObject(root, "orientation_assumed", (double)f->assumed);
   list = cJSON_AddArrayToObject(root, "quality_outliers");
   for (int64_t i = 0; i < f->outlier_count; i++) {
     const sb_scan_record *r = sb_store_record(store, f->outliers[i]);
@@ -219,7 +228,7 @@ static int store_info(const sb_arguments *a, const char *path) {
   bool verify = sb_arg_flag(a, "--verify");
   SB_TRY(sb_store_open(path, &store));
   SB_TRY(count_datasets(store, &facts));
-  if (sb_store_count(store) > 0) SB_TRY(find_outliers(store, &facts));
+  if (sb_store_count(store) > 0) SB_TRY(find_doubtful(store, &facts));
   SB_TRY(size_on_disk(path, &facts.bytes));
   if (verify) {
     sb_progress progress = sb_cli_progress(a->quiet);

@@ -232,6 +232,16 @@ static void warn_failure(const run *r, const sb_scan *scan, const char *reason) 
   free(text);
 }
 
+static void warn_assumed(const run *r, const sb_scan *scan) {
+  if (r->progress == NULL || r->progress->warn == NULL) return;
+  char *text =
+      sb_format("scan %s of dataset %s: left and right may be swapped, as the header of %s "
+                "has no orientation: right, front, up was assumed",
+                scan->scan_id, scan->dataset, scan->source_path);
+  if (text != NULL) r->progress->warn(r->progress->context, text);
+  free(text);
+}
+
 // In the order of the list: writes what became of a scan.
 static sb_status commit(run *r, outcome *o) {
   if (o->fatal.code != SB_OK) return o->fatal;
@@ -243,6 +253,7 @@ static sb_status commit(run *r, outcome *o) {
     sb_status status =
         sb_store_writer_append(r->writer, &o->record, o->prepared.row, o->prepared.own_mask);
     r->summary->prepared += status.code == SB_OK;
+    if (o->prepared.quality.orientation == SB_ASSUMED) warn_assumed(r, &o->record.scan);
     return status;
   }
   r->summary->failed++;
