@@ -657,6 +657,36 @@ static void test_namesakes_in_two_stores(void **state) {
   free(out);
 }
 
+static void test_lost_rows_are_told(void **state) {
+  (void)state;
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
+  sb_store *whole = open_cohort(folder, "a", &PLAIN), *cut = open_cohort(folder, "b", &PLAIN);
+  char *rows = sb_path_join(folder, "b/shard-0001.npy");
+  int64_t row_bytes = 2 * sb_store_row_length(cut);
+  sb_store_close(cut);
+  assert_int_equal(truncate(rows, SB_NPY_HEADER + 15 * row_bytes), 0);
+  char *path = sb_path_join(folder, "b");
+  assert_ok(sb_store_open(path, &cut));
+  assert_int_equal(sb_store_count(cut), 15);
+  const sb_store *stores[3][2] = {{cut, NULL}, {whole, cut}, {cut, whole}};
+  sb_link_options options = both_measures();
+  for (int i = 0; i < 3; i++) {
+    heard h = {0};
+    const sb_progress progress = {.context = &h, .warn = hear};
+    assert_ok(sb_link(stores[i][0], stores[i][1], &options, out, &progress, NULL));
+    assert_int_equal(h.count, 1);
+    assert_int_equal(heard_of(&h, path, "not compared (3 of them"), 1);
+    assert_int_equal(heard_of(&h, "prepare the same scans again", ""), 1);
+  }
+  sb_store_close(whole);
+  sb_store_close(cut);
+  remove_folder(folder);
+  free(path);
+  free(rows);
+  free(folder);
+  free(out);
+}
+
 // ---- Folders and errors -------------------------------------------------------------------------
 
 static void test_the_result_folder(void **state) {
@@ -753,6 +783,7 @@ int main(void) {
       cmocka_unit_test(test_identities),
       cmocka_unit_test(test_a_scan_is_never_its_own_match),
       cmocka_unit_test(test_namesakes_in_two_stores),
+      cmocka_unit_test(test_lost_rows_are_told),
       cmocka_unit_test(test_the_result_folder),
       cmocka_unit_test(test_requests_that_cannot_be_met),
   };
