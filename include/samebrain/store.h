@@ -127,15 +127,17 @@ SB_API const uint16_t *sb_store_row(const sb_store *store, int64_t i);
 // numpy.unpackbits has it), mapped from disk.
 SB_API const uint8_t *sb_store_own_mask(const sb_store *store, int64_t i);
 
-// Rows that the tables list and the array files no longer hold: the store was damaged, or copied
-// while it was written. Preparing the same scans again restores them.
+// Rows that the tables list and the array files no longer hold, of scans that have no other row:
+// the store was damaged, or copied while it was written. Preparing the same scans again restores
+// them.
 SB_API int64_t sb_store_lost_count(const sb_store *store);
 
 // The scans that failed and have no row in any shard.
 SB_API int64_t sb_store_failed_count(const sb_store *store);
 SB_API const sb_scan_record *sb_store_failed(const sb_store *store, int64_t i);
 
-// Checks every row against its checksum, and template and mask against store.json.
+// Checks every row against its checksum, template and mask against store.json, and that every
+// array has its table.
 // Errors: SB_FORMAT names the first damage and how many there are; each is reported through
 // `progress` (which may be NULL).
 SB_API sb_status sb_store_verify(const sb_store *store, const sb_progress *progress);

@@ -31,14 +31,19 @@ void sb_shard_files_free(sb_shard_files *files) {
   memset(files, 0, sizeof *files);
 }
 
-// The number in "shard-0001.tsv", 0 when the name is not one.
-static int shard_number(const char *name) {
+// The number in "shard-0001.tsv" for the ending ".tsv", 0 when the name is not one.
+static int shard_number(const char *name, const char *ending) {
   if (strncmp(name, "shard-", 6) != 0) return 0;
   long number = strtol(name + 6, NULL, 10);
   if (number < 1 || number > 99999999) return 0;
   char expected[40];
-  snprintf(expected, sizeof expected, "shard-%04ld.tsv", number);
+  snprintf(expected, sizeof expected, "shard-%04ld%s", number, ending);
   return strcmp(name, expected) == 0 ? (int)number : 0;
+}
+
+int sb_shard_of_array(const char *name) {
+  int number = shard_number(name, ".npy");
+  return number > 0 ? number : shard_number(name, ".mask.npy");
 }
 
 static int compare_numbers(const void *a, const void *b) {
@@ -55,7 +60,7 @@ sb_status sb_shard_list(const char *store, int **numbers, size_t *count) {
   SB_TRY(sb_list_folder(store, &names, &name_count));
   SB_TRY(SB_NEW(numbers, name_count, "list of shards"));
   for (size_t i = 0; i < name_count; i++) {
-    int number = shard_number(names[i]);
+    int number = shard_number(names[i], ".tsv");
     if (number > 0) (*numbers)[(*count)++] = number;
   }
   qsort(*numbers, *count, sizeof **numbers, compare_numbers); // 10000 comes before 9999 as text

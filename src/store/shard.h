@@ -18,8 +18,10 @@ typedef struct sb_shard_files {
 sb_status sb_shard_files_make(const char *store, int number, sb_shard_files *files);
 void sb_shard_files_free(sb_shard_files *files);
 
-// The numbers of the shards in a store, ascending; free() them.
+// The numbers of the shards in a store that have a table, ascending; free() them.
 sb_status sb_shard_list(const char *store, int **numbers, size_t *count);
+// The shard that an array file's name belongs to ("shard-0001.mask.npy": 1); 0: no such name.
+int sb_shard_of_array(const char *name);
 
 // ---- The table ----------------------------------------------------------------------------------
 
@@ -31,11 +33,11 @@ void sb_shard_put_record(FILE *file, const sb_scan_record *record);
 // (end in a newline) and their rows lie within both array files. What follows is not: an append
 // that was interrupted, or, where array files were cut short by damage, rows that are no more.
 typedef struct sb_shard_table {
-  sb_scan_record *records; // their strings lie in `tsv`
-  size_t count;
-  int64_t rows;  // of the array files, 0 to rows - 1, in the order of the lines
-  int64_t lost;  // whole lines with a row that the array files do not have
-  int64_t bytes; // of the table file up to the end of the last committed line
+  sb_scan_record *records; // their strings lie in `tsv`; tsv.rows of them
+  size_t count;            // that are committed; lost ones, and what came after, follow
+  int64_t rows;            // of the array files, 0 to rows - 1, in the order of the lines
+  int64_t lost;            // whole lines with a row that the array files do not have
+  int64_t bytes;           // of the table file up to the end of the last committed line
   sb_tsv tsv;
 } sb_shard_table;
 

@@ -32,6 +32,7 @@ typedef struct shard {
   sb_shard_files files;
   sb_shard_table table;
   mapping rows, masks;
+  int64_t lost; // rows that are no more, of scans that have none elsewhere
 } shard;
 
 typedef struct entry {
@@ -130,7 +131,6 @@ static sb_status open_shards(sb_store *store) {
   for (; store->shard_count < count; store->shard_count++) {
     shard *s = &store->shards[store->shard_count];
     status = open_shard(store, numbers[store->shard_count], s);
-    store->lost += s->table.lost;
     if (status.code == SB_OK) continue;
     store->shard_count++; // so that closing frees what it got
     break;
@@ -194,6 +194,24 @@ cleanup:
   return status;
 }
 
+static int compare_scan_entries(const void *x, const void *y) {
+  return compare_scans(x, y);
+}
+
+// A scan that was prepared again into another shard is not lost.
+static void count_lost(sb_store *store) {
+  for (size_t i = 0; i < store->shard_count; i++) {
+    shard *s = &store->shards[i];
+    for (size_t k = s->table.count; k < s->table.tsv.rows; k++) {
+      const entry lost = {&s->table.records[k], s};
+      if (lost.record->row >= 0 && bsearch(&lost, store->entries, (size_t)store->count, sizeof lost,
+                                           compare_scan_entries) == NULL)
+        s->lost++;
+    }
+    store->lost += s->lost;
+  }
+}
+
 sb_status sb_store_open(const char *path, sb_store **out) {
   *out = NULL;
   sb_store *store = NULL;
@@ -208,6 +226,7 @@ sb_status sb_store_open(const char *path, sb_store **out) {
   SB_TRY(load_mask(store));
   SB_TRY(open_shards(store));
   SB_TRY(sort_entries(store));
+  count_lost(store);
   *out = store;
   store = NULL;
 cleanup:
@@ -344,6 +363,27 @@ static sb_status verify_image(const sb_store *store, const char *name, const cha
   return sb_ok();
 }
 
+// Arrays whose table is gone: their rows are not counted anywhere. A writer makes the table first.
+static sb_status verify_tables(const sb_store *store, damage *d) {
+  char **names = NULL;
+  size_t count = 0;
+  sb_status status = sb_list_folder(store->path, &names, &count);
+  for (size_t i = 0; i < count && status.code == SB_OK; i++) {
+    int number = sb_shard_of_array(names[i]);
+    if (number == 0) continue;
+    sb_shard_files files;
+    status = sb_shard_files_make(store->path, number, &files);
+    if (status.code == SB_OK && !sb_is_file(files.table))
+      report(d,
+             "%s/%s: its table %s is gone, so that nobody knows whose rows these are; restore the "
+             "table from a copy, or remove the array and prepare the scans again",
+             store->path, names[i], files.table);
+    sb_shard_files_free(&files);
+  }
+  sb_free_names(names, count);
+  return status;
+}
+
 static void verify_rows(const sb_store *store, const sb_progress *progress, damage *d) {
   size_t row_bytes = (size_t)store->meta.row_length * sizeof(uint16_t);
   for (int64_t i = 0; i < store->count; i++) {
@@ -365,11 +405,12 @@ sb_status sb_store_verify(const sb_store *store, const sb_progress *progress) {
   SB_TRY(verify_image(store, "template.nii.gz", store->meta.template_file_sha256, &d));
   SB_TRY(verify_image(store, "mask.nii.gz", store->meta.mask_file_sha256, &d));
   for (size_t i = 0; i < store->shard_count; i++)
-    if (store->shards[i].table.lost > 0)
+    if (store->shards[i].lost > 0)
       report(&d,
              "%s: %" PRId64 " rows that the table lists are not in the array files; prepare "
              "their scans again",
-             store->shards[i].files.table, store->shards[i].table.lost);
+             store->shards[i].files.table, store->shards[i].lost);
+  SB_TRY(verify_tables(store, &d));
   verify_rows(store, progress, &d);
   if (d.count > 0)
     status = sb_error(SB_FORMAT, "%s: %" PRId64 " damaged; the first: %s", store->path, d.count,

@@ -897,6 +897,52 @@ static void test_verify_finds_damage(void **state) {
   free(path);
 }
 
+// Rows that were lost in one shard and prepared again into another are no longer missed.
+static void test_lost_rows_made_again(void **state) {
+  (void)state;
+  char *path = in_scratch("lost"), *array = in_scratch("lost/shard-0002.npy");
+  sb_store_header h = header();
+  sb_store_writer *first, *second;
+  assert_ok(sb_store_writer_open(path, &h, &first));
+  assert_ok(sb_store_writer_open(path, &h, &second));
+  for (int k = 0; k < 3; k++) assert_ok(append(second, k, NULL));
+  sb_store_writer_close(second);
+  assert_int_equal(truncate(array, (off_t)(SB_NPY_HEADER + 2 * row_length)), 0);
+  for (int left = 2; left >= 0; left--) {
+    sb_store *store;
+    assert_ok(sb_store_open(path, &store));
+    assert_int_equal(sb_store_count(store), 3 - left);
+    assert_int_equal(sb_store_lost_count(store), left);
+    sb_status status = sb_store_verify(store, NULL);
+    if (left > 0)
+      assert_fails(status, SB_FORMAT, "are not in the array files");
+    else
+      assert_ok(status);
+    sb_store_close(store);
+    if (left > 0) assert_ok(append(first, left, NULL));
+  }
+  sb_store_writer_close(first);
+  free(path);
+  free(array);
+}
+
+static void test_table_gone(void **state) {
+  (void)state;
+  char *path = in_scratch("tableless"), *table = in_scratch("tableless/shard-0001.tsv");
+  write_scans(path, 0, 2);
+  assert_int_equal(unlink(table), 0);
+  sb_store *store;
+  int warnings = 0;
+  sb_progress progress = {.context = &warnings, .warn = count_warning};
+  assert_ok(sb_store_open(path, &store));
+  assert_int_equal(sb_store_count(store), 0);
+  assert_fails(sb_store_verify(store, &progress), SB_FORMAT, "shard-0001.tsv is gone");
+  assert_int_equal(warnings, 2); // rows and masks
+  sb_store_close(store);
+  free(path);
+  free(table);
+}
+
 // ---- Size ---------------------------------------------------------------------------------------
 
 // 20,000 scans in two shards, their lines in no order; made without the writer's syncs.
@@ -976,6 +1022,8 @@ int main(void) {
       TEST(test_unfinished_store),
       TEST(test_whole_grid_as_mask),
       TEST(test_verify_finds_damage),
+      TEST(test_lost_rows_made_again),
+      TEST(test_table_gone),
       TEST(test_many_records),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
