@@ -1,4 +1,5 @@
 // samebrain: finds the subcommand and parses its options.
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,7 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  signal(SIGXFSZ, SIG_IGN); // a limit on the size of files is then an error like a full disk
   int code = dispatch(argc, argv);
   // ferror too: a buffer that was full earlier has failed by then, and the last flush may not.
   bool written = fflush(stdout) == 0 && !ferror(stdout);
