@@ -87,6 +87,15 @@ bool sb_arg_bytes(const sb_arguments *a, const char *name, int64_t *value) {
   return true;
 }
 
+// Which of a Slurm array's tasks has this number: 1 to their count, of "--array=1-7:2" 3 for 5. 0
+// when the numbers are not evenly spaced.
+static int array_index(int number) {
+  const char *first = getenv("SLURM_ARRAY_TASK_MIN"), *step_text = getenv("SLURM_ARRAY_TASK_STEP");
+  int step = step_text == NULL || atoi(step_text) < 1 ? 1 : atoi(step_text);
+  int past_first = number - (first == NULL ? 0 : atoi(first));
+  return past_first % step == 0 ? past_first / step + 1 : 0;
+}
+
 // The first pair of environment variables that a scheduler or launcher sets.
 static bool shard_from_environment(int *index, int *count) {
   static const char *const variables[][2] = {
@@ -100,8 +109,7 @@ static bool shard_from_environment(int *index, int *count) {
     const char *rank = getenv(variables[i][0]), *size = getenv(variables[i][1]);
     if (rank == NULL || size == NULL || atoi(size) < 1) continue;
     if (i == 0 && atoi(size) == 1 && getenv("SLURM_ARRAY_TASK_ID") != NULL) continue;
-    const char *first = i == 3 ? getenv("SLURM_ARRAY_TASK_MIN") : NULL;
-    *index = atoi(rank) - (first == NULL ? 0 : atoi(first)) + 1;
+    *index = i == 3 ? array_index(atoi(rank)) : atoi(rank) + 1;
     *count = atoi(size);
     return true;
   }
@@ -167,11 +175,39 @@ bool sb_arg_list(const sb_arguments *a, const char *name, char ***values, size_t
   return true;
 }
 
+bool sb_arg_measures(const sb_arguments *a, const char *name, char ***values, size_t *count) {
+  if (!sb_arg_list(a, name, values, count)) return false;
+  for (size_t i = 0; i < *count; i++) {
+    if (sb_measure_find((*values)[i]) != NULL) continue;
+    char expects[400] = "one of";
+    const sb_measure_info *measure;
+    for (size_t m = 0; (measure = sb_measure_at(m)) != NULL; m++) {
+      size_t used = strlen(expects);
+      snprintf(expects + used, sizeof expects - used, "%s %s", m == 0 ? "" : ",", measure->name);
+    }
+    return bad_value(a, name, (*values)[i], expects);
+  }
+  return true;
+}
+
 bool sb_arg_threads(const sb_arguments *a, int *threads) {
   int64_t value = 0;
   if (!sb_arg_int(a, "--threads", 0, 4096, &value)) return false;
   *threads = (int)value;
   return true;
+}
+
+// ---- Aligned tables -----------------------------------------------------------------------------
+
+size_t sb_cli_width(const char *text) {
+  size_t characters = 0;
+  for (; *text != '\0'; text++) characters += ((unsigned char)*text & 0xC0) != 0x80;
+  return characters;
+}
+
+void sb_cli_pad(const char *text, size_t width) {
+  size_t characters = sb_cli_width(text);
+  printf("%s%*s", text, characters < width ? (int)(width - characters) : 0, "");
 }
 
 // ---- Progress -----------------------------------------------------------------------------------

@@ -61,6 +61,8 @@ bool sb_arg_choice(const sb_arguments *a, const char *name, const char *const *c
 // The values of an option that may be given several times or as a comma-separated list. Free them
 // with sb_free_names, also when this failed.
 bool sb_arg_list(const sb_arguments *a, const char *name, char ***values, size_t *count);
+// A list of similarity measures, each of which there is.
+bool sb_arg_measures(const sb_arguments *a, const char *name, char ***values, size_t *count);
 
 // Prints "samebrain: error: MESSAGE" to stderr and returns the exit code for the status.
 int sb_report(sb_status status);
@@ -69,6 +71,11 @@ int sb_report(sb_status status);
 sb_progress sb_cli_progress(bool quiet);
 // Ends a redrawn line.
 void sb_cli_progress_end(void);
+
+// The columns of a terminal that a text takes, one for each UTF-8 character, and the text with
+// spaces after it up to `width` of them, on standard output.
+size_t sb_cli_width(const char *text);
+void sb_cli_pad(const char *text, size_t width);
 
 // Adds --threads to a command's needs: checks it against 0..4096.
 bool sb_arg_threads(const sb_arguments *a, int *threads);

@@ -130,10 +130,12 @@ static void print_store(const sb_store *store, const store_facts *f) {
   printf("holds        %" PRId64 " %s of %" PRId64 " %s in %zu dataset%s\n", sb_store_count(store),
          scans(sb_store_count(store)), f->participants, people(f->participants), f->dataset_count,
          f->dataset_count == 1 ? "" : "s");
-  for (size_t i = 0; i < f->dataset_count; i++)
-    printf("  %-24s %" PRId64 " %s, %" PRId64 " %s\n", f->datasets[i].name, f->datasets[i].scans,
-           scans(f->datasets[i].scans), f->datasets[i].participants,
-           people(f->datasets[i].participants));
+  for (size_t i = 0; i < f->dataset_count; i++) {
+    printf("  ");
+    sb_cli_pad(f->datasets[i].name, 24);
+    printf(" %" PRId64 " %s, %" PRId64 " %s\n", f->datasets[i].scans, scans(f->datasets[i].scans),
+           f->datasets[i].participants, people(f->datasets[i].participants));
+  }
   printf("rows         %" PRId64 " voxels of a %" PRId64 " x %" PRId64 " x %" PRId64
          " grid at %g mm\n",
          sb_store_row_length(store), dims[0], dims[1], dims[2], sb_store_resolution_mm(store));

@@ -68,14 +68,15 @@ static void print_lines(const char *measure, const shown *lines, size_t count) {
   size_t shown_count = count < PROBES_SHOWN ? count : PROBES_SHOWN;
   size_t left = strlen("probe"), right = strlen("closest scan");
   for (size_t i = 0; i < shown_count; i++) {
-    if (strlen(lines[i].probe) > left) left = strlen(lines[i].probe);
-    if (strlen(lines[i].match) > right) right = strlen(lines[i].match);
+    if (sb_cli_width(lines[i].probe) > left) left = sb_cli_width(lines[i].probe);
+    if (sb_cli_width(lines[i].match) > right) right = sb_cli_width(lines[i].match);
   }
   printf("\nBy %s, the closest first:\n%-*s  %-*s  %7s  %11s\n", measure, (int)left, "probe",
          (int)right, "closest scan", "score", "next score");
   for (size_t i = 0; i < shown_count; i++) {
-    printf("%-*s  %-*s  %7.4f  ", (int)left, lines[i].probe, (int)right, lines[i].match,
-           lines[i].score);
+    sb_cli_pad(lines[i].probe, left + 2);
+    sb_cli_pad(lines[i].match, right + 2);
+    printf("%7.4f  ", lines[i].score);
     if (isnan(lines[i].second))
       printf("%11s\n", "-");
     else
@@ -144,7 +145,7 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
   static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
   static const char *const precisions[] = {"auto", "fp32", NULL};
   int backend = 0, precision = 0;
-  bool valid = sb_arg_list(a, "-m", measures, &options->measure_count) &&
+  bool valid = sb_arg_measures(a, "-m", measures, &options->measure_count) &&
                sb_arg_int(a, "--top", 1, INT32_MAX, &options->top) &&
                sb_arg_double(a, "--threshold", &options->threshold) &&
                sb_arg_bytes(a, "--memory", &options->memory_bytes) &&

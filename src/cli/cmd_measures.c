@@ -1,10 +1,32 @@
 // samebrain measures: the table of similarity measures.
+#include <cjson/cJSON.h>
 #include <stdio.h>
 
 #include "cli/cli.h"
 
+static int print_json(void) {
+  cJSON *root = cJSON_CreateArray();
+  const sb_measure_info *measure;
+  for (size_t i = 0; (measure = sb_measure_at(i)) != NULL; i++) {
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "name", measure->name);
+    cJSON_AddStringToObject(item, "title", measure->title);
+    cJSON_AddNumberToObject(item, "range_min", measure->range_min);
+    cJSON_AddNumberToObject(item, "range_max", measure->range_max);
+    cJSON_AddBoolToObject(item, "higher_is_closer", measure->higher_is_closer);
+    cJSON_AddStringToObject(item, "invariant_to", measure->invariant_to);
+    cJSON_AddStringToObject(item, "source", measure->source);
+    cJSON_AddItemToArray(root, item);
+  }
+  char *text = cJSON_Print(root);
+  if (text != NULL) puts(text);
+  cJSON_free(text);
+  cJSON_Delete(root);
+  return SB_EXIT_OK;
+}
+
 static int run(const sb_arguments *arguments) {
-  (void)arguments;
+  if (arguments->json) return print_json();
   const sb_measure_info *measure;
   for (size_t i = 0; (measure = sb_measure_at(i)) != NULL; i++)
     printf("%-10s %s\n%-10s range %g to %g, %s; unchanged by %s\n%-10s %s\n", measure->name,
