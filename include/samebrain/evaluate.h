@@ -22,15 +22,18 @@ typedef struct sb_evaluation {
 } sb_evaluation;
 
 typedef struct sb_evaluate_options {
-  const char *identities; // path of a TSV (dataset, scan_id, person); NULL: as link used them
+  const char *identities;      // path of a TSV (dataset, scan_id, person); NULL: as link used them
+  const sb_progress *progress; // warned of assumptions made; may be NULL
 } sb_evaluate_options;
 
 // Reads what sb_link wrote into `out`, computes the figures of every measure there and writes
 // evaluation.json beside it, with each figure's definition. A figure that needs what is not there
 // (mated pairs, for one) is NaN. `results` has room for `capacity` measures; `count` gets their
 // number. With other identities than link used, scores that it did not list are computed from the
-// stores, which must still be where they were. Errors: SB_NOT_FOUND, SB_FORMAT (not a link's
-// output, damaged, or identities that do not fit), SB_CONTENT (no identities known, so nothing to
+// stores, which must still be where they were. By labels, scans of two datasets count as scans of
+// two people; where two stores were linked that share nobody by label, a warning and
+// evaluation.json say that this is assumed. Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output,
+// damaged, or identities that do not fit), SB_CONTENT (no identities known, so nothing to
 // evaluate), SB_CONFLICT (a store has changed), SB_USAGE (too little capacity; identities so
 // different that linking again is cheaper), SB_IO.
 SB_API sb_status sb_evaluate(const char *out, const sb_evaluate_options *options,

@@ -12,7 +12,7 @@
 //   NULL   a person is (dataset, participant), also across two stores: a dataset that both have is
 //          taken for one, and warned of unless the gallery has all of its probe scans. All other
 //          pairs are non-mated, those of two datasets or with an unknown participant too
-//   path   a TSV (dataset, scan_id, person); lines for scans that are not compared are ignored. A
+//   path   a TSV (dataset, scan_id, person); lines for scans that are not compared are warned of. A
 //          scan without a line has an unknown person: its pairs are listed among the matches like
 //          all others, but left out of both the mated and the non-mated statistics
 //   "none" all labels are ignored, and every pair is non-mated
@@ -44,7 +44,7 @@ typedef struct sb_link_summary {
 //   probe  NULL: the gallery against itself. Scans of two stores with the same (dataset, scan_id)
 //          and the same file (source_sha256) are one scan, never matched with itself; namesakes
 //          from different files are compared like any other two, with a warning
-//   progress  warned of these, and of rows that a store has lost
+//   progress  told of these, of rows that a store has lost, and of what `identities` leaves open
 // Reported scores are canonical: the same bytes for any backend, thread count and tile size.
 // Histograms and matrix are the screen's; summary.json gives the bound of their error. A folder
 // with an earlier link's results gets the new ones in their place once these are complete. Errors:

@@ -82,7 +82,7 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   } else {
     SB_TRY(list_scans(run->probe, &run->scans.probe, &run->scans.probe_count));
   }
-  SB_TRY(sb_identities_assign(run->mode, options->identities, &run->scans, table));
+  SB_TRY(sb_identities_assign(run->mode, options->identities, &run->scans, table, run->progress));
   SB_TRY(sb_people_create(run->mode, &run->scans, &run->people));
   SB_TRY(sb_people_mated(&run->people, &run->mated, &run->mated_count));
   sb_run_warn(run);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "engine/warn.h"
 
 const char *sb_identity_mode_name(sb_identity_mode mode) {
   static const char *const names[] = {"labels", "table", "none"};
@@ -42,9 +43,10 @@ static sb_code set_person(sb_identity *list, int64_t count, const char *dataset,
   return SB_OK;
 }
 
-static sb_status read_table(const char *path, sb_scans *scans, sb_tsv *table) {
+static sb_status read_table(const char *path, sb_scans *scans, sb_tsv *table,
+                            const sb_progress *progress) {
   sb_status status = sb_ok();
-  size_t dataset, scan_id, person;
+  size_t dataset, scan_id, person, strangers = 0, first_stranger = 0;
   int64_t found = 0;
   SB_TRY(sb_tsv_read(path, table));
   SB_TRY(sb_tsv_need(table, path, "dataset", &dataset));
@@ -53,12 +55,14 @@ static sb_status read_table(const char *path, sb_scans *scans, sb_tsv *table) {
   for (size_t row = 0; row < table->rows; row++) {
     const char *set = sb_tsv_cell(table, row, dataset), *scan = sb_tsv_cell(table, row, scan_id);
     const char *who = sb_tsv_text(sb_tsv_cell(table, row, person));
+    int64_t found_before = found;
     if (set_person(scans->probe, scans->probe_count, set, scan, who, &found) != SB_OK ||
         (!scans->self &&
          set_person(scans->gallery, scans->gallery_count, set, scan, who, &found) != SB_OK)) {
       status = sb_error(SB_FORMAT, "%s: two persons for scan %s of dataset %s", path, scan, set);
       goto cleanup;
     }
+    if (found == found_before && strangers++ == 0) first_stranger = row;
   }
   if (found == 0) {
     const sb_identity *first = scans->gallery;
@@ -66,19 +70,24 @@ static sb_status read_table(const char *path, sb_scans *scans, sb_tsv *table) {
                       "%s: none of its %zu lines names a scan that is compared; for the first of "
                       "these, dataset should be %s and scan_id %s",
                       path, table->rows, first->dataset, first->scan_id);
+  } else if (strangers > 0) {
+    sb_warn(progress,
+            "%s: %zu of its %zu lines name no scan that is compared, the first %s of dataset %s",
+            path, strangers, table->rows, sb_tsv_cell(table, first_stranger, scan_id),
+            sb_tsv_cell(table, first_stranger, dataset));
   }
 cleanup:
   return status;
 }
 
 sb_status sb_identities_assign(sb_identity_mode mode, const char *path, sb_scans *scans,
-                               sb_tsv *table) {
+                               sb_tsv *table, const sb_progress *progress) {
   memset(table, 0, sizeof *table);
   for (int64_t i = 0; i < scans->probe_count; i++)
     scans->probe[i].person = mode == SB_IDENTITIES_LABELS ? scans->probe[i].participant : "";
   for (int64_t i = 0; i < scans->gallery_count; i++)
     scans->gallery[i].person = mode == SB_IDENTITIES_LABELS ? scans->gallery[i].participant : "";
-  return mode == SB_IDENTITIES_TABLE ? read_table(path, scans, table) : sb_ok();
+  return mode == SB_IDENTITIES_TABLE ? read_table(path, scans, table, progress) : sb_ok();
 }
 
 // The very same scan in the gallery, or -1. A name alone does not make it: folders called "data" with

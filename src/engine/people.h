@@ -39,11 +39,12 @@ int64_t sb_identity_find(const sb_identity *list, int64_t count, const char *dat
                          const char *scan_id);
 
 // Fills the `person` of every scan. By labels it is the participant; by table what the table at
-// `path` says. Strings of the table live in `table`, which the caller frees after use.
+// `path` says. Strings of the table live in `table`, which the caller frees after use. Lines that
+// name no scan of the lists are warned of.
 // Errors: SB_FORMAT (one scan with two persons; no line for any of the scans), those of
 // sb_tsv_read.
 sb_status sb_identities_assign(sb_identity_mode mode, const char *path, sb_scans *scans,
-                               sb_tsv *table);
+                               sb_tsv *table, const sb_progress *progress);
 
 typedef enum sb_pair_kind { SB_PAIR_NONMATED, SB_PAIR_MATED, SB_PAIR_LEFT_OUT } sb_pair_kind;
 

@@ -15,6 +15,7 @@
 #include "core/memory.h"
 #include "engine/pairs.h"
 #include "engine/sink.h"
+#include "engine/warn.h"
 #include "evaluate/figures.h"
 #include "evaluate/folder.h"
 
@@ -27,6 +28,7 @@ typedef struct evaluator {
   bool changed;          // other identities are given
   sb_pair *mated;        // now, every one
   int64_t mated_count;
+  bool assumed;                         // that nobody is in both stores; nothing says so
   bool *has_mate;                       // per probe, now
   sb_store *probe, *gallery;            // opened when needed
   int64_t *probe_index, *gallery_index; // a scan's number in its store
@@ -365,13 +367,15 @@ static sb_status find_mates(evaluator *e) {
   return status;
 }
 
-static sb_status know_people(evaluator *e, sb_link_folder *folder, const char *identities,
-                             sb_tsv *table) {
+static sb_status know_people(evaluator *e, sb_link_folder *folder,
+                             const sb_evaluate_options *options, sb_tsv *table) {
+  const char *identities = options->identities;
   sb_identity_mode mode = identities == NULL ? folder->mode : sb_identity_mode_of(identities);
   sb_status status = sb_ok();
   e->changed = identities != NULL;
   SB_TRY(sb_people_create(folder->mode, &folder->scans, &e->before));
-  if (e->changed) SB_TRY(sb_identities_assign(mode, identities, &folder->scans, table));
+  if (e->changed)
+    SB_TRY(sb_identities_assign(mode, identities, &folder->scans, table, options->progress));
   SB_TRY(sb_people_create(mode, &folder->scans, &e->now));
   bool anyone = false;
   for (int64_t i = 0; i < e->now.probe_count; i++) anyone = anyone || e->now.probe[i] >= 0;
@@ -383,6 +387,8 @@ static sb_status know_people(evaluator *e, sb_link_folder *folder, const char *i
     goto cleanup;
   }
   SB_TRY(find_mates(e));
+  e->assumed = mode == SB_IDENTITIES_LABELS && !e->now.self && e->mated_count == 0;
+  for (int64_t i = 0; i < e->now.probe_count; i++) e->assumed = e->assumed && e->now.same[i] < 0;
 cleanup:
   return status;
 }
@@ -400,7 +406,11 @@ static void close_evaluator(evaluator *e) {
 
 sb_status sb_evaluate(const char *out, const sb_evaluate_options *options, sb_evaluation *results,
                       size_t capacity, size_t *count) {
-  const char *identities = options == NULL ? NULL : options->identities;
+  static const char *const assumption =
+      "no person is known to be in both stores; the non-mated figures assume that different labels "
+      "are different people";
+  const sb_evaluate_options defaults = {0};
+  if (options == NULL) options = &defaults;
   sb_link_folder folder = {0};
   sb_tsv table = {0};
   evaluator e = {.folder = &folder};
@@ -412,10 +422,13 @@ sb_status sb_evaluate(const char *out, const sb_evaluate_options *options, sb_ev
                       folder.measure_count, capacity);
     goto cleanup;
   }
-  SB_TRY(know_people(&e, &folder, identities, &table));
+  SB_TRY(know_people(&e, &folder, options, &table));
   for (size_t i = 0; i < folder.measure_count; i++)
     SB_TRY(evaluate_measure(&e, folder.measures + i, results + i));
-  SB_TRY(sb_write_evaluation(out, identities, &folder, results));
+  SB_TRY(sb_write_evaluation(out, options->identities, e.assumed ? assumption : NULL, &folder,
+                             results));
+  if (e.assumed)
+    sb_warn(options->progress, "%s: %s; tell who is who (--identities)", out, assumption);
   *count = folder.measure_count;
 cleanup:
   close_evaluator(&e);

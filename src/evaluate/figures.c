@@ -62,8 +62,9 @@ static const char *const DEFINITIONS[][2] = {
     {"mated_pairs",
      "pairs of different scans of one person; in a comparison of a store with itself "
      "each pair counts once"},
-    {"nonmated_pairs", "pairs of scans of two people; pairs with a scan whose person a given "
-                       "identities table leaves open are in neither count"},
+    {"nonmated_pairs", "pairs of scans of two people. By labels, scans of two datasets, or with "
+                       "no participant known, count as such; pairs with a scan whose person a "
+                       "given identities table leaves open are in neither count"},
     {"mated_probes", "probe scans with at least one other scan of the same person in the gallery"},
     {"rank1_probes",
      "of these, the ones whose closest gallery scan, of all, is of the same person; "
@@ -75,10 +76,12 @@ static const char *const DEFINITIONS[][2] = {
                "threshold separates all pairs"},
     {"mated_mean", "mean of the mated scores"},
     {"mated_sd", "standard deviation of the mated scores (n - 1)"},
-    {"nonmated_mean", "mean of the non-mated scores, from their histogram: each score is taken as "
-                      "the centre of its bin, half a bin off at most"},
+    {"nonmated_mean",
+     "mean of the non-mated scores, from their histogram of histogram_bins equal bins over the "
+     "measure's range: each score is taken as the centre of its bin, half a bin off at most"},
     {"nonmated_sd", "standard deviation of the non-mated scores (n - 1), from the same histogram"},
-    {"d_prime", "|mated_mean - nonmated_mean| / sqrt((mated_sd^2 + nonmated_sd^2) / 2)"},
+    {"d_prime", "|mated_mean - nonmated_mean| / sqrt((mated_sd^2 + nonmated_sd^2) / 2), the "
+                "non-mated ones from the histogram: approximate, the more so the fewer its bins"},
 };
 
 static void add_number(cJSON *object, const char *name, double value) {
@@ -109,8 +112,8 @@ static cJSON *figures(const sb_evaluation *e, const sb_linked_measure *m) {
   return object;
 }
 
-sb_status sb_write_evaluation(const char *out, const char *identities, const sb_link_folder *folder,
-                              const sb_evaluation *results) {
+sb_status sb_write_evaluation(const char *out, const char *identities, const char *assumption,
+                              const sb_link_folder *folder, const sb_evaluation *results) {
   cJSON *root = cJSON_CreateObject(), *definitions, *list;
   cJSON_AddStringToObject(root, "kind", "samebrain evaluation");
   cJSON_AddStringToObject(root, "version", sb_version());
@@ -121,6 +124,7 @@ sb_status sb_write_evaluation(const char *out, const char *identities, const sb_
   cJSON_AddStringToObject(root, "note",
                           "Linkage is not identification: these figures say how well scans of one "
                           "person are told from scans of others, not who the person is.");
+  if (assumption != NULL) cJSON_AddStringToObject(root, "assumption", assumption);
   list = cJSON_AddArrayToObject(root, "measures");
   for (size_t i = 0; i < folder->measure_count; i++)
     cJSON_AddItemToArray(list, figures(results + i, folder->measures + i));

@@ -18,7 +18,8 @@ int64_t sb_figures_of_histogram(const sb_measure_info *info, const int64_t *hist
 void sb_figures_of_both(const sb_measure_info *info, sb_evaluation *out);
 
 // Writes evaluation.json into the folder `out`.
-sb_status sb_write_evaluation(const char *out, const char *identities, const sb_link_folder *folder,
-                              const sb_evaluation *results);
+//   assumption  what the figures rest on and nothing proves; NULL: nothing
+sb_status sb_write_evaluation(const char *out, const char *identities, const char *assumption,
+                              const sb_link_folder *folder, const sb_evaluation *results);
 
 #endif

@@ -537,14 +537,20 @@ static void test_identities(void **state) {
   assert_int_equal(rows_in(out, "mated.tsv"), 0);
   assert_int_equal(histogram_total(out, 6, -1), 30);
 
-  // Three scans of one person across participants; one of another; two that nobody knows. A line
-  // for a scan that is not there is fine.
+  // Three scans of one person across participants; one of another; two that nobody knows. Lines
+  // for scans that are not there are only warned of.
   options.identities = table;
   write_text(folder, "who.tsv",
              "dataset\tscan_id\tperson\na\tsub-001_ses-1\tx\na\tsub-001_ses-2\tx\n"
              "a\tsub-002_ses-1\tx\na\tsub-003_ses-1\ty\nb\tsub-001_ses-1\tz\n"
-             "a\tsub-003_ses-2\tn/a\n");
-  assert_ok(sb_link(store, NULL, &options, out, NULL, &summary));
+             "a\tsub-003_ses-2\tn/a\nb\tsub-002_ses-1\tz\n");
+  heard h = {0};
+  const sb_progress progress = {.context = &h, .warn = hear};
+  assert_ok(sb_link(store, NULL, &options, out, &progress, &summary));
+  assert_int_equal(h.count, 1);
+  assert_int_equal(heard_of(&h, "2 of its 7 lines name no scan that is compared",
+                            "the first sub-001_ses-1 of dataset b"),
+                   1);
   assert_int_equal(summary.mated, 3);
   assert_int_equal(rows_in(out, "mated.tsv"), 6);
   assert_int_equal(histogram_total(out, 6, -1), 6); // y with each x, seen from both sides

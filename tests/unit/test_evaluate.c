@@ -289,6 +289,59 @@ static void test_cases_with_little_to_say(void **state) {
   remove_folders(&f);
 }
 
+// Two stores that share nobody by label: the figures rest on an assumption, and it is told.
+static void test_labels_across_stores(void **state) {
+  (void)state;
+  folders f = make_folders();
+  cohort c = PLAIN;
+  c.people = 5;
+  sb_store *store = open_cohort(f.top, "a", &PLAIN), *probe = open_cohort(f.top, "b", &c);
+  sb_link_options options = both_measures();
+  heard h = {0};
+  const sb_progress progress = {.context = &h, .warn = hear};
+  sb_evaluate_options listening = {.progress = &progress};
+  sb_evaluation results[2];
+  size_t count;
+  assert_ok(sb_link(store, probe, &options, f.out, NULL, NULL));
+  assert_ok(sb_evaluate(f.out, &listening, results, 2, &count));
+  assert_int_equal(results[0].mated_pairs, 0);
+  assert_int_equal(results[0].nonmated_pairs, 160);
+  assert_int_equal(h.count, 1);
+  assert_int_equal(heard_of(&h, "no person is known to be in both stores", "--identities"), 1);
+  char *json = read_result(f.out, "evaluation.json");
+  assert_non_null(strstr(json, "\"assumption\""));
+  assert_non_null(strstr(json, "assume that different labels are different people"));
+  free(json);
+
+  // With the same scans in both stores, people are known to be: nothing is said.
+  cohort one = PLAIN;
+  one.sessions = 1;
+  sb_store *gallery = open_cohort(f.top, "c", &one);
+  h.count = 0;
+  assert_ok(sb_link(gallery, gallery, &options, f.out, NULL, NULL));
+  assert_ok(sb_evaluate(f.out, &listening, results, 2, &count));
+  assert_int_equal(results[0].mated_pairs, 0);
+  assert_int_equal(h.count, 0);
+  sb_store_close(gallery);
+  assert_ok(sb_link(store, probe, &options, f.out, NULL, NULL));
+
+  // A table knows. Lines of it that name nobody here are told.
+  h.count = 0;
+  write_table(&f, "a", LABELS, 16, true);
+  write_table(&f, "b", LABELS, 12, false);
+  listening.identities = f.table;
+  assert_ok(sb_evaluate(f.out, &listening, results, 2, &count));
+  assert_int_equal(results[0].mated_pairs, 20);
+  assert_int_equal(h.count, 1);
+  assert_int_equal(heard_of(&h, "2 of its 28 lines", "the first sub-006_ses-1 of dataset b"), 1);
+  json = read_result(f.out, "evaluation.json");
+  assert_null(strstr(json, "\"assumption\""));
+  free(json);
+  sb_store_close(store);
+  sb_store_close(probe);
+  remove_folders(&f);
+}
+
 // Cuts `file` in the middle, or removes it, or puts `text` there.
 static void damage(const char *out, const char *file, const char *text) {
   char *path = sb_path_join(out, file);
@@ -368,6 +421,7 @@ int main(void) {
       cmocka_unit_test(test_with_namesakes),
       cmocka_unit_test(test_stores_that_moved),
       cmocka_unit_test(test_cases_with_little_to_say),
+      cmocka_unit_test(test_labels_across_stores),
       cmocka_unit_test(test_damaged_folders),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
