@@ -37,6 +37,7 @@ typedef struct sb_input_options {
 //   a manifest .tsv columns path, participant_id, session_id, dataset, mask, scan_id; only path is
 //                   required; relative paths start at the manifest's folder. Dataset: the column,
 //                   else options->dataset, else the scan's BIDS folder, else the manifest's folder
+// The endings of NIfTI files may be in capitals (.NII.GZ).
 // Participants and sessions are told as BIDS does ("sub-01", "ses-01"), from the file's name or the
 // manifest, there with or without the prefix. The list is sorted by (dataset, scan_id) within each
 // input. A file given twice counts once. Only names are read, not the scans: one that cannot be

@@ -46,6 +46,17 @@ bool sb_ends_with(const char *text, const char *ending) {
   return a >= b && strcmp(text + a - b, ending) == 0;
 }
 
+sb_status sb_open_error(const char *path, int reason) {
+  struct stat info;
+  if (reason == ENOENT && lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
+    return sb_error(SB_NOT_FOUND,
+                    "%s: a link, and its content is not here; in a DataLad or git-annex data set "
+                    "fetch it: datalad get, or git annex get",
+                    path);
+  return sb_error(reason == ENOENT ? SB_NOT_FOUND : SB_IO, "%s: cannot open: %s", path,
+                  strerror(reason));
+}
+
 bool sb_is_folder(const char *path) {
   struct stat info;
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
@@ -128,9 +139,7 @@ sb_status sb_read_file(const char *path, char **data, size_t *bytes) {
   *data = NULL;
   *bytes = 0;
   FILE *file = fopen(path, "rb");
-  if (file == NULL)
-    return sb_error(errno == ENOENT ? SB_NOT_FOUND : SB_IO, "%s: cannot open: %s", path,
-                    strerror(errno));
+  if (file == NULL) return sb_open_error(path, errno);
   sb_status status = sb_ok();
   size_t capacity = 0, used = 0;
   char *buffer = NULL;

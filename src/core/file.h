@@ -20,6 +20,10 @@ char *sb_path_folder(const char *path);
 char *sb_path_absolute(const char *path);
 bool sb_ends_with(const char *text, const char *ending);
 
+// Why a file could not be opened, in words: SB_NOT_FOUND or SB_IO. `reason` is errno's value. A link
+// to nothing is what DataLad and git-annex leave for content that was not fetched.
+sb_status sb_open_error(const char *path, int reason);
+
 bool sb_is_folder(const char *path);
 bool sb_is_file(const char *path);
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/file.h"
+
 void sb_sha256_start(sb_sha256 *hash) {
   sha256_init(&hash->context);
 }
@@ -21,9 +23,7 @@ void sb_sha256_end(sb_sha256 *hash, char hex[SB_SHA256_HEX]) {
 
 sb_status sb_sha256_file(const char *path, char hex[SB_SHA256_HEX]) {
   FILE *file = fopen(path, "rb");
-  if (file == NULL)
-    return sb_error(errno == ENOENT ? SB_NOT_FOUND : SB_IO, "%s: cannot open: %s", path,
-                    strerror(errno));
+  if (file == NULL) return sb_open_error(path, errno);
   sb_sha256 hash;
   sb_sha256_start(&hash);
   uint8_t buffer[1 << 16];

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "core/file.h"
@@ -22,20 +23,28 @@ typedef struct finder {
 
 // ---- Names --------------------------------------------------------------------------------------
 
+// Endings are told in any case: some systems write .NII.GZ.
+static bool has_ending(const char *name, const char *ending) {
+  size_t length = strlen(name), ending_length = strlen(ending);
+  return length >= ending_length && strcasecmp(name + length - ending_length, ending) == 0;
+}
+
 // The length of a name without its NIfTI ending; 0 when it has none.
 static size_t nifti_stem(const char *name) {
   static const char *const endings[] = {".nii", ".nii.gz", ".img", ".img.gz", ".hdr", ".hdr.gz"};
   for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-    if (sb_ends_with(name, endings[i])) return strlen(name) - strlen(endings[i]);
+    if (has_ending(name, endings[i])) return strlen(name) - strlen(endings[i]);
   return 0;
 }
 
 static bool is_header_of_pair(const char *name) {
-  return sb_ends_with(name, ".hdr") || sb_ends_with(name, ".hdr.gz");
+  return has_ending(name, ".hdr") || has_ending(name, ".hdr.gz");
 }
 
 static bool is_bids_t1w(const char *name) {
-  return name[0] != '.' && (sb_ends_with(name, "_T1w.nii") || sb_ends_with(name, "_T1w.nii.gz"));
+  size_t stem = nifti_stem(name);
+  return name[0] != '.' && stem > 4 && strncmp(name + stem - 4, "_T1w", 4) == 0 &&
+         strncasecmp(name + stem, ".nii", 4) == 0;
 }
 
 // "sub-01_ses-01" of "sub-01_ses-01_T1w.nii.gz".
@@ -225,21 +234,15 @@ static sb_status find_in_subject(finder *f, const char *folder, const char *data
   return status.code == SB_OK ? find_below(f, folder, "ses-", dataset, find_in_session) : status;
 }
 
-static int compare_names(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-// Whether the image of a .hdr/.img pair is among the names, which are sorted.
-static bool image_listed(char *const *names, size_t count, const char *header) {
-  static const char *const endings[] = {".img", ".img.gz"};
-  bool found = false;
-  for (size_t i = 0; i < 2 && !found; i++) {
-    char *image = sb_format("%.*s%s", (int)nifti_stem(header), header, endings[i]);
-    if (image == NULL) return false;
-    found = bsearch(&image, names, count, sizeof *names, compare_names) != NULL;
-    free(image);
-  }
-  return found;
+// Whether names[at], the header of a .hdr/.img pair, has its image among the names. They are
+// sorted, so that those with its stem and a dot lie around it.
+static bool image_listed(char *const *names, size_t count, size_t at) {
+  const char *header = names[at];
+  size_t stem = nifti_stem(header), first = at;
+  while (first > 0 && strncmp(names[first - 1], header, stem + 1) == 0) first--;
+  for (size_t i = first; i < count && strncmp(names[i], header, stem + 1) == 0; i++)
+    if (nifti_stem(names[i]) == stem && strncasecmp(names[i] + stem, ".img", 4) == 0) return true;
+  return false;
 }
 
 // Every NIfTI file of a plain folder; of a .hdr/.img pair the image stands for both.
@@ -249,7 +252,7 @@ static sb_status find_in_plain(finder *f, const char *folder, const char *datase
   sb_status status = sb_list_folder(folder, &names, &count);
   for (size_t i = 0; i < count && status.code == SB_OK; i++) {
     if (names[i][0] == '.' || nifti_stem(names[i]) == 0) continue;
-    if (is_header_of_pair(names[i]) && image_listed(names, count, names[i])) continue;
+    if (is_header_of_pair(names[i]) && image_listed(names, count, i)) continue;
     status = add_file(f, sb_path_join(folder, names[i]), names[i], dataset);
   }
   sb_free_names(names, count);
@@ -381,6 +384,11 @@ static sb_status find_in_manifest(finder *f, const char *path) {
   if (otherwise == NULL) goto cleanup;
   SB_TRY(sb_tsv_read(path, &table));
   SB_TRY(sb_tsv_need(&table, path, "path", &column));
+  if (table.rows == 0) {
+    status = sb_error(SB_USAGE, "%s: the manifest lists no scans: it has no line after its header",
+                      path);
+    goto cleanup;
+  }
   for (size_t row = 0; row < table.rows; row++)
     SB_TRY(add_line(f, path, &table, row, folder, otherwise));
 cleanup:
@@ -404,13 +412,14 @@ static sb_status find_input(finder *f, const char *input) {
   struct stat info;
   sb_status status;
   if (stat(input, &info) != 0)
-    status = errno == ENOENT ? sb_error(SB_NOT_FOUND, "%s: no such file or folder", input)
-                             : sb_error(SB_IO, "%s: %s", input, strerror(errno));
+    status = errno == ENOENT && lstat(input, &info) != 0
+                 ? sb_error(SB_NOT_FOUND, "%s: no such file or folder", input)
+                 : sb_open_error(input, errno);
   else if (S_ISDIR(info.st_mode))
     status = find_in_folder(f, input);
   else if (!S_ISREG(info.st_mode))
     status = sb_error(SB_USAGE, "%s: not a regular file; save the image to a file first", input);
-  else if (sb_ends_with(input, ".tsv"))
+  else if (has_ending(input, ".tsv"))
     status = find_in_manifest(f, input);
   else
     status = find_file(f, input);
@@ -433,8 +442,8 @@ static bool same_file(const sb_scan *a, const sb_scan *b) {
     same = strcmp(a->source_path, b->source_path) == 0;
   } else if (is_header_of_pair(x) != is_header_of_pair(y)) {
     size_t stem = nifti_stem(x);
-    same = stem == nifti_stem(y) && strncmp(x, y, stem) == 0 && strncmp(x + stem, ".nii", 4) != 0 &&
-           strncmp(y + stem, ".nii", 4) != 0;
+    same = stem == nifti_stem(y) && strncmp(x, y, stem) == 0 &&
+           strncasecmp(x + stem, ".nii", 4) != 0 && strncasecmp(y + stem, ".nii", 4) != 0;
   } else {
     same = strcmp(x, y) == 0;
   }

@@ -191,6 +191,20 @@ static void test_plain_folder(void **state) {
                "deeper|d|||d.nii|\nmy scans|b-2|||../b-2.nii|\n");
 }
 
+static void test_uppercase_endings(void **state) {
+  (void)state;
+  touch("loud/a_T1w.NII.GZ");
+  touch("loud/b.HDR");
+  touch("loud/b.IMG");
+  touch("loud/c.Nii");
+  assert_finds(INPUTS("loud"), NULL,
+               "loud|a|||loud/a_T1w.NII.GZ|\nloud|b|||loud/b.IMG|\nloud|c|||loud/c.Nii|\n");
+  assert_finds(INPUTS("loud/b.HDR", "loud/b.IMG"), NULL, "loud|b|||loud/b.HDR|\n");
+  touch("bids/sub-1/anat/sub-1_T1w.NII.GZ");
+  touch("bids/sub-1/anat/sub-1_T2w.NII.GZ");
+  assert_finds(INPUTS("bids"), NULL, "bids|sub-1|sub-1||bids/sub-1/anat/sub-1_T1w.NII.GZ|\n");
+}
+
 static void test_manifest(void **state) {
   (void)state;
   make_bids();
@@ -222,7 +236,7 @@ static void test_manifest(void **state) {
   put("lists/ragged.tsv", "path\tmask\nx.nii\n");
   assert_fails(find(INPUTS("lists/ragged.tsv"), NULL, &list), SB_FORMAT, "line 2");
   put("lists/empty.tsv", "path\n");
-  assert_fails(find(INPUTS("lists/empty.tsv"), NULL, &list), SB_USAGE, "no scans found");
+  assert_fails(find(INPUTS("lists/empty.tsv"), NULL, &list), SB_USAGE, "lists no scans");
 }
 
 static void test_duplicates(void **state) {
@@ -262,6 +276,9 @@ static void test_linked_files(void **state) {
                "data|sub-1_run-2|sub-1||data/sub-1/anat/sub-1_run-2_T1w.nii.gz|\n");
   assert_finds(INPUTS("data/sub-1/anat/sub-1_T1w.nii.gz"), NULL,
                "data|sub-1|sub-1||data/sub-1/anat/sub-1_T1w.nii.gz|\n");
+  sb_scan_list list;
+  assert_fails(find(INPUTS("data/sub-1/anat/sub-1_run-2_T1w.nii.gz"), NULL, &list), SB_NOT_FOUND,
+               "its content is not here");
 }
 
 static void test_nothing_usable(void **state) {
@@ -282,10 +299,15 @@ static void test_nothing_usable(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_scratch, remove_scratch)
   const struct CMUnitTest tests[] = {
-      TEST(test_bids),         TEST(test_bids_opens_nothing_else),
-      TEST(test_participants), TEST(test_plain_folder),
-      TEST(test_manifest),     TEST(test_duplicates),
-      TEST(test_linked_files), TEST(test_nothing_usable),
+      TEST(test_bids),
+      TEST(test_bids_opens_nothing_else),
+      TEST(test_participants),
+      TEST(test_plain_folder),
+      TEST(test_uppercase_endings),
+      TEST(test_manifest),
+      TEST(test_duplicates),
+      TEST(test_linked_files),
+      TEST(test_nothing_usable),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
