@@ -372,8 +372,10 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
   try_starts(&s, brain, most, 0, AXIS_ROTATIONS, best, &count);
   try_header(&s, brain, most, best, &count);
   refine(&s, most, best, &count);
+  out->starts = AXIS_ROTATIONS + 1;
   if (count == 0 || lead(best, count) < LEAST_LEAD || best[0].ncc < LEAST_FIT) {
     try_starts(&s, brain, most, AXIS_ROTATIONS, AXIS_ROTATIONS * (TILTS + 1), best, &count);
+    out->starts = AXIS_ROTATIONS * (TILTS + 1) + 1;
     refine(&s, most, best, &count);
   }
   if (count == 0) {

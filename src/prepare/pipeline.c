@@ -12,6 +12,7 @@
 #include "prepare/harmonise.h"
 #include "prepare/mask.h"
 #include "prepare/sample.h"
+#include "prepare/structure.h"
 #include "prepare/template.h"
 
 struct sb_preparer {
@@ -150,8 +151,29 @@ static double rotation_deg(const double matrix[16]) {
   return acos(fmin(1, fmax(-1, cosine))) * 57.29577951308232;
 }
 
+// Ratio of the largest to the smallest singular value of a matrix's 3x3 part: the square root of
+// that of the eigenvalues of A'A, which have a closed form (Smith 1961).
+static double stretch(const double a[16]) {
+  double b[3][3], mean = 0, p = 0, shifted[16];
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) b[i][j] = a[i] * a[j] + a[4 + i] * a[4 + j] + a[8 + i] * a[8 + j];
+  for (int i = 0; i < 3; i++) mean += b[i][i] / 3;
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) p += pow(b[i][j] - (i == j ? mean : 0), 2) / 6;
+  p = sqrt(p);
+  if (!(p > 1e-12 * mean)) return 1;
+  sb_affine_identity(shifted);
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) shifted[4 * i + j] = (b[i][j] - (i == j ? mean : 0)) / p;
+  double angle = acos(fmin(1, fmax(-1, sb_affine_determinant(shifted) / 2))) / 3;
+  double largest = mean + 2 * p * cos(angle);
+  double smallest = mean + 2 * p * cos(angle + 2.0943951023931953);
+  return smallest > 0 ? sqrt(largest / smallest) : INFINITY;
+}
+
 static void measure_quality(const sb_preparer *p, const sb_brain *brain,
-                            const sb_alignment *alignment, sb_prepared *out) {
+                            const sb_alignment *alignment, const sb_structure *structure,
+                            sb_prepared *out) {
   const sb_template *t = p->tmpl;
   sb_quality *q = &out->quality;
   double centre[3], placed[3], square = 0;
@@ -162,6 +184,12 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
   q->rotation_deg = rotation_deg(alignment->template_to_scan);
   q->scale = cbrt(fabs(sb_affine_determinant(alignment->template_to_scan)));
   q->handedness = alignment->handedness;
+  q->fit = alignment->correlation;
+  q->lead = alignment->next_correlation;
+  q->structure = structure->whole;
+  q->weak_octants = structure->octants[2];
+  q->starts = alignment->starts;
+  q->stretch = stretch(alignment->template_to_scan);
   q->noise = sb_brain_noise(brain);
   q->template_correlation = row_correlation(t, out->row);
   q->mask_overlap = dice(t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2],
@@ -210,6 +238,7 @@ sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_pr
   sb_brain brain = {0};
   sb_volume grid = {0};
   sb_alignment alignment;
+  sb_structure structure;
   uint8_t *brain_in_row = NULL;
   sb_status status;
   memset(out, 0, sizeof *out);
@@ -227,7 +256,8 @@ sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_pr
   SB_TRY(sb_harmonise_row(p->options.harmonise, p->options.winsor_sigma, &p->scale, t->row_length,
                           brain_in_row, out->row));
   memcpy(out->template_to_scan, alignment.template_to_scan, sizeof out->template_to_scan);
-  measure_quality(p, &brain, &alignment, out);
+  SB_TRY(sb_structure_measure(t, out->row, brain_in_row, &structure));
+  measure_quality(p, &brain, &alignment, &structure, out);
   SB_TRY(check_quality(&brain, &alignment, &out->quality));
 cleanup:
   out->seconds = now_s() - started;
