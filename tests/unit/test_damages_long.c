@@ -1,0 +1,3 @@
+// Every real scan through every damage and non-brain.
+#define EVERY 1
+#include "test_damages.c"
