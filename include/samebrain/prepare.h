@@ -82,6 +82,12 @@ typedef struct sb_quality {
   double translation_mm;       // distance of the brain's centre from where the header puts it
   double noise;                // standard deviation of the noise over the brain's mean intensity
   double handedness;           // NCC minus the NCC of the mirrored scan (below 0: maybe mirrored)
+  double fit;          // NCC of scan and template at 2 mm, the brain's surroundings included
+  double lead;         // NCC of the best place minus that of the next best, at 4 mm
+  double stretch;      // largest over smallest singular value of the matrix's 3x3 part
+  double structure;    // correlation with the template between 4 and 10 mm
+  double weak_octants; // the same in the third worst of eight octants
+  int starts;          // places the search began from
   sb_orientation_source orientation;
   int64_t nonfinite_voxels;
 } sb_quality;

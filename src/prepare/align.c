@@ -216,7 +216,8 @@ static void polish(const search *s, int level, sb_freedom freedom, int steps, do
 
 // ---- Starts -------------------------------------------------------------------------------------
 
-enum { AXIS_ROTATIONS = 24, TILTS = 12, KEPT = 4 };
+enum { AXIS_ROTATIONS = 24, TILTS = 12, SHIFTS = 6, KEPT = SB_ALIGN_PLACES };
+enum { STARTS = AXIS_ROTATIONS * (1 + TILTS + SHIFTS) };
 
 // The `which`-th of the 24 rotations that permute the axes.
 static void axis_rotation(int which, double r[9]) {
@@ -285,24 +286,38 @@ static void keep(const sb_aligner *aligner, const candidate *c, candidate best[K
   if (*count < KEPT) (*count)++;
 }
 
-// The coarse search over starts first..last-1 (an axis rotation, then tilts of it).
+// Start `which`: an axis rotation, then tilts of it, then the centre 25 mm off along each of the
+// template's axes, for brains that are cut off.
+static void start_of(const sb_aligner *aligner, const sb_brain *brain, double scale, int which,
+                     double map[16]) {
+  static const double SHIFT_MM = 25;
+  const int variant = which / AXIS_ROTATIONS - 1;
+  double axis[9], tilted[9], centre[3];
+  axis_rotation(which % AXIS_ROTATIONS, axis);
+  memcpy(centre, brain->centre_mm, sizeof centre);
+  if (variant >= 0 && variant < TILTS) {
+    double r[9];
+    tilt(variant, tilted);
+    for (int k = 0; k < 9; k++)
+      r[k] = axis[k / 3 * 3] * tilted[k % 3] + axis[k / 3 * 3 + 1] * tilted[3 + k % 3] +
+             axis[k / 3 * 3 + 2] * tilted[6 + k % 3];
+    memcpy(axis, r, sizeof axis);
+  } else if (variant >= TILTS) {
+    const int along = (variant - TILTS) / 2;
+    const double shift = (variant % 2 != 0 ? -1 : 1) * scale * SHIFT_MM;
+    for (int i = 0; i < 3; i++) centre[i] += shift * axis[3 * i + along];
+  }
+  start_map(aligner, brain, axis, scale, centre, map);
+}
+
+// The coarse search over starts first..last-1.
 static void try_starts(const search *s, const sb_brain *brain, sb_freedom most, int first, int last,
                        candidate best[KEPT], int *count) {
   const sb_aligner *aligner = s->aligner;
   double scale = most == SB_RIGID ? 1 : cbrt(brain->volume_mm3 / aligner->volume_mm3);
   for (int i = first; i < last; i++) {
-    double r[9], axis[9], tilted[9];
-    axis_rotation(i % AXIS_ROTATIONS, axis);
-    if (i < AXIS_ROTATIONS) {
-      memcpy(r, axis, sizeof r);
-    } else {
-      tilt(i / AXIS_ROTATIONS - 1, tilted);
-      for (int k = 0; k < 9; k++)
-        r[k] = axis[k / 3 * 3] * tilted[k % 3] + axis[k / 3 * 3 + 1] * tilted[3 + k % 3] +
-               axis[k / 3 * 3 + 2] * tilted[6 + k % 3];
-    }
     candidate c;
-    start_map(aligner, brain, r, scale, brain->centre_mm, c.map);
+    start_of(aligner, brain, scale, i, c.map);
     descend(s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 12, 1, &c);
     if (most == SB_AFFINE && c.ncc > 0) descend(s, 0, SB_AFFINE, 12, 1, &c);
     if (c.ncc > 0) keep(aligner, &c, best, count);
@@ -355,45 +370,66 @@ static double handedness(const search *s, sb_freedom most, const candidate *foun
   return as_is.ncc - mirrored.ncc;
 }
 
-sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out) {
-  // A lead or a fit below these asks for all the starts: right alignments of whole brains lead by
-  // 0.1 and more and fit with 0.8 and more, but both depend on the scan.
-  static const double LEAST_LEAD = 0.1, LEAST_FIT = 0.78;
+// A right alignment of a whole brain leads the next place by 0.1 and more and fits with 0.78 and
+// more at 4 mm; both depend on the scan, so that less is a doubt and no more.
+static bool doubtful(const candidate best[KEPT], int count) {
+  return count == 0 || lead(best, count) < 0.1 || best[0].ncc < 0.78;
+}
+
+// Takes a place to full resolution. False when it comes to nothing there.
+static bool finish(const search *s, const sb_brain *brain, sb_freedom most, const candidate *start,
+                   sb_alignment *out) {
+  candidate found = *start;
+  double to_frame[16];
+  polish(s, 2, most, 12, 0.02, &found);
+  out->correlation = found.ncc;
+  polish(s, 3, most, 2, 0.01, &found);
+  out->handedness = handedness(s, most, &found);
+  if (found.ncc <= 0 || !sb_affine_invert(s->aligner->frame_to_ras, to_frame)) return false;
+  sb_affine_multiply(brain->image.affine, found.map, out->template_to_scan);
+  sb_affine_multiply(out->template_to_scan, to_frame, out->template_to_scan);
+  return true;
+}
+
+sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int dof, bool thorough,
+                          sb_alignment places[SB_ALIGN_PLACES], int *count) {
   sb_freedom most = dof == 6 ? SB_RIGID : SB_AFFINE;
   scan_pyramid pyramid = {0};
   search s = {aligner, &pyramid, NULL};
   candidate best[KEPT];
-  int count = 0;
-  double to_frame[16];
+  int kept = 0, starts = AXIS_ROTATIONS + 1;
   sb_status status;
+  *count = 0;
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
   SB_TRY(pyramid_create(&brain->image, &pyramid));
 
-  try_starts(&s, brain, most, 0, AXIS_ROTATIONS, best, &count);
-  try_header(&s, brain, most, best, &count);
-  refine(&s, most, best, &count);
-  if (count == 0 || lead(best, count) < LEAST_LEAD || best[0].ncc < LEAST_FIT) {
-    try_starts(&s, brain, most, AXIS_ROTATIONS, AXIS_ROTATIONS * (TILTS + 1), best, &count);
-    refine(&s, most, best, &count);
+  try_starts(&s, brain, most, 0, AXIS_ROTATIONS, best, &kept);
+  try_header(&s, brain, most, best, &kept);
+  refine(&s, most, best, &kept);
+  if (thorough || doubtful(best, kept)) {
+    try_starts(&s, brain, most, AXIS_ROTATIONS, STARTS, best, &kept);
+    refine(&s, most, best, &kept);
+    starts = STARTS + 1;
   }
-  if (count == 0) {
+  for (int i = 0; i < kept && (i == 0 || thorough || doubtful(best, kept)); i++) {
+    sb_alignment *place = &places[*count];
+    if (!finish(&s, brain, most, &best[i], place)) continue;
+    place->starts = starts;
+    place->next_correlation = i == 0 ? lead(best, kept) : best[i].ncc - best[0].ncc;
+    (*count)++;
+  }
+  if (*count == 0)
     status = sb_error(SB_ALIGN, "no alignment to the template fits; is this a T1-weighted brain?");
-    goto cleanup;
-  }
-  out->next_correlation = lead(best, count);
-  candidate found = best[0];
-  polish(&s, 2, most, 12, 0.02, &found);
-  out->correlation = found.ncc;
-  polish(&s, 3, most, 2, 0.01, &found);
-  out->handedness = handedness(&s, most, &found);
-  if (found.ncc <= 0 || !sb_affine_invert(aligner->frame_to_ras, to_frame)) {
-    status = sb_error(SB_ALIGN, "the alignment to the template broke down at full resolution");
-    goto cleanup;
-  }
-  sb_affine_multiply(brain->image.affine, found.map, out->template_to_scan);
-  sb_affine_multiply(out->template_to_scan, to_frame, out->template_to_scan);
 cleanup:
   free(s.line);
   pyramid_free(&pyramid);
+  return status;
+}
+
+sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out) {
+  sb_alignment places[SB_ALIGN_PLACES];
+  int count;
+  sb_status status = sb_align_places(aligner, brain, dof, false, places, &count);
+  if (status.code == SB_OK) *out = places[0];
   return status;
 }

@@ -2,6 +2,8 @@
 #ifndef SB_PREPARE_ALIGN_H
 #define SB_PREPARE_ALIGN_H
 
+#include <stdbool.h>
+
 #include "prepare/align_level.h"
 #include "prepare/brain.h"
 #include "prepare/template.h"
@@ -21,6 +23,7 @@ typedef struct sb_alignment {
   double template_to_scan[16]; // row-major 4x4, RAS mm to RAS mm
   double correlation;          // NCC with the template at 2 mm, scan's gain as it is
   double next_correlation;     // at 4 mm: best start minus the best that ended elsewhere
+  int starts;                  // places the search began from
   double handedness;           // NCC minus that of the mirror image, both at 4 mm
 } sb_alignment;
 
@@ -30,5 +33,13 @@ void sb_aligner_free(sb_aligner *aligner);
 // Aligns a brain. `dof` is 12 or 6. Deterministic: no random numbers, one thread.
 // Errors: SB_ALIGN when every start ended somewhere implausible; SB_NO_MEMORY.
 sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out);
+
+enum { SB_ALIGN_PLACES = 4 };
+
+// The same where correlation alone may mislead (it counts what is cut off as a misfit): the best
+// place, and when that is in doubt also the next ones, best first.
+//   thorough  true: all starts from the outset, and the next places in any case
+sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int dof, bool thorough,
+                          sb_alignment places[SB_ALIGN_PLACES], int *count);
 
 #endif

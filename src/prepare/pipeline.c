@@ -12,6 +12,7 @@
 #include "prepare/harmonise.h"
 #include "prepare/mask.h"
 #include "prepare/sample.h"
+#include "prepare/structure.h"
 #include "prepare/template.h"
 
 struct sb_preparer {
@@ -150,8 +151,29 @@ static double rotation_deg(const double matrix[16]) {
   return acos(fmin(1, fmax(-1, cosine))) * 57.29577951308232;
 }
 
+// Ratio of the largest to the smallest singular value of a matrix's 3x3 part: the square root of
+// that of the eigenvalues of A'A, which have a closed form (Smith 1961).
+static double stretch(const double a[16]) {
+  double b[3][3], mean = 0, p = 0, shifted[16];
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) b[i][j] = a[i] * a[j] + a[4 + i] * a[4 + j] + a[8 + i] * a[8 + j];
+  for (int i = 0; i < 3; i++) mean += b[i][i] / 3;
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) p += pow(b[i][j] - (i == j ? mean : 0), 2) / 6;
+  p = sqrt(p);
+  if (!(p > 1e-12 * mean)) return 1;
+  sb_affine_identity(shifted);
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j < 3; j++) shifted[4 * i + j] = (b[i][j] - (i == j ? mean : 0)) / p;
+  double angle = acos(fmin(1, fmax(-1, sb_affine_determinant(shifted) / 2))) / 3;
+  double largest = mean + 2 * p * cos(angle);
+  double smallest = mean + 2 * p * cos(angle + 2.0943951023931953);
+  return smallest > 0 ? sqrt(largest / smallest) : INFINITY;
+}
+
 static void measure_quality(const sb_preparer *p, const sb_brain *brain,
-                            const sb_alignment *alignment, sb_prepared *out) {
+                            const sb_alignment *alignment, const sb_structure *structure,
+                            sb_prepared *out) {
   const sb_template *t = p->tmpl;
   sb_quality *q = &out->quality;
   double centre[3], placed[3], square = 0;
@@ -162,17 +184,27 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
   q->rotation_deg = rotation_deg(alignment->template_to_scan);
   q->scale = cbrt(fabs(sb_affine_determinant(alignment->template_to_scan)));
   q->handedness = alignment->handedness;
+  q->fit = alignment->correlation;
+  q->lead = alignment->next_correlation;
+  q->structure = structure->whole;
+  q->weak_octants = structure->octants[2];
+  q->starts = alignment->starts;
+  q->stretch = stretch(alignment->template_to_scan);
   q->noise = sb_brain_noise(brain);
   q->template_correlation = row_correlation(t, out->row);
   q->mask_overlap = dice(t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2],
                          t->row_mask, out->own_mask);
 }
 
-// Is the result a brain on the template? Wrong alignments correlate too, so the bounds are wide:
-// what they catch is not a brain, not stripped, or far off.
-static sb_status check_quality(const sb_brain *brain, const sb_alignment *alignment,
-                               const sb_quality *q) {
-  static const double LEAST_OVERLAP = 0.75, LEAST_CORRELATION = 0.2, MOST_HEAD_CM3 = 2500;
+// Bounds between what is right and what is not. Over real scans, damaged or not, the weak octants of
+// a right alignment correlate with 0.30 and more; those of a wrong one, and of what is no brain, with
+// 0.20 at most.
+static const double LEAST_STRUCTURE = 0.25, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
+                    MOST_HEAD_CM3 = 2500;
+
+// Is the result a brain on the template? The outline alone does not tell (a potato overlaps as
+// well as a brain does): the pattern of tissues must be there, nearly everywhere.
+static sb_status check_quality(const sb_brain *brain, const sb_quality *q) {
   const double cm3 = brain->volume_mm3 / 1000;
   if (q->mask_overlap < LEAST_OVERLAP && cm3 > MOST_HEAD_CM3)
     return sb_error(
@@ -184,14 +216,18 @@ static sb_status check_quality(const sb_brain *brain, const sb_alignment *alignm
   if (q->mask_overlap < LEAST_OVERLAP)
     return sb_error(SB_ALIGN,
                     "does not fit the template brain (overlap %.2f, at least %.2f expected; "
-                    "correlation %.2f): not skull-stripped, cut off, or not a brain?",
-                    q->mask_overlap, LEAST_OVERLAP, q->template_correlation);
-  if (!(q->template_correlation > LEAST_CORRELATION) ||
-      !(alignment->correlation > LEAST_CORRELATION))
+                    "structure %.2f): not skull-stripped, cut off, or not a brain?",
+                    q->mask_overlap, LEAST_OVERLAP, q->weak_octants);
+  if (!(q->weak_octants > LEAST_STRUCTURE))
     return sb_error(SB_ALIGN,
-                    "does not look like the template brain (correlation %.2f, at least %.2f "
-                    "expected): not T1-weighted, or not a brain?",
-                    q->template_correlation, LEAST_CORRELATION);
+                    "does not look like the template brain (structure %.2f, above %.2f expected): "
+                    "not T1-weighted, much of it missing, or not a brain?",
+                    q->weak_octants, LEAST_STRUCTURE);
+  if (!(q->stretch < MOST_STRETCH))
+    return sb_error(SB_ALIGN,
+                    "fits the template brain only when stretched %.2f-fold (under %.2f expected): "
+                    "are the header's voxel sizes right?",
+                    q->stretch, MOST_STRETCH);
   return sb_ok();
 }
 
@@ -203,13 +239,56 @@ static double now_s(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+// What an alignment makes of the scan: row, own mask and figures, put into `out`.
+//   brain_in_row  scratch, a byte per row element
+static sb_status place(const sb_preparer *p, const sb_brain *brain, const sb_alignment *alignment,
+                       uint8_t *brain_in_row, sb_prepared *out) {
+  const sb_template *t = p->tmpl;
+  sb_volume grid = {0};
+  sb_structure structure;
+  sb_status status;
+  SB_TRY(resample(t, brain, alignment->template_to_scan, &grid, out->own_mask));
+  for (int64_t i = 0; i < t->row_length; i++) {
+    out->row[i] = grid.voxels[t->row_index[i]];
+    brain_in_row[i] = out->own_mask[t->row_index[i]];
+  }
+  SB_TRY(sb_harmonise_row(p->options.harmonise, p->options.winsor_sigma, &p->scale, t->row_length,
+                          brain_in_row, out->row));
+  SB_TRY(sb_structure_measure(t, out->row, brain_in_row, &structure));
+  memcpy(out->template_to_scan, alignment->template_to_scan, sizeof out->template_to_scan);
+  measure_quality(p, brain, alignment, &structure, out);
+cleanup:
+  sb_volume_free(&grid);
+  return status;
+}
+
+// The place whose weak octants fit best, of those that alignment offers.
+static sb_status best_place(const sb_preparer *p, const sb_brain *brain, bool thorough,
+                            uint8_t *brain_in_row, sb_prepared *out) {
+  sb_alignment places[SB_ALIGN_PLACES];
+  int count, best = 0, last = 0;
+  double best_structure = -2;
+  sb_status status;
+  SB_TRY(sb_align_places(&p->aligner, brain, p->options.dof, thorough, places, &count));
+  for (; last < count; last++) {
+    status = place(p, brain, &places[last], brain_in_row, out);
+    if (status.code == SB_CONTENT && count > 1) continue; // next to nothing of the brain is there
+    if (status.code != SB_OK) goto cleanup;
+    if (out->quality.weak_octants > best_structure) {
+      best = last;
+      best_structure = out->quality.weak_octants;
+    }
+  }
+  if (count > 1) SB_TRY(place(p, brain, &places[best], brain_in_row, out));
+cleanup:
+  return status;
+}
+
 sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_prepared *out) {
   const sb_template *t = p->tmpl;
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
   const double started = now_s();
   sb_brain brain = {0};
-  sb_volume grid = {0};
-  sb_alignment alignment;
   uint8_t *brain_in_row = NULL;
   sb_status status;
   memset(out, 0, sizeof *out);
@@ -218,21 +297,15 @@ sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_pr
   SB_TRY(SB_NEW(&brain_in_row, t->row_length, "brain mask"));
 
   SB_TRY(sb_brain_find(volume, &brain));
-  SB_TRY(sb_align(&p->aligner, &brain, p->options.dof, &alignment));
-  SB_TRY(resample(t, &brain, alignment.template_to_scan, &grid, out->own_mask));
-  for (int64_t i = 0; i < t->row_length; i++) {
-    out->row[i] = grid.voxels[t->row_index[i]];
-    brain_in_row[i] = out->own_mask[t->row_index[i]];
+  SB_TRY(best_place(p, &brain, false, brain_in_row, out));
+  status = check_quality(&brain, &out->quality);
+  if (status.code == SB_ALIGN) { // once more, with all starts and the next best places
+    SB_TRY(best_place(p, &brain, true, brain_in_row, out));
+    SB_TRY(check_quality(&brain, &out->quality));
   }
-  SB_TRY(sb_harmonise_row(p->options.harmonise, p->options.winsor_sigma, &p->scale, t->row_length,
-                          brain_in_row, out->row));
-  memcpy(out->template_to_scan, alignment.template_to_scan, sizeof out->template_to_scan);
-  measure_quality(p, &brain, &alignment, out);
-  SB_TRY(check_quality(&brain, &alignment, &out->quality));
 cleanup:
   out->seconds = now_s() - started;
   free(brain_in_row);
-  sb_volume_free(&grid);
   sb_brain_free(&brain);
   if (status.code != SB_OK) sb_prepared_free(out);
   return status;
