@@ -12,9 +12,10 @@ enum { SB_ALIGN_LEVELS = 4 }; // 8, 4, 2 and 1 mm
 typedef struct sb_aligner {
   sb_align_level levels[SB_ALIGN_LEVELS];
   double frame_to_ras[16]; // template millimetres (voxel index times spacing) to RAS
-  double centre_mm[3];     // of the brain, in template millimetres
-  double volume_mm3;       // of the brain
-  int32_t longest;         // span of any level, padded
+  double ras_to_frame[16];
+  double centre_mm[3]; // of the brain, in template millimetres
+  double volume_mm3;   // of the brain
+  int32_t longest;     // span of any level, padded
 } sb_aligner;
 
 typedef struct sb_alignment {
@@ -22,6 +23,7 @@ typedef struct sb_alignment {
   double correlation;          // NCC with the template at 2 mm, scan's gain as it is
   double next_correlation;     // at 4 mm: best start minus the best that ended elsewhere
   double handedness;           // NCC minus that of the mirror image, both at 4 mm
+  double gain[SB_GAINS];       // of the last fine step, for sb_align_gain
 } sb_alignment;
 
 sb_status sb_aligner_create(const sb_template *t, sb_aligner *out);
@@ -30,5 +32,10 @@ void sb_aligner_free(sb_aligner *aligner);
 // Aligns a brain. `dof` is 12 or 6. Deterministic: no random numbers, one thread.
 // Errors: SB_ALIGN when every start ended somewhere implausible; SB_NO_MEMORY.
 sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out);
+
+// The scan's gain over the template's at a point of the template (RAS mm): the quadratic that the
+// alignment fits, of mean 1 over the brain, kept between 1/3 and 3.
+double sb_align_gain(const sb_aligner *aligner, const sb_alignment *alignment,
+                     const double point_mm[3]);
 
 #endif
