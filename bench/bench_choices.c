@@ -14,6 +14,7 @@
 #include "measure/measure.h"
 #include "measure/vector.h"
 #include "prepare/pipeline.h"
+#include "prepare/template.h"
 
 enum { MEASURES = 2, ERODED = 3, MOST_CHOICES = 40, MOST_SCANS = 200 };
 static const char *const MEASURE[MEASURES] = {"pearson", "bandpass"};
@@ -109,7 +110,6 @@ static choice *add(choices *c, const char *name) {
 
 static void list_choices(choices *c) {
   static const double SMOOTH[] = {0.5, 1, 1.5, 2}, WINSOR[] = {2, 2.5, 3, 0};
-  const sb_prepare_options base = sb_prepare_options_default();
   char name[48];
   c->count = 0;
   add(c, "default");
@@ -134,12 +134,6 @@ static void list_choices(choices *c) {
     snprintf(name, sizeof name, WINSOR[i] > 0 ? "winsor %g" : "winsor none", WINSOR[i]);
     add(c, name)->options.winsor_sigma = WINSOR[i];
   }
-  // The default is listed once.
-  int kept = 1;
-  for (int i = 1; i < c->count; i++)
-    if (c->at[i].erode > 0 || memcmp(&c->at[i].options, &base, sizeof base) != 0)
-      c->at[kept++] = c->at[i];
-  c->count = kept;
 }
 
 // ---- Vectors ------------------------------------------------------------------------------------
@@ -154,6 +148,22 @@ typedef struct bench {
   int scans, altered;
   float **vectors; // [scan][choice][measure]
 } bench;
+
+// Leaves out what is the default under another name.
+static sb_status drop_duplicates(const bench *b, choices *c) {
+  int kept = 1;
+  for (int i = 1; i < c->count; i++) {
+    sb_preparer *p;
+    sb_status status = sb_preparer_create(b->t, &c->at[i].options, &p);
+    if (status.code != SB_OK) return status;
+    if (c->at[i].erode > 0 ||
+        strcmp(sb_preparer_parameters(p), sb_preparer_parameters(b->preparer)) != 0)
+      c->at[kept++] = c->at[i];
+    sb_preparer_free(p);
+  }
+  c->count = kept;
+  return sb_ok();
+}
 
 static float **vector_at(const bench *b, float **vectors, int scan, int which, int measure) {
   return &vectors[(scan * b->choices.count + which) * MEASURES + measure];
@@ -176,7 +186,7 @@ static sb_status set_up_masks(bench *b) {
       }
       length += b->mask[e][i];
     }
-    const sb_grid grid = {{dims[0], dims[1], dims[2]}, 2, b->mask[e], length};
+    const sb_grid grid = {{dims[0], dims[1], dims[2]}, b->t->resolution_mm, b->mask[e], length};
     for (int m = 0; m < MEASURES; m++)
       SB_TRY(sb_embedder_open(sb_measure_row_find(MEASURE[m]), &grid, &b->embedder[e][m]));
   }
@@ -367,6 +377,7 @@ static sb_status set_up(bench *b) {
   list_choices(&b->choices);
   SB_TRY(sb_template_load(&template, &b->t));
   SB_TRY(sb_preparer_create(b->t, &options, &b->preparer));
+  SB_TRY(drop_duplicates(b, &b->choices));
   SB_TRY(set_up_masks(b));
   SB_TRY(SB_NEW_ZERO(&b->vectors, b->scans * b->choices.count * MEASURES, "vectors"));
 cleanup:

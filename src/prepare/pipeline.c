@@ -39,6 +39,11 @@ static sb_bias chosen_bias(sb_bias bias) {
   return bias == SB_BIAS_AUTO ? SB_BIAS_N4 : bias;
 }
 
+// Without harmonisation a row is on no scale whose mean could be filled in.
+static sb_outside chosen_outside(const sb_prepare_options *o) {
+  return o->harmonise == SB_HARMONISE_NONE ? SB_OUTSIDE_SCAN : o->outside;
+}
+
 static const char *bias_name(sb_bias bias) {
   static const char *const NAMES[] = {"auto", "n4", "gain", "off"};
   return NAMES[bias];
@@ -66,9 +71,6 @@ static sb_status check_options(const sb_prepare_options *o) {
   if ((unsigned)o->bias > SB_BIAS_OFF || (unsigned)o->harmonise > SB_HARMONISE_NONE ||
       (unsigned)o->outside > SB_OUTSIDE_FALLOFF)
     return sb_error(SB_USAGE, "unknown bias field, harmonisation or outside method");
-  if (o->harmonise == SB_HARMONISE_NONE && o->outside != SB_OUTSIDE_SCAN)
-    return sb_error(SB_USAGE, "without harmonisation a row has no scale to fill with \"%s\"",
-                    outside_name(o->outside));
   return sb_ok();
 }
 
@@ -80,7 +82,7 @@ static void describe(const sb_template *t, const sb_prepare_options *o, size_t s
            "resolution_mm=%g align=gauss-newton-2 dof=%d resample=%s bias=%s harmonise=%s "
            "outside=%s winsor=%g",
            t->resolution_mm, o->dof, smooth, bias_name(chosen_bias(o->bias)),
-           harmonise_name(o->harmonise), outside_name(o->outside),
+           harmonise_name(o->harmonise), outside_name(chosen_outside(o)),
            o->harmonise == SB_HARMONISE_NONE ? 0 : o->winsor_sigma);
 }
 
@@ -233,12 +235,12 @@ static sb_status fill_outside(const sb_preparer *p, const sb_prepare_options *op
                               const uint8_t *own_mask, float *row) {
   const sb_template *t = p->tmpl;
   const float most = options->winsor_sigma > 0 ? (float)options->winsor_sigma : INFINITY;
-  if (options->outside == SB_OUTSIDE_SCAN) return sb_ok();
-  if (options->outside == SB_OUTSIDE_FALLOFF) return fade(t, own_mask, row);
+  const sb_outside outside = chosen_outside(options);
+  if (outside == SB_OUTSIDE_SCAN) return sb_ok();
+  if (outside == SB_OUTSIDE_FALLOFF) return fade(t, own_mask, row);
   for (int64_t i = 0; i < t->row_length; i++) {
     if (own_mask[t->row_index[i]] != 0) continue;
-    row[i] =
-        options->outside == SB_OUTSIDE_MEAN ? 0 : fmaxf(-most, fminf(most, p->standard_row[i]));
+    row[i] = outside == SB_OUTSIDE_MEAN ? 0 : fmaxf(-most, fminf(most, p->standard_row[i]));
   }
   return sb_ok();
 }
