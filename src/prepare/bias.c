@@ -11,7 +11,7 @@
 
 static const double BLOCK_MM = 4;
 enum { LEVELS = 3, MOST_STEPS = 50, LEAST_BLOCKS = 1000 }; // 1, 2, then 4 spline pieces an axis
-static const double LEAST_CHANGE = 0.001; // standard deviation of a step that ends a level
+static const double LEAST_CHANGE = 0.0005; // standard deviation of a step that ends a level
 // Sled's and Tustison's: width of the field's blur (log intensity) and the Wiener filter's noise.
 static const double BLUR_FWHM = 0.15, WIENER_NOISE = 0.01;
 // Blocks darker than this share of the median are fluid or edge, where the logarithm is noise.
