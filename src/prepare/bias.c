@@ -138,9 +138,12 @@ static void filter(double signal[FFT], const double response[FFT],
   for (int i = 0; i < FFT; i++) signal[i] = creal(a[i]) / FFT;
 }
 
-// Where a log intensity is among the bins.
-static double bin_of(double value, double low, double width) {
-  return fmax(0, fmin(BINS - 1, (value - low) / width));
+// Where a log intensity is among the bins: the lower of two, and how far from it to the other.
+static int bin_of(double value, double low, double bins_per_unit, double *beyond) {
+  const double at = (value - low) * bins_per_unit;
+  const int bin = at < BINS - 2 ? (int)at : BINS - 2;
+  *beyond = at - bin;
+  return bin;
 }
 
 // The intensity that each bin's voxels are expected to have without the field's blur: the mean of
@@ -178,19 +181,20 @@ static bool find_residuals(const blocks *b, const double complex roots[FFT / 2],
     low = fmin(low, u);
     high = fmax(high, u);
   }
-  const double width = (high - low) / (BINS - 1);
+  const double width = (high - low) / (BINS - 1), scale = 1 / width;
+  double beyond;
   if (!(width > 1e-9)) return false;
   for (int64_t i = 0; i < b->count; i++) {
-    double at = bin_of((double)(b->log_value[i] - b->field[b->index[i]]), low, width);
-    int bin = (int)fmin(at, BINS - 2);
-    expected[bin] += bin + 1 - at;
-    expected[bin + 1] += at - bin;
+    const double u = (double)(b->log_value[i] - b->field[b->index[i]]);
+    const int bin = bin_of(u, low, scale, &beyond);
+    expected[bin] += 1 - beyond;
+    expected[bin + 1] += beyond;
   }
   sharpen(low, width, roots, expected);
   for (int64_t i = 0; i < b->count; i++) {
-    double u = (double)(b->log_value[i] - b->field[b->index[i]]), at = bin_of(u, low, width);
-    int bin = (int)fmin(at, BINS - 2);
-    double want = expected[bin] + (at - bin) * (expected[bin + 1] - expected[bin]);
+    const double u = (double)(b->log_value[i] - b->field[b->index[i]]);
+    const int bin = bin_of(u, low, scale, &beyond);
+    const double want = expected[bin] + beyond * (expected[bin + 1] - expected[bin]);
     residual[b->index[i]] = (float)(u - want);
   }
   return true;

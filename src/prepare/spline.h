@@ -13,6 +13,8 @@ typedef struct sb_spline_axis {
   int64_t samples, controls;
   int64_t *first;
   float (*weights)[4]; // of the spline; they sum to 1
+  float (*squares)[4]; // of the weights
+  float (*cubes)[4];   // of the weights, over the sum of their squares
 } sb_spline_axis;
 
 // The spline's extent along the axis is cut into `elements` equal pieces; sample i lies at
