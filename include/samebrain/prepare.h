@@ -59,35 +59,58 @@ SB_API sb_status sb_template_build(const char *const *paths, size_t count,
                                    const sb_template_build_options *options,
                                    const sb_progress *progress, const char *folder, int64_t *used);
 
+// How the scan's bias field (the coil's uneven gain) is taken off.
+typedef enum sb_bias {
+  SB_BIAS_AUTO = 0, // the one that links best; sb_preparer_parameters says which
+  SB_BIAS_N4,       // histogram sharpening and a smooth spline (Tustison et al. 2010)
+  SB_BIAS_GAIN,     // the quadratic gain that the alignment fits between scan and template
+  SB_BIAS_OFF
+} sb_bias;
+
 typedef enum sb_harmonise {
   SB_HARMONISE_NYUL = 0, // landmarks matched to the template's (Nyul, Udupa and Zhang 2000)
   SB_HARMONISE_ZSCORE,   // mean 0, standard deviation 1 in the mask
+  SB_HARMONISE_RANK,     // ranks, spread like a normal distribution (van der Waerden 1952)
   SB_HARMONISE_NONE
 } sb_harmonise;
 
+// What a row holds where the template's mask leaves the scan's own brain: stripping cuts
+// differently each time.
+typedef enum sb_outside {
+  SB_OUTSIDE_SCAN = 0, // what the scan has there, harmonised like the rest
+  SB_OUTSIDE_MEAN,     // 0, the mean of the standard scale
+  SB_OUTSIDE_TEMPLATE, // what the template has there
+  SB_OUTSIDE_FALLOFF   // the scan's values, fading to 0 over the edge of its brain
+} sb_outside;
+
 typedef struct sb_prepare_options {
   int dof;                // 12 (affine) or 6 (rigid)
+  sb_bias bias;           // default SB_BIAS_AUTO
+  double smooth_mm;       // sigma of a Gaussian before sampling; 0: a row's voxel averages its box
   sb_harmonise harmonise; // default SB_HARMONISE_NYUL
-  double winsor_sigma;    // intensities beyond this many robust sigmas are pulled in; 0: none
+  sb_outside
+      outside; // default SB_OUTSIDE_FALLOFF; SB_HARMONISE_NONE leaves it at what the scan has
+  double winsor_sigma; // intensities beyond this many robust sigmas are pulled in; 0: none
 } sb_prepare_options;
 
 SB_API sb_prepare_options sb_prepare_options_default(void);
 
 // How well a scan was placed; written beside its row.
 typedef struct sb_quality {
-  double template_correlation; // Pearson correlation of the row with the template's
-  double mask_overlap;         // Dice of the scan's own brain and the template's mask
-  double scale;                // cube root of the determinant of the template-to-scan matrix
-  double rotation_deg;         // angle of its rotation part
-  double translation_mm;       // distance of the brain's centre from where the header puts it
-  double noise;                // standard deviation of the noise over the brain's mean intensity
-  double handedness;           // NCC minus the NCC of the mirrored scan (below 0: maybe mirrored)
-  double fit;          // NCC of scan and template at 2 mm, the brain's surroundings included
-  double lead;         // NCC of the best place minus that of the next best, at 4 mm
-  double stretch;      // largest over smallest singular value of the matrix's 3x3 part
-  double structure;    // correlation with the template between 4 and 10 mm
-  double weak_octants; // the same in the third worst of eight octants
-  int starts;          // places the search began from
+  double
+      template_correlation; // of the row, before it is filled outside the brain, with the template's
+  double mask_overlap;      // Dice of the scan's own brain and the template's mask
+  double scale;             // cube root of the determinant of the template-to-scan matrix
+  double rotation_deg;      // angle of its rotation part
+  double translation_mm;    // distance of the brain's centre from where the header puts it
+  double noise;             // standard deviation of the noise over the brain's mean intensity
+  double handedness;        // NCC minus the NCC of the mirrored scan (below 0: maybe mirrored)
+  double fit;               // NCC of scan and template at 2 mm, the brain's surroundings included
+  double lead;              // NCC of the best place minus that of the next best, at 4 mm
+  double stretch;           // largest over smallest singular value of the matrix's 3x3 part
+  double structure;         // correlation with the template between 4 and 10 mm
+  double weak_octants;      // the same in the third worst of eight octants
+  int starts;               // places the search began from
   sb_orientation_source orientation;
   int64_t nonfinite_voxels;
 } sb_quality;

@@ -69,6 +69,8 @@ sb_status sb_aligner_create(const sb_template *t, sb_aligner *out) {
     to_voxels[5 * i] = 1 / fine_mm[i];
   }
   sb_affine_multiply(t->image.affine, to_voxels, out->frame_to_ras);
+  if (!sb_affine_invert(out->frame_to_ras, out->ras_to_frame))
+    return sb_error(SB_FORMAT, "%s: the template's orientation matrix is singular", t->path);
   brain_centre(&t->image, t->mask, fine_mm, out);
   int64_t n = t->image.dims[0] * t->image.dims[1] * t->image.dims[2];
   sb_status status;
@@ -146,6 +148,7 @@ cleanup:
 typedef struct candidate {
   double map[16];
   double ncc;
+  double gain[SB_GAINS]; // of the last step
 } candidate;
 
 typedef struct search {
@@ -186,7 +189,8 @@ static void descend(const search *s, int level, sb_freedom freedom, int steps, d
     now.ncc = look(s, level, &now, &sums);
     if (!isfinite(now.ncc)) return;
     if (now.ncc > c->ncc) *c = now;
-    if (i == steps || !sb_align_level_step(&s->aligner->levels[level], &sums, freedom, step))
+    if (i == steps ||
+        !sb_align_level_step(&s->aligner->levels[level], &sums, freedom, step, now.gain))
       return;
     sb_affine_multiply(now.map, step, now.map);
     if (step_mm(s->aligner, step) < enough_mm) return;
@@ -206,10 +210,13 @@ static void polish(const search *s, int level, sb_freedom freedom, int steps, do
     now.ncc = look(s, level, &now, &sums);
     if (!isfinite(now.ncc) || now.ncc < c->ncc - 0.02) return;
     *c = now;
-    if (!sb_align_level_step(&s->aligner->levels[level], &sums, freedom, step)) return;
+    if (!sb_align_level_step(&s->aligner->levels[level], &sums, freedom, step, now.gain)) return;
     sb_affine_multiply(now.map, step, now.map);
     double moved_mm = step_mm(s->aligner, step);
-    if (moved_mm < 2) memcpy(c->map, now.map, sizeof now.map);
+    if (moved_mm < 2) {
+      memcpy(c->map, now.map, sizeof now.map);
+      memcpy(c->gain, now.gain, sizeof now.gain);
+    }
     if (moved_mm < enough_mm) return;
   }
 }
@@ -380,14 +387,16 @@ static bool doubtful(const candidate best[KEPT], int count) {
 static bool finish(const search *s, const sb_brain *brain, sb_freedom most, const candidate *start,
                    sb_alignment *out) {
   candidate found = *start;
-  double to_frame[16];
+  memset(found.gain, 0, sizeof found.gain);
+  found.gain[0] = 1;
   polish(s, 2, most, 12, 0.02, &found);
   out->correlation = found.ncc;
   polish(s, 3, most, 2, 0.01, &found);
   out->handedness = handedness(s, most, &found);
-  if (found.ncc <= 0 || !sb_affine_invert(s->aligner->frame_to_ras, to_frame)) return false;
+  if (found.ncc <= 0) return false;
   sb_affine_multiply(brain->image.affine, found.map, out->template_to_scan);
-  sb_affine_multiply(out->template_to_scan, to_frame, out->template_to_scan);
+  sb_affine_multiply(out->template_to_scan, s->aligner->ras_to_frame, out->template_to_scan);
+  memcpy(out->gain, found.gain, sizeof out->gain);
   return true;
 }
 
@@ -432,4 +441,13 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
   sb_status status = sb_align_places(aligner, brain, dof, false, places, &count);
   if (status.code == SB_OK) *out = places[0];
   return status;
+}
+
+double sb_align_gain(const sb_aligner *aligner, const sb_alignment *alignment,
+                     const double point_mm[3]) {
+  double p[3];
+  sb_affine_apply(aligner->ras_to_frame, point_mm, p);
+  const double gain =
+      sb_align_level_gain(&aligner->levels[SB_ALIGN_LEVELS - 1], alignment->gain, p);
+  return fmax(1.0 / 3, fmin(3, gain));
 }

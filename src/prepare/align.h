@@ -14,9 +14,10 @@ enum { SB_ALIGN_LEVELS = 4 }; // 8, 4, 2 and 1 mm
 typedef struct sb_aligner {
   sb_align_level levels[SB_ALIGN_LEVELS];
   double frame_to_ras[16]; // template millimetres (voxel index times spacing) to RAS
-  double centre_mm[3];     // of the brain, in template millimetres
-  double volume_mm3;       // of the brain
-  int32_t longest;         // span of any level, padded
+  double ras_to_frame[16];
+  double centre_mm[3]; // of the brain, in template millimetres
+  double volume_mm3;   // of the brain
+  int32_t longest;     // span of any level, padded
 } sb_aligner;
 
 typedef struct sb_alignment {
@@ -25,6 +26,7 @@ typedef struct sb_alignment {
   double next_correlation;     // at 4 mm: best start minus the best that ended elsewhere
   int starts;                  // places the search began from
   double handedness;           // NCC minus that of the mirror image, both at 4 mm
+  double gain[SB_GAINS];       // of the last fine step, for sb_align_gain
 } sb_alignment;
 
 sb_status sb_aligner_create(const sb_template *t, sb_aligner *out);
@@ -41,5 +43,10 @@ enum { SB_ALIGN_PLACES = 4 };
 //   thorough  true: all starts from the outset, and the next places in any case
 sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int dof, bool thorough,
                           sb_alignment places[SB_ALIGN_PLACES], int *count);
+
+// The scan's gain over the template's at a point of the template (RAS mm): the quadratic that the
+// alignment fits, of mean 1 over the brain, kept between 1/3 and 3.
+double sb_align_gain(const sb_aligner *aligner, const sb_alignment *alignment,
+                     const double point_mm[3]);
 
 #endif

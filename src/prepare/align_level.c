@@ -26,7 +26,7 @@ static const struct {
     {T, R_YY},   {T, R_ZZ},  {T_X, R_Y}, {T_X, R_Z}, {T, R_YZ},   // yy zz xy xz yz
     {M, R_1},    {ONE, R_1},
 };
-enum { GAIN = SB_MOTIONS, GAINS = 10 };
+enum { GAIN = SB_MOTIONS };
 
 typedef float lanes __attribute__((vector_size(SB_LANES * sizeof(float)), may_alias));
 
@@ -248,7 +248,7 @@ static void fill_spans(const sb_volume *image, const sb_volume *smooth_mask,
 // The mean of the gain polynomial's terms over the brain. Row sums of T x^n times the row's factor
 // are what the normal matrix holds between the gain terms and the constant.
 static void set_mean_polynomial(const double h[SB_UNKNOWNS * SB_UNKNOWNS], sb_align_level *level) {
-  for (int i = 0; i < GAINS; i++)
+  for (int i = 0; i < SB_GAINS; i++)
     level->mean_polynomial[i] =
         h[(SB_UNKNOWNS - 1) * SB_UNKNOWNS + GAIN + i] / h[(SB_UNKNOWNS - 1) * SB_UNKNOWNS + GAIN];
 }
@@ -382,7 +382,7 @@ static void restrict_motion(bool similarity, const double centre[3], double a[16
 }
 
 bool sb_align_level_step(const sb_align_level *level, const sb_alignment_sums *sums,
-                         sb_freedom freedom, double step[16]) {
+                         sb_freedom freedom, double step[16], double gain[SB_GAINS]) {
   static const double MOST_LINEAR = 0.3, MOST_MM = 25; // of one step
   double columns[SB_UNKNOWNS][SB_UNKNOWNS], reduced[SB_UNKNOWNS], found[SB_UNKNOWNS] = {0};
   int n = freedom_columns(freedom, columns);
@@ -394,12 +394,13 @@ bool sb_align_level_step(const sb_align_level *level, const sb_alignment_sums *s
   for (int i = 0; i < n; i++)
     for (int p = 0; p < SB_UNKNOWNS; p++) found[p] += columns[i][p] * reduced[i];
 
-  double gain = 0;
-  for (int i = 0; i < GAINS; i++) gain += found[GAIN + i] * level->mean_polynomial[i];
-  if (!(gain > 0) || !isfinite(gain)) return false;
+  double mean = 0;
+  for (int i = 0; i < SB_GAINS; i++) mean += found[GAIN + i] * level->mean_polynomial[i];
+  if (!(mean > 0) || !isfinite(mean)) return false;
+  for (int i = 0; i < SB_GAINS; i++) gain[i] = found[GAIN + i] / mean;
   double linear = 0, shift = 0;
   for (int i = 0; i < SB_MOTIONS; i++) {
-    found[i] /= gain;
+    found[i] /= mean;
     if (!isfinite(found[i])) return false;
     if (i % 4 == 3)
       shift = fmax(shift, fabs(found[i]));
@@ -419,4 +420,13 @@ bool sb_align_level_step(const sb_align_level *level, const sb_alignment_sums *s
   if (!sb_affine_invert(step, step)) return false;
   if (freedom != SB_AFFINE) restrict_motion(freedom == SB_SIMILARITY, level->centre_mm, step);
   return true;
+}
+
+double sb_align_level_gain(const sb_align_level *level, const double gain[SB_GAINS],
+                           const double point_mm[3]) {
+  double p[3];
+  for (int i = 0; i < 3; i++) p[i] = (point_mm[i] - level->centre_mm[i]) / UNIT_MM;
+  return gain[0] + gain[1] * p[0] + gain[2] * p[1] + gain[3] * p[2] + gain[4] * p[0] * p[0] +
+         gain[5] * p[1] * p[1] + gain[6] * p[2] * p[2] + gain[7] * p[0] * p[1] +
+         gain[8] * p[0] * p[2] + gain[9] * p[1] * p[2];
 }

@@ -17,7 +17,7 @@
 #include "prepare/sample.h"
 #include "samebrain/volume.h"
 
-enum { SB_MOTIONS = 12, SB_UNKNOWNS = 24 };
+enum { SB_MOTIONS = 12, SB_GAINS = 10, SB_UNKNOWNS = 24 };
 
 // How M may change in a step.
 typedef enum sb_freedom { SB_RIGID, SB_SIMILARITY, SB_AFFINE, SB_FREEDOMS } sb_freedom;
@@ -71,8 +71,13 @@ void sb_align_level_look(const sb_align_level *level, const sb_padded *scan,
 double sb_align_level_ncc(const sb_align_level *level, const sb_alignment_sums *sums);
 
 // The Gauss-Newton step: `step` is the 4x4 matrix that M is to be multiplied by from the right.
+//   gain  out: the coefficients of g over g's mean over the brain, for sb_align_level_gain
 // False when the scan's gain is not positive or the numbers are not finite: a hopeless place.
 bool sb_align_level_step(const sb_align_level *level, const sb_alignment_sums *sums,
-                         sb_freedom freedom, double step[16]);
+                         sb_freedom freedom, double step[16], double gain[SB_GAINS]);
+
+// The gain at a point in template millimetres.
+double sb_align_level_gain(const sb_align_level *level, const double gain[SB_GAINS],
+                           const double point_mm[3]);
 
 #endif

@@ -97,6 +97,8 @@ sb_status sb_standard_scale_create(const sb_template *t, sb_standard_scale *out)
     goto cleanup;
   }
   for (int p = 0; p < SB_LANDMARKS; p++) out->landmarks[p] = (out->landmarks[p] - mean) / deviation;
+  out->mean = mean;
+  out->deviation = deviation;
 cleanup:
   free(row);
   free(brain);
@@ -128,6 +130,42 @@ static void match_landmarks(const double from[SB_LANDMARKS], const double to[SB_
   }
 }
 
+// The standard normal distribution's quantile, to 5e-4: Abramowitz and Stegun, 26.2.23.
+static double normal_quantile(double p) {
+  const double tail = p < 0.5 ? p : 1 - p, t = sqrt(-2 * log(tail));
+  const double z = t - (2.515517 + t * (0.802853 + t * 0.010328)) /
+                           (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+  return p < 0.5 ? -z : z;
+}
+
+// How many of `count` sorted keys are below `key`, or not above it.
+static int64_t rank_of(int64_t count, const uint32_t *sorted, uint32_t key, bool or_equal) {
+  int64_t low = 0, high = count;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    if (sorted[middle] < key || (or_equal && sorted[middle] == key))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static void spread_ranks(int64_t length, const uint8_t *brain, uint32_t *scratch, float *row) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < length; i++)
+    if (brain[i] != 0) scratch[count++] = key_of(row[i]);
+  uint32_t *sorted = scratch + length;
+  radix_sort(count, scratch, sorted);
+  const double n = (double)count;
+  for (int64_t i = 0; i < length; i++) {
+    const uint32_t key = key_of(row[i]);
+    const double ranks =
+        (double)(rank_of(count, sorted, key, false) + rank_of(count, sorted, key, true));
+    row[i] = (float)normal_quantile(fmax(0.5, fmin(n - 0.5, 0.5 * ranks)) / n);
+  }
+}
+
 sb_status sb_harmonise_row(sb_harmonise method, double winsor_sigma, const sb_standard_scale *scale,
                            int64_t length, const uint8_t *brain, float *row) {
   if (method == SB_HARMONISE_NONE) return sb_ok();
@@ -145,6 +183,9 @@ sb_status sb_harmonise_row(sb_harmonise method, double winsor_sigma, const sb_st
       goto cleanup;
     }
     match_landmarks(own, scale->landmarks, length, row);
+  } else if (method == SB_HARMONISE_RANK) {
+    SB_TRY(SB_NEW(&scratch, 2 * length, "harmonisation"));
+    spread_ranks(length, brain, scratch, row);
   } else {
     for (int64_t i = 0; i < length; i++) row[i] = (float)(((double)row[i] - mean) / deviation);
   }

@@ -1,4 +1,7 @@
-// The steps from a scan to a row, in order: find the brain, align, resample once, harmonise.
+// The steps from a scan to a row, in order: find the brain, align, resample once, take the bias
+// field off, harmonise.
+#include "prepare/pipeline.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,8 +10,8 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
-#include "prepare/align.h"
-#include "prepare/brain.h"
+#include "image/smooth.h"
+#include "prepare/bias.h"
 #include "prepare/harmonise.h"
 #include "prepare/mask.h"
 #include "prepare/sample.h"
@@ -20,45 +23,85 @@ struct sb_preparer {
   sb_prepare_options options;
   sb_aligner aligner;
   sb_standard_scale scale;
+  float *standard_row; // the template's own row on the standard scale
   char parameters[256];
 };
 
 sb_prepare_options sb_prepare_options_default(void) {
-  return (sb_prepare_options){.dof = 12, .harmonise = SB_HARMONISE_NYUL, .winsor_sigma = 2.5};
+  return (sb_prepare_options){.dof = 12,
+                              .bias = SB_BIAS_AUTO,
+                              .harmonise = SB_HARMONISE_NYUL,
+                              .outside = SB_OUTSIDE_FALLOFF,
+                              .winsor_sigma = 2.5};
+}
+
+// What `auto` is: see docs/choices.md.
+static sb_bias chosen_bias(sb_bias bias) {
+  return bias == SB_BIAS_AUTO ? SB_BIAS_N4 : bias;
+}
+
+// Without harmonisation a row is on no scale whose mean could be filled in.
+static sb_outside chosen_outside(const sb_prepare_options *o) {
+  return o->harmonise == SB_HARMONISE_NONE ? SB_OUTSIDE_SCAN : o->outside;
+}
+
+static const char *bias_name(sb_bias bias) {
+  static const char *const NAMES[] = {"auto", "n4", "gain", "off"};
+  return NAMES[bias];
+}
+
+static const char *outside_name(sb_outside outside) {
+  static const char *const NAMES[] = {"scan", "mean", "template", "falloff"};
+  return NAMES[outside];
 }
 
 static const char *harmonise_name(sb_harmonise method) {
-  switch (method) {
-  case SB_HARMONISE_NYUL:
-    return "nyul";
-  case SB_HARMONISE_ZSCORE:
-    return "zscore";
-  case SB_HARMONISE_NONE:
-    return "none";
-  }
-  return "unknown";
+  static const char *const NAMES[] = {"nyul", "zscore", "rank", "none"};
+  return NAMES[method];
+}
+
+static sb_status check_options(const sb_prepare_options *o) {
+  if (o->dof != 12 && o->dof != 6)
+    return sb_error(SB_USAGE, "%d degrees of freedom: alignment has 12 (affine) or 6 (rigid)",
+                    o->dof);
+  if (!(o->winsor_sigma >= 0))
+    return sb_error(SB_USAGE, "winsorising at %g sigma: it must be 0 (none) or above",
+                    o->winsor_sigma);
+  if (!(o->smooth_mm >= 0 && o->smooth_mm <= 20))
+    return sb_error(SB_USAGE, "smoothing by %g mm: it must be 0 (none) to 20", o->smooth_mm);
+  if ((unsigned)o->bias > SB_BIAS_OFF || (unsigned)o->harmonise > SB_HARMONISE_NONE ||
+      (unsigned)o->outside > SB_OUTSIDE_FALLOFF)
+    return sb_error(SB_USAGE, "unknown bias field, harmonisation or outside method");
+  return sb_ok();
+}
+
+// What shapes a row, as one line.
+static void describe(const sb_template *t, const sb_prepare_options *o, size_t size, char *out) {
+  char smooth[40] = "box-average";
+  if (o->smooth_mm > 0) snprintf(smooth, sizeof smooth, "gaussian-%g", o->smooth_mm);
+  snprintf(out, size,
+           "resolution_mm=%g align=gauss-newton-2 dof=%d resample=%s bias=%s harmonise=%s "
+           "outside=%s winsor=%g",
+           t->resolution_mm, o->dof, smooth, bias_name(chosen_bias(o->bias)),
+           harmonise_name(o->harmonise), outside_name(chosen_outside(o)),
+           o->harmonise == SB_HARMONISE_NONE ? 0 : o->winsor_sigma);
 }
 
 sb_status sb_preparer_create(const sb_template *t, const sb_prepare_options *options,
                              sb_preparer **out) {
   *out = NULL;
-  if (options->dof != 12 && options->dof != 6)
-    return sb_error(SB_USAGE, "%d degrees of freedom: alignment has 12 (affine) or 6 (rigid)",
-                    options->dof);
-  if (!(options->winsor_sigma >= 0))
-    return sb_error(SB_USAGE, "winsorising at %g sigma: it must be 0 (none) or above",
-                    options->winsor_sigma);
+  sb_status status = check_options(options);
+  if (status.code != SB_OK) return status;
   sb_preparer *p = calloc(1, sizeof *p);
   if (p == NULL) return sb_error(SB_NO_MEMORY, "out of memory for preparation");
   p->tmpl = t;
   p->options = *options;
-  snprintf(
-      p->parameters, sizeof p->parameters,
-      "resolution_mm=%g align=gauss-newton-2 dof=%d resample=box-average harmonise=%s winsor=%g",
-      t->resolution_mm, options->dof, harmonise_name(options->harmonise),
-      options->harmonise == SB_HARMONISE_NONE ? 0 : options->winsor_sigma);
-  sb_status status;
+  describe(t, options, sizeof p->parameters, p->parameters);
   SB_TRY(sb_standard_scale_create(t, &p->scale));
+  SB_TRY(SB_NEW(&p->standard_row, t->row_length, "template row"));
+  for (int64_t i = 0; i < t->row_length; i++)
+    p->standard_row[i] = (float)(((double)t->row_image.voxels[t->row_index[i]] - p->scale.mean) /
+                                 p->scale.deviation);
   SB_TRY(sb_aligner_create(t, &p->aligner));
   *out = p;
   p = NULL;
@@ -70,6 +113,7 @@ cleanup:
 void sb_preparer_free(sb_preparer *preparer) {
   if (preparer == NULL) return;
   sb_aligner_free(&preparer->aligner);
+  free(preparer->standard_row);
   free(preparer);
 }
 
@@ -79,11 +123,21 @@ const char *sb_preparer_parameters(const sb_preparer *preparer) {
 
 // ---- Resampling ---------------------------------------------------------------------------------
 
+// Smooths a padded scan by a Gaussian as wide in every direction.
+static sb_status smooth(const double affine[16], double smooth_mm, sb_padded *padded) {
+  double sigma_vox[3];
+  for (int i = 0; i < 3; i++)
+    sigma_vox[i] = smooth_mm / sqrt(affine[i] * affine[i] + affine[4 + i] * affine[4 + i] +
+                                    affine[8 + i] * affine[8 + i]);
+  return sb_gaussian(padded->voxels, padded->dims, sigma_vox);
+}
+
 // The brain on the rows' grid, and where on it the scan's own brain is.
 //   grid      out: intensities where the template's mask is; voxels allocated here
 //   own_mask  out: 0 or 1 per grid voxel
 static sb_status resample(const sb_template *t, const sb_brain *brain,
-                          const double template_to_scan[16], sb_volume *grid, uint8_t *own_mask) {
+                          const double template_to_scan[16], double smooth_mm, sb_volume *grid,
+                          uint8_t *own_mask) {
   static const int64_t origin[3] = {0, 0, 0};
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
   const sb_volume *image = &brain->image;
@@ -106,10 +160,90 @@ static sb_status resample(const sb_template *t, const sb_brain *brain,
   const float threshold = (float)brain->threshold;
   for (int64_t i = 0; i < n; i++) own_mask[i] = fabsf(grid->voxels[i]) > threshold;
   SB_TRY(sb_mask_fill_holes(grid->dims, own_mask));
-  SB_TRY(sb_sample_grid(&padded, grid_to_scan, SB_SUB_SAMPLES, t->row_mask, grid));
+  if (smooth_mm > 0) SB_TRY(smooth(image->affine, smooth_mm, &padded));
+  SB_TRY(
+      sb_sample_grid(&padded, grid_to_scan, smooth_mm > 0 ? 1 : SB_SUB_SAMPLES, t->row_mask, grid));
 cleanup:
   sb_padded_free(&padded);
   return status;
+}
+
+// ---- Bias field and what is outside -------------------------------------------------------------
+
+// The field that N4 finds, as a gain for each element of the row.
+static sb_status n4_gain(const sb_template *t, const sb_volume *grid, const uint8_t *own_mask,
+                         float *gain) {
+  const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
+  uint8_t *brain = NULL;
+  float *field = NULL;
+  sb_status status;
+  SB_TRY(SB_NEW(&brain, n, "brain mask"));
+  SB_TRY(SB_NEW(&field, n, "bias field"));
+  for (int64_t i = 0; i < n; i++) brain[i] = own_mask[i] & t->row_mask[i];
+  SB_TRY(sb_bias_estimate(grid, t->resolution_mm, brain, field));
+  for (int64_t i = 0; i < t->row_length; i++) gain[i] = expf(field[t->row_index[i]]);
+cleanup:
+  free(brain);
+  free(field);
+  return status;
+}
+
+static void alignment_gain(const sb_preparer *p, const sb_alignment *alignment, float *gain) {
+  const sb_template *t = p->tmpl;
+  const int64_t nx = t->row_image.dims[0], ny = t->row_image.dims[1];
+  for (int64_t i = 0; i < t->row_length; i++) {
+    const int64_t at = t->row_index[i];
+    double point[3] = {(double)(at % nx), (double)(at / nx % ny), (double)(at / (nx * ny))};
+    sb_affine_apply(t->row_image.affine, point, point);
+    gain[i] = (float)sb_align_gain(&p->aligner, alignment, point);
+  }
+}
+
+// Divides the bias field out of a row.
+static sb_status remove_bias(const sb_preparer *p, sb_bias bias, const sb_alignment *alignment,
+                             const sb_volume *grid, const uint8_t *own_mask, float *row) {
+  float *gain = NULL;
+  sb_status status = sb_ok();
+  if (bias == SB_BIAS_OFF) return status;
+  SB_TRY(SB_NEW(&gain, p->tmpl->row_length, "bias field"));
+  if (bias == SB_BIAS_N4)
+    SB_TRY(n4_gain(p->tmpl, grid, own_mask, gain));
+  else
+    alignment_gain(p, alignment, gain);
+  for (int64_t i = 0; i < p->tmpl->row_length; i++) row[i] /= gain[i];
+cleanup:
+  free(gain);
+  return status;
+}
+
+// Fades a harmonised row to 0 over the edge of the scan's own brain, by the brain's share of a
+// neighbourhood about a voxel wide.
+static sb_status fade(const sb_template *t, const uint8_t *own_mask, float *row) {
+  static const double SIGMA_VOX[3] = {1, 1, 1};
+  const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
+  float *share = NULL;
+  sb_status status;
+  SB_TRY(SB_NEW(&share, n, "brain mask"));
+  for (int64_t i = 0; i < n; i++) share[i] = own_mask[i];
+  SB_TRY(sb_gaussian(share, t->row_image.dims, SIGMA_VOX));
+  for (int64_t i = 0; i < t->row_length; i++) row[i] *= share[t->row_index[i]];
+cleanup:
+  free(share);
+  return status;
+}
+
+static sb_status fill_outside(const sb_preparer *p, const sb_prepare_options *options,
+                              const uint8_t *own_mask, float *row) {
+  const sb_template *t = p->tmpl;
+  const float most = options->winsor_sigma > 0 ? (float)options->winsor_sigma : INFINITY;
+  const sb_outside outside = chosen_outside(options);
+  if (outside == SB_OUTSIDE_SCAN) return sb_ok();
+  if (outside == SB_OUTSIDE_FALLOFF) return fade(t, own_mask, row);
+  for (int64_t i = 0; i < t->row_length; i++) {
+    if (own_mask[t->row_index[i]] != 0) continue;
+    row[i] = outside == SB_OUTSIDE_MEAN ? 0 : fmaxf(-most, fminf(most, p->standard_row[i]));
+  }
+  return sb_ok();
 }
 
 // ---- Quality ------------------------------------------------------------------------------------
@@ -239,24 +373,27 @@ static double now_s(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-// What an alignment makes of the scan: row, own mask and figures, put into `out`.
+// The row that an alignment gives, into arrays that are there already.
 //   brain_in_row  scratch, a byte per row element
-static sb_status place(const sb_preparer *p, const sb_brain *brain, const sb_alignment *alignment,
-                       uint8_t *brain_in_row, sb_prepared *out) {
+static sb_status place(const sb_preparer *p, const sb_prepare_options *options,
+                       const sb_brain *brain, const sb_alignment *alignment, uint8_t *brain_in_row,
+                       sb_prepared *out) {
   const sb_template *t = p->tmpl;
   sb_volume grid = {0};
   sb_structure structure;
   sb_status status;
-  SB_TRY(resample(t, brain, alignment->template_to_scan, &grid, out->own_mask));
+  SB_TRY(resample(t, brain, alignment->template_to_scan, options->smooth_mm, &grid, out->own_mask));
   for (int64_t i = 0; i < t->row_length; i++) {
     out->row[i] = grid.voxels[t->row_index[i]];
     brain_in_row[i] = out->own_mask[t->row_index[i]];
   }
-  SB_TRY(sb_harmonise_row(p->options.harmonise, p->options.winsor_sigma, &p->scale, t->row_length,
+  SB_TRY(remove_bias(p, chosen_bias(options->bias), alignment, &grid, out->own_mask, out->row));
+  SB_TRY(sb_harmonise_row(options->harmonise, options->winsor_sigma, &p->scale, t->row_length,
                           brain_in_row, out->row));
   SB_TRY(sb_structure_measure(t, out->row, brain_in_row, &structure));
   memcpy(out->template_to_scan, alignment->template_to_scan, sizeof out->template_to_scan);
-  measure_quality(p, brain, alignment, &structure, out);
+  measure_quality(p, brain, alignment, &structure, out); // of what the scan has, also outside
+  SB_TRY(fill_outside(p, options, out->own_mask, out->row));
 cleanup:
   sb_volume_free(&grid);
   return status;
@@ -271,7 +408,7 @@ static sb_status best_place(const sb_preparer *p, const sb_brain *brain, bool th
   sb_status status;
   SB_TRY(sb_align_places(&p->aligner, brain, p->options.dof, thorough, places, &count));
   for (; last < count; last++) {
-    status = place(p, brain, &places[last], brain_in_row, out);
+    status = place(p, &p->options, brain, &places[last], brain_in_row, out);
     if (status.code == SB_CONTENT && count > 1) continue; // next to nothing of the brain is there
     if (status.code != SB_OK) goto cleanup;
     if (out->quality.weak_octants > best_structure) {
@@ -279,23 +416,50 @@ static sb_status best_place(const sb_preparer *p, const sb_brain *brain, bool th
       best_structure = out->quality.weak_octants;
     }
   }
-  if (count > 1) SB_TRY(place(p, brain, &places[best], brain_in_row, out));
+  if (count > 1) SB_TRY(place(p, &p->options, brain, &places[best], brain_in_row, out));
 cleanup:
   return status;
 }
 
-sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_prepared *out) {
-  const sb_template *t = p->tmpl;
+// Room for a row and a mask.
+static sb_status make_room(const sb_template *t, sb_prepared *out, uint8_t **brain_in_row) {
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
-  const double started = now_s();
-  sb_brain brain = {0};
-  uint8_t *brain_in_row = NULL;
   sb_status status;
   memset(out, 0, sizeof *out);
   SB_TRY(SB_NEW(&out->row, t->row_length, "row"));
   SB_TRY(SB_NEW(&out->own_mask, n, "brain mask"));
-  SB_TRY(SB_NEW(&brain_in_row, t->row_length, "brain mask"));
+  SB_TRY(SB_NEW(brain_in_row, t->row_length, "brain mask"));
+cleanup:
+  return status;
+}
 
+sb_status sb_prepare_place(const sb_preparer *p, const sb_volume *volume, sb_brain *brain,
+                           sb_alignment *alignment) {
+  sb_status status;
+  SB_TRY(sb_brain_find(volume, brain));
+  SB_TRY(sb_align(&p->aligner, brain, p->options.dof, alignment));
+cleanup:
+  return status;
+}
+
+sb_status sb_prepare_row(const sb_preparer *p, const sb_prepare_options *options,
+                         const sb_brain *brain, const sb_alignment *alignment, sb_prepared *out) {
+  uint8_t *brain_in_row = NULL;
+  sb_status status;
+  SB_TRY(make_room(p->tmpl, out, &brain_in_row));
+  SB_TRY(place(p, options, brain, alignment, brain_in_row, out));
+  SB_TRY(check_quality(brain, &out->quality));
+cleanup:
+  free(brain_in_row);
+  return status;
+}
+
+sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_prepared *out) {
+  const double started = now_s();
+  sb_brain brain = {0};
+  uint8_t *brain_in_row = NULL;
+  sb_status status;
+  SB_TRY(make_room(p->tmpl, out, &brain_in_row));
   SB_TRY(sb_brain_find(volume, &brain));
   SB_TRY(best_place(p, &brain, false, brain_in_row, out));
   status = check_quality(&brain, &out->quality);

@@ -1,0 +1,297 @@
+// N4's bias field: sharpen the histogram, fit a smooth field to the differences, repeat.
+#include "prepare/bias.h"
+
+#include <complex.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "prepare/spline.h"
+
+static const double BLOCK_MM = 4;
+enum { LEVELS = 3, MOST_STEPS = 50, LEAST_BLOCKS = 1000 }; // 1, 2, then 4 spline pieces an axis
+static const double LEAST_CHANGE = 0.0005; // standard deviation of a step that ends a level
+// Sled's and Tustison's: width of the field's blur (log intensity) and the Wiener filter's noise.
+static const double BLUR_FWHM = 0.15, WIENER_NOISE = 0.01;
+// Blocks darker than this share of the median are fluid or edge, where the logarithm is noise.
+static const double DARKEST = 0.1;
+
+// ---- Blocks -------------------------------------------------------------------------------------
+
+// The brain in blocks: a dense grid for the spline, and the list of those that are all brain.
+typedef struct blocks {
+  int64_t dims[3], size; // size: voxels of the image along a block's edge
+  int64_t count, *index; // of the blocks that count, into the grid
+  float *log_value;      // of those blocks
+  float *field;          // of every block
+} blocks;
+
+static void blocks_free(blocks *b) {
+  free(b->index);
+  free(b->log_value);
+  free(b->field);
+}
+
+static int compare_floats(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x > y) - (x < y);
+}
+
+// The mean of a block; 0 unless all of it is brain.
+static float block_mean(const sb_volume *image, const uint8_t *brain, const int64_t first[3],
+                        int64_t size) {
+  float sum = 0;
+  for (int i = 0; i < 3; i++)
+    if (first[i] + size > image->dims[i]) return 0;
+  for (int64_t z = first[2]; z < first[2] + size; z++)
+    for (int64_t y = first[1]; y < first[1] + size; y++)
+      for (int64_t x = first[0]; x < first[0] + size; x++) {
+        int64_t at = x + image->dims[0] * (y + image->dims[1] * z);
+        if (brain[at] == 0) return 0;
+        sum += image->voxels[at];
+      }
+  return sum / (float)(size * size * size);
+}
+
+// Keeps the blocks that are bright enough, as logarithms.
+static sb_status keep_bright(blocks *b) {
+  float *sorted = NULL;
+  if (b->count == 0) return sb_ok();
+  sb_status status = SB_NEW(&sorted, b->count, "bias field");
+  if (status.code != SB_OK) return status;
+  memcpy(sorted, b->log_value, (size_t)b->count * sizeof *sorted);
+  qsort(sorted, (size_t)b->count, sizeof *sorted, compare_floats);
+  const float least = (float)DARKEST * sorted[b->count / 2];
+  int64_t kept = 0;
+  for (int64_t i = 0; i < b->count; i++)
+    if (b->log_value[i] > least) {
+      b->index[kept] = b->index[i];
+      b->log_value[kept++] = logf(b->log_value[i]);
+    }
+  b->count = kept;
+  free(sorted);
+  return status;
+}
+
+static sb_status blocks_create(const sb_volume *image, double voxel_mm, const uint8_t *brain,
+                               blocks *out) {
+  memset(out, 0, sizeof *out);
+  out->size = llround(fmax(1, BLOCK_MM / voxel_mm));
+  for (int i = 0; i < 3; i++) out->dims[i] = (image->dims[i] + out->size - 1) / out->size;
+  const int64_t n = out->dims[0] * out->dims[1] * out->dims[2];
+  sb_status status;
+  SB_TRY(SB_NEW(&out->index, n, "bias field"));
+  SB_TRY(SB_NEW(&out->log_value, n, "bias field"));
+  SB_TRY(SB_NEW_ZERO(&out->field, n, "bias field"));
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t first[3] = {out->size * (i % out->dims[0]),
+                              out->size * (i / out->dims[0] % out->dims[1]),
+                              out->size * (i / (out->dims[0] * out->dims[1]))};
+    float mean = block_mean(image, brain, first, out->size);
+    if (!(mean > 0)) continue;
+    out->index[out->count] = i;
+    out->log_value[out->count++] = mean;
+  }
+  SB_TRY(keep_bright(out));
+cleanup:
+  return status;
+}
+
+// ---- The histogram ------------------------------------------------------------------------------
+
+// The histogram has 200 bins in the middle of an array long enough that the blur wraps around onto
+// nothing.
+enum { BINS = 200, FFT_LOG2 = 9, FFT = 1 << FFT_LOG2 };
+
+// In-place Fourier transform, radix 2; sign -1 forward, +1 back (not scaled).
+static void fourier(double complex a[FFT], const double complex roots[FFT / 2], int sign) {
+  for (int i = 0; i < FFT; i++) {
+    int reversed = 0;
+    for (int bit = 0; bit < FFT_LOG2; bit++) reversed |= (i >> bit & 1) << (FFT_LOG2 - 1 - bit);
+    if (reversed <= i) continue;
+    double complex swap = a[i];
+    a[i] = a[reversed];
+    a[reversed] = swap;
+  }
+  for (int half = 1; half < FFT; half *= 2)
+    for (int start = 0; start < FFT; start += 2 * half)
+      for (int k = 0; k < half; k++) {
+        double complex root = roots[k * (FFT / 2 / half)];
+        double re = creal(root), im = sign * cimag(root);
+        double complex low = a[start + k], high = a[start + k + half];
+        double complex turned =
+            CMPLX(creal(high) * re - cimag(high) * im, creal(high) * im + cimag(high) * re);
+        a[start + k] = low + turned;
+        a[start + k + half] = low - turned;
+      }
+}
+
+// Multiplies a real signal's spectrum by a real, symmetric filter.
+static void filter(double signal[FFT], const double response[FFT],
+                   const double complex roots[FFT / 2]) {
+  double complex a[FFT];
+  for (int i = 0; i < FFT; i++) a[i] = CMPLX(signal[i], 0);
+  fourier(a, roots, -1);
+  for (int i = 0; i < FFT; i++) a[i] = CMPLX(creal(a[i]) * response[i], cimag(a[i]) * response[i]);
+  fourier(a, roots, 1);
+  for (int i = 0; i < FFT; i++) signal[i] = creal(a[i]) / FFT;
+}
+
+// Where a log intensity is among the bins: the lower of two, and how far from it to the other.
+static int bin_of(double value, double low, double bins_per_unit, double *beyond) {
+  const double at = (value - low) * bins_per_unit;
+  const int bin = at < BINS - 2 ? (int)at : BINS - 2;
+  *beyond = at - bin;
+  return bin;
+}
+
+// The intensity that each bin's voxels are expected to have without the field's blur: the mean of
+// the sharpened histogram, weighted by the blur around the bin.
+//   expected  in: the histogram, in bins 0 to BINS - 1 of FFT; out: log intensity of each bin
+static void sharpen(double low, double width, const double complex roots[FFT / 2],
+                    double expected[FFT]) {
+  static const double PI = 3.141592653589793;
+  double blur[FFT], wiener[FFT], below[FFT];
+  const double sigma = BLUR_FWHM / 2.3548200450309493 / width; // bins
+  for (int i = 0; i < FFT; i++) {
+    double frequency = (double)(i <= FFT / 2 ? i : FFT - i) / FFT;
+    blur[i] = exp(-2 * PI * PI * sigma * sigma * frequency * frequency);
+    wiener[i] = blur[i] / (blur[i] * blur[i] + WIENER_NOISE);
+  }
+  filter(expected, wiener, roots);
+  double largest = 0;
+  for (int i = 0; i < FFT; i++) {
+    below[i] = i < BINS && expected[i] > 0 ? expected[i] : 0;
+    largest = fmax(largest, below[i]);
+    expected[i] = below[i] * (low + i * width);
+  }
+  filter(expected, blur, roots);
+  filter(below, blur, roots);
+  for (int i = 0; i < BINS; i++)
+    expected[i] = below[i] > 1e-6 * largest ? expected[i] / below[i] : low + i * width;
+}
+
+// What each block's log intensity, less the field so far, lacks to the expected one. False when all
+// blocks have one value: there is nothing to sharpen.
+static bool find_residuals(const blocks *b, const double complex roots[FFT / 2], float *residual) {
+  double low = INFINITY, high = -INFINITY, expected[FFT] = {0};
+  for (int64_t i = 0; i < b->count; i++) {
+    double u = (double)(b->log_value[i] - b->field[b->index[i]]);
+    low = fmin(low, u);
+    high = fmax(high, u);
+  }
+  const double width = (high - low) / (BINS - 1), scale = 1 / width;
+  double beyond;
+  if (!(width > 1e-9)) return false;
+  for (int64_t i = 0; i < b->count; i++) {
+    const double u = (double)(b->log_value[i] - b->field[b->index[i]]);
+    const int bin = bin_of(u, low, scale, &beyond);
+    expected[bin] += 1 - beyond;
+    expected[bin + 1] += beyond;
+  }
+  sharpen(low, width, roots, expected);
+  for (int64_t i = 0; i < b->count; i++) {
+    const double u = (double)(b->log_value[i] - b->field[b->index[i]]);
+    const int bin = bin_of(u, low, scale, &beyond);
+    const double want = expected[bin] + beyond * (expected[bin + 1] - expected[bin]);
+    residual[b->index[i]] = (float)(u - want);
+  }
+  return true;
+}
+
+// ---- The field ----------------------------------------------------------------------------------
+
+static void mean_and_deviation(const blocks *b, const float *grid, double *mean,
+                               double *deviation) {
+  double sum = 0, squares = 0, n = (double)b->count;
+  for (int64_t i = 0; i < b->count; i++) {
+    sum += (double)grid[b->index[i]];
+    squares += (double)grid[b->index[i]] * (double)grid[b->index[i]];
+  }
+  *mean = sum / n;
+  *deviation = sqrt(fmax(0, squares / n - *mean * *mean));
+}
+
+// Axes of a spline with as many pieces an axis over the image: sampled at its blocks, or its voxels.
+static sb_status make_axes(const sb_volume *image, const blocks *b, int64_t elements, bool blocked,
+                           sb_spline_axis axes[3]) {
+  for (int i = 0; i < 3; i++) {
+    const double step = 1 / (double)image->dims[i] * (blocked ? (double)b->size : 1);
+    const int64_t samples = blocked ? b->dims[i] : image->dims[i];
+    sb_status status = sb_spline_axis_create(elements, samples, 0.5 * step, step, &axes[i]);
+    if (status.code != SB_OK) return status;
+  }
+  return sb_ok();
+}
+
+static int64_t control_count(const sb_spline_axis axes[3]) {
+  return axes[0].controls * axes[1].controls * axes[2].controls;
+}
+
+// One level: steps until they change next to nothing. Adds to the blocks' field and, the level's
+// spline, to `field` of the image's voxels.
+static sb_status refine(const sb_volume *image, int64_t elements,
+                        const double complex roots[FFT / 2], blocks *b, float *field) {
+  const int64_t n = b->dims[0] * b->dims[1] * b->dims[2];
+  sb_spline_axis axes[3] = {{0}, {0}, {0}}, fine[3] = {{0}, {0}, {0}};
+  float *residual = NULL, *step = NULL, *scratch = NULL, *weights = NULL, *controls = NULL,
+        *sum = NULL;
+  sb_status status;
+  SB_TRY(make_axes(image, b, elements, true, axes));
+  SB_TRY(make_axes(image, b, elements, false, fine));
+  SB_TRY(SB_NEW_ZERO(&residual, n, "bias field"));
+  SB_TRY(SB_NEW(&step, n, "bias field"));
+  SB_TRY(SB_NEW(&scratch, sb_spline_scratch(axes) + sb_spline_scratch(fine), "bias field"));
+  SB_TRY(SB_NEW(&weights, control_count(axes), "bias field"));
+  SB_TRY(SB_NEW(&controls, control_count(axes), "bias field"));
+  SB_TRY(SB_NEW_ZERO(&sum, control_count(axes), "bias field"));
+  for (int64_t i = 0; i < b->count; i++) residual[b->index[i]] = 1;
+  sb_spline_gather_squares(axes, residual, scratch, weights);
+  double mean, change = INFINITY;
+  for (int i = 0; i < MOST_STEPS && change > LEAST_CHANGE; i++) {
+    if (!find_residuals(b, roots, residual)) break;
+    sb_spline_fit(axes, weights, residual, scratch, controls);
+    memset(step, 0, (size_t)n * sizeof *step);
+    sb_spline_add(axes, controls, scratch, step);
+    mean_and_deviation(b, step, &mean, &change);
+    for (int64_t k = 0; k < n; k++) b->field[k] += step[k];
+    for (int64_t c = 0; c < control_count(axes); c++) sum[c] += controls[c];
+  }
+  sb_spline_add(fine, sum, scratch, field);
+cleanup:
+  for (int i = 0; i < 3; i++) {
+    sb_spline_axis_free(&axes[i]);
+    sb_spline_axis_free(&fine[i]);
+  }
+  free(residual);
+  free(step);
+  free(scratch);
+  free(weights);
+  free(controls);
+  free(sum);
+  return status;
+}
+
+sb_status sb_bias_estimate(const sb_volume *image, double voxel_mm, const uint8_t *brain,
+                           float *field) {
+  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2];
+  blocks b = {0};
+  double complex roots[FFT / 2];
+  double mean, deviation;
+  sb_status status;
+  memset(field, 0, (size_t)n * sizeof *field);
+  SB_TRY(blocks_create(image, voxel_mm, brain, &b));
+  if (b.count < LEAST_BLOCKS) goto cleanup;
+  for (int i = 0; i < FFT / 2; i++) {
+    double angle = 6.283185307179586 * i / FFT;
+    roots[i] = CMPLX(cos(angle), sin(angle));
+  }
+  for (int level = 0; level < LEVELS; level++)
+    SB_TRY(refine(image, (int64_t)1 << level, roots, &b, field));
+  mean_and_deviation(&b, b.field, &mean, &deviation);
+  for (int64_t i = 0; i < n; i++) field[i] -= (float)mean;
+cleanup:
+  blocks_free(&b);
+  return status;
+}
