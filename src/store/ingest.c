@@ -209,7 +209,7 @@ static void work(const run *r, const sb_scan *scan, outcome *o) {
     o->fatal = sb_error(SB_NO_MEMORY, "%s: out of memory", scan->source_path);
   o->status = sb_sha256_file(scan->source_path, o->record.source_sha256);
   if (o->status.code != SB_OK) o->record.source_sha256[0] = '\0';
-  if (o->status.code == SB_OK && o->had_row)
+  if (o->status.code == SB_OK && row != NULL)
     o->status = check_same_content(row, scan->source_path, o->record.source_sha256);
   else if (o->status.code == SB_OK)
     o->status = scan->mask_path[0] == '\0'
