@@ -331,8 +331,8 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
 }
 
 // Bounds between what is right and what is not. Over real scans, damaged or not, the weak octants of
-// a right alignment correlate with 0.30 and more; those of a wrong one, and of what is no brain, with
-// 0.20 at most.
+// a right alignment correlate with 0.30 and more, those of a wrong one and of what is no brain with
+// 0.22 at most.
 static const double LEAST_STRUCTURE = 0.25, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
                     MOST_HEAD_CM3 = 2500;
 
