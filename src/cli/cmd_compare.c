@@ -115,7 +115,7 @@ static int run(const sb_arguments *a) {
     if (scans[i].quality.orientation == SB_ASSUMED)
       fprintf(stderr,
               "samebrain: warning: left and right may be swapped, as the header of %s has no "
-              "orientation: right, front, up was assumed\n",
+              "orientation: left, front, up was assumed\n",
               paths[i]);
   }
   SB_TRY(score_all(t, template_options.resolution_mm, scans, count, scores, &deciding));

@@ -31,7 +31,7 @@ static void print_table(const sb_evaluation *results, size_t count) {
 
 static void print_sentence(const sb_evaluation *e) {
   if (e->mated_pairs == 0) {
-    puts("\nNobody has two scans here, so nothing can be said of mated pairs.");
+    puts("\nNobody is known to have two scans here, so nothing can be said of mated pairs.");
     return;
   }
   printf("\nBy %s, %" PRId64 " of the %" PRId64 " scans that have a mate have one as their closest "
@@ -72,7 +72,9 @@ static void print_json(const sb_evaluation *results, size_t count) {
 static int run(const sb_arguments *a) {
   sb_evaluation results[MOST_MEASURES];
   size_t count = 0;
-  const sb_evaluate_options options = {.identities = sb_arg_text(a, "--identities", NULL)};
+  const sb_progress progress = sb_cli_progress(a->quiet);
+  const sb_evaluate_options options = {.identities = sb_arg_text(a, "--identities", NULL),
+                                       .progress = &progress};
   sb_status status = sb_evaluate(a->positional[0], &options, results, MOST_MEASURES, &count);
   if (status.code != SB_OK) return sb_report(status);
   if (a->json) {

@@ -275,7 +275,7 @@ static void print_file(const char *path, const sb_volume_info *info, float low, 
          info->voxel_size_mm[1], info->voxel_size_mm[2]);
   printf("datatype     %s\n", info->datatype);
   printf("orientation  from %s\n", info->orientation == SB_ASSUMED
-                                       ? "nothing in the header: assumed right, front, up"
+                                       ? "nothing in the header: assumed left, front, up"
                                        : orientation_text(info->orientation));
   printf("intensities  %g to %g\n", (double)low, (double)high);
   printf("non-finite   %" PRId64 " voxels%s\n", info->nonfinite_voxels,

@@ -236,6 +236,8 @@ static bool affine_from_qform(const nifti_2_header *h, double affine[16]) {
   return usable(affine);
 }
 
+// As ANALYZE files, whose headers have no orientation either, are read by most programs: the first
+// axis runs from right to left.
 static void affine_assumed(const nifti_2_header *h, const int64_t dims[3], double affine[16]) {
   sb_affine_identity(affine);
   for (int axis = 0; axis < 3; axis++) {
@@ -243,6 +245,8 @@ static void affine_assumed(const nifti_2_header *h, const int64_t dims[3], doubl
     affine[5 * axis] = spacing;
     affine[4 * axis + 3] = -spacing * (double)(dims[axis] - 1) / 2;
   }
+  affine[0] = -affine[0];
+  affine[3] = -affine[3];
 }
 
 static void find_affine(const nifti_2_header *h, sb_nifti_header *out) {

@@ -236,7 +236,7 @@ static void warn_assumed(const run *r, const sb_scan *scan) {
   if (r->progress == NULL || r->progress->warn == NULL) return;
   char *text =
       sb_format("scan %s of dataset %s: left and right may be swapped, as the header of %s "
-                "has no orientation: right, front, up was assumed",
+                "has no orientation: left, front, up was assumed",
                 scan->scan_id, scan->dataset, scan->source_path);
   if (text != NULL) r->progress->warn(r->progress->context, text);
   free(text);

@@ -631,7 +631,7 @@ static void test_where_the_affine_comes_from(void **state) {
   r.quatern[1] = NAN; // no orientation at all: assumed, origin in the middle
   load_affine(&r, affine, &info);
   assert_int_equal(info.orientation, SB_ASSUMED);
-  assert_string_equal(info.stored_axes, "RAS");
+  assert_string_equal(info.stored_axes, "LAS");
   assert_affine(affine, (double[]){2, 0, 0, -8, 0, 1, 0, -4.5, 0, 0, 4, -20}, 12);
   r.quatern[1] = 0;
   r.qform_code = 0;
