@@ -43,7 +43,7 @@ static void print_raw(const study *s, int scan, int which, const outcome *o) {
          ".3f\n",
          strrchr(s->g->scans[scan].path, '/') + 1, case_name(which), o->status.code != SB_OK,
          o->own, o->other, o->error_mm, q->template_correlation, q->mask_overlap, q->scale, q->fit,
-         q->lead, q->noise, q->stretch, o->seconds, q->starts, q->structure, q->weak_octants);
+         q->lead, q->noise, q->stretch, o->seconds, q->starts, q->structure_whole, q->structure);
   if (o->status.code != SB_OK) printf("#\t%s\n", o->status.message);
 }
 

@@ -97,20 +97,20 @@ SB_API sb_prepare_options sb_prepare_options_default(void);
 
 // How well a scan was placed; written beside its row.
 typedef struct sb_quality {
-  double
-      template_correlation; // of the row, before it is filled outside the brain, with the template's
-  double mask_overlap;      // Dice of the scan's own brain and the template's mask
-  double scale;             // cube root of the determinant of the template-to-scan matrix
-  double rotation_deg;      // angle of its rotation part
-  double translation_mm;    // distance of the brain's centre from where the header puts it
-  double noise;             // standard deviation of the noise over the brain's mean intensity
-  double handedness;        // NCC minus the NCC of the mirrored scan (below 0: maybe mirrored)
-  double fit;               // NCC of scan and template at 2 mm, the brain's surroundings included
-  double lead;              // NCC of the best place minus that of the next best, at 4 mm
-  double stretch;           // largest over smallest singular value of the matrix's 3x3 part
-  double structure;         // correlation with the template between 4 and 10 mm
-  double weak_octants;      // the same in the third worst of eight octants
-  int starts;               // places the search began from
+  // Pearson correlation of row and template, before the row is filled outside the brain.
+  double template_correlation;
+  double mask_overlap;    // Dice of the scan's own brain and the template's mask
+  double scale;           // cube root of the determinant of the template-to-scan matrix
+  double rotation_deg;    // angle of its rotation part
+  double translation_mm;  // distance of the brain's centre from where the header puts it
+  double noise;           // standard deviation of the noise over the brain's mean intensity
+  double handedness;      // NCC minus the NCC of the mirrored scan (below 0: maybe mirrored)
+  double fit;             // NCC of scan and template at 2 mm, the brain's surroundings included
+  double lead;            // NCC of the best place minus that of the next best, at 4 mm
+  double stretch;         // largest over smallest singular value of the matrix's 3x3 part
+  double structure;       // correlation with the template between 4 and 10 mm, third worst octant
+  double structure_whole; // the same over the whole brain
+  int starts;             // places the search began from
   sb_orientation_source orientation;
   int64_t nonfinite_voxels;
 } sb_quality;

@@ -320,8 +320,8 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
   q->handedness = alignment->handedness;
   q->fit = alignment->correlation;
   q->lead = alignment->next_correlation;
-  q->structure = structure->whole;
-  q->weak_octants = structure->octants[2];
+  q->structure_whole = structure->whole;
+  q->structure = structure->octants[2];
   q->starts = alignment->starts;
   q->stretch = stretch(alignment->template_to_scan);
   q->noise = sb_brain_noise(brain);
@@ -351,12 +351,12 @@ static sb_status check_quality(const sb_brain *brain, const sb_quality *q) {
     return sb_error(SB_ALIGN,
                     "does not fit the template brain (overlap %.2f, at least %.2f expected; "
                     "structure %.2f): not skull-stripped, cut off, or not a brain?",
-                    q->mask_overlap, LEAST_OVERLAP, q->weak_octants);
-  if (!(q->weak_octants > LEAST_STRUCTURE))
+                    q->mask_overlap, LEAST_OVERLAP, q->structure);
+  if (!(q->structure > LEAST_STRUCTURE))
     return sb_error(SB_ALIGN,
                     "does not look like the template brain (structure %.2f, above %.2f expected): "
                     "not T1-weighted, much of it missing, or not a brain?",
-                    q->weak_octants, LEAST_STRUCTURE);
+                    q->structure, LEAST_STRUCTURE);
   if (!(q->stretch < MOST_STRETCH))
     return sb_error(SB_ALIGN,
                     "fits the template brain only when stretched %.2f-fold (under %.2f expected): "
@@ -411,9 +411,9 @@ static sb_status best_place(const sb_preparer *p, const sb_brain *brain, bool th
     status = place(p, &p->options, brain, &places[last], brain_in_row, out);
     if (status.code == SB_CONTENT && count > 1) continue; // next to nothing of the brain is there
     if (status.code != SB_OK) goto cleanup;
-    if (out->quality.weak_octants > best_structure) {
+    if (out->quality.structure > best_structure) {
       best = last;
-      best_structure = out->quality.weak_octants;
+      best_structure = out->quality.structure;
     }
   }
   if (count > 1) SB_TRY(place(p, &p->options, brain, &places[best], brain_in_row, out));

@@ -91,6 +91,10 @@ enum {
   ROTATION_DEG,
   TRANSLATION_MM,
   HANDEDNESS,
+  FIT,
+  LEAD,
+  STRETCH,
+  STRUCTURE,
   ORIENTATION,
   NONFINITE_VOXELS,
   SECONDS,
@@ -102,7 +106,9 @@ static const char HEADER[] =
     "dataset\tscan_id\tparticipant\tsession\tstatus\trow\trow_checksum\tscale\toffset\tsource_"
     "path\t"
     "source_sha256\ttemplate_to_scan\ttemplate_correlation\tmask_overlap\tnoise\tscale_factor\t"
-    "rotation_deg\ttranslation_mm\thandedness\torientation\tnonfinite_voxels\tseconds\treason\n";
+    "rotation_deg\ttranslation_"
+    "mm\thandedness\tfit\tlead\tstretch\tstructure\torientation\tnonfinite_"
+    "voxels\tseconds\treason\n";
 
 static const char *const ORIENTATIONS[] = {"sform", "qform", "assumed"};
 
@@ -130,8 +136,17 @@ static void put_quality(FILE *file, const sb_scan_record *record) {
   for (int i = 0; i < 12; i++)
     fprintf(file, "%.9g%c", record->template_to_scan[i], i < 11 ? ' ' : '\t');
   const sb_quality *q = &record->quality;
-  const double figures[] = {q->template_correlation, q->mask_overlap,   q->noise,     q->scale,
-                            q->rotation_deg,         q->translation_mm, q->handedness};
+  const double figures[] = {q->template_correlation,
+                            q->mask_overlap,
+                            q->noise,
+                            q->scale,
+                            q->rotation_deg,
+                            q->translation_mm,
+                            q->handedness,
+                            q->fit,
+                            q->lead,
+                            q->stretch,
+                            q->structure};
   for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
     put_number(file, "%.6g", figures[i]);
   fprintf(file, "%s\t%" PRId64 "\t", ORIENTATIONS[q->orientation], q->nonfinite_voxels);
@@ -231,7 +246,9 @@ static bool parse_quality(char *const *cells, sb_scan_record *record) {
          number_of(cells[SCALE_FACTOR], &q->scale) &&
          number_of(cells[ROTATION_DEG], &q->rotation_deg) &&
          number_of(cells[TRANSLATION_MM], &q->translation_mm) &&
-         number_of(cells[HANDEDNESS], &q->handedness) &&
+         number_of(cells[HANDEDNESS], &q->handedness) && number_of(cells[FIT], &q->fit) &&
+         number_of(cells[LEAD], &q->lead) && number_of(cells[STRETCH], &q->stretch) &&
+         number_of(cells[STRUCTURE], &q->structure) &&
          orientation_of(cells[ORIENTATION], &q->orientation) &&
          integer_of(cells[NONFINITE_VOXELS], &q->nonfinite_voxels);
 }

@@ -27,7 +27,7 @@ static bool as_it_should_be(int scan, int which, const outcome *o) {
   if (which >= damage_count()) {
     if (o->status.code != SB_OK) return true;
     printf("%s: %s: taken for a brain (structure %.2f, overlap %.2f)\n", path,
-           non_brain_name(which - damage_count()), q->weak_octants, q->mask_overlap);
+           non_brain_name(which - damage_count()), q->structure, q->mask_overlap);
     return false;
   }
   if (outcome_links(o)) return true;
