@@ -406,8 +406,9 @@ static sb_status remnants(const damage *d, sb_volume *v, uint64_t *seed, double 
   SB_TRY(sb_volume_gaussian(&soft, sigma));
   SB_TRY(smooth_noise(v, 10, seed, &field));
   for (int64_t i = 0; i < n; i++) {
-    const double x = (double)(i % v->dims[0]), y = (double)(i / v->dims[0] % v->dims[1]);
-    const double z = (double)(i / (v->dims[0] * v->dims[1]));
+    const int64_t index[3] = {i % v->dims[0], i / v->dims[0] % v->dims[1],
+                              i / (v->dims[0] * v->dims[1])};
+    const double x = (double)index[0], y = (double)index[1], z = (double)index[2];
     if (v->voxels[i] != 0) continue;
     bool dura = z > e.centre[2] && soft.voxels[i] > 0.03f && field.voxels[i] > 0.5f;
     bool neck = hypot((x - stem[0]) * size[0], (y - stem[1]) * size[1]) < 15 &&

@@ -26,6 +26,15 @@ typedef struct fixture {
   sb_preparer *preparer;
 } fixture;
 
+// skip() jumps out of the test, which an analyser does not know.
+#define NEED_TEMPLATE(f)                                                                           \
+  do {                                                                                             \
+    if ((f)->t == NULL) {                                                                          \
+      skip();                                                                                      \
+      return;                                                                                      \
+    }                                                                                              \
+  } while (0)
+
 static int setup(void **state) {
   static fixture f;
   sb_template_options options = sb_template_options_default();
@@ -78,7 +87,7 @@ static float *field_at_rest(const sb_template *t) {
 // Three tissues, each of one intensity and with noise of 5 %, where the template has them: no field.
 static void even_image_stays(void **state) {
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   float *field = field_at_rest(f->t);
   const double own = deviation(f->t, field, NULL);
   sb_volume tissues;
@@ -103,7 +112,7 @@ static void even_image_stays(void **state) {
 static void known_fields_come_off(void **state) {
   static const double STRENGTH[] = {0.10, 0.25, 0.50};
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   const int64_t n = voxel_count(&f->t->row_image);
   float *rest = field_at_rest(f->t), *found = NULL;
   must(SB_NEW(&found, n, "field"));
@@ -131,7 +140,7 @@ static void known_fields_come_off(void **state) {
 
 static void little_brain_has_no_field(void **state) {
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   const int64_t n = voxel_count(&f->t->row_image);
   uint8_t *corner = calloc((size_t)n, 1);
   float *field = NULL;
@@ -145,7 +154,7 @@ static void little_brain_has_no_field(void **state) {
 // An image of one grey has nothing to sharpen.
 static void one_grey_has_no_field(void **state) {
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   sb_volume flat;
   must(copy_volume(&f->t->row_image, &flat));
   for (int64_t i = 0; i < voxel_count(&flat); i++) flat.voxels[i] = 7;
@@ -211,7 +220,7 @@ static void rows_lose_the_field(const fixture *f, const char *path) {
 
 static void template_row_loses_the_field(void **state) {
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   rows_lose_the_field(f, sb_template_path(f->t));
 }
 
@@ -220,7 +229,8 @@ static void real_rows_lose_the_field(void **state) {
       DATA "oasis/sub-OAS10040/ses-01/anat/sub-OAS10040_ses-01_T1w.nii.gz",
       DATA "ds002748/sub-06/ses-01/anat/sub-06_ses-01_T1w.nii.gz"};
   fixture *f = *state;
-  if (f->t == NULL || !sb_is_file(SCANS[0])) {
+  NEED_TEMPLATE(f);
+  if (!sb_is_file(SCANS[0])) {
     printf("no real scans here\n");
     skip();
   }
@@ -231,7 +241,7 @@ static void real_rows_lose_the_field(void **state) {
 static void same_bytes(void **state) {
   enum { TIMES = 4 };
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   sb_volume scan;
   sb_prepared prepared[TIMES];
   sb_status failure = sb_ok();
@@ -256,7 +266,7 @@ static void parameters_name_the_choice(void **state) {
   static const sb_bias KIND[] = {SB_BIAS_AUTO, SB_BIAS_N4, SB_BIAS_GAIN, SB_BIAS_OFF};
   static const char *const NAME[] = {"bias=n4 ", "bias=n4 ", "bias=gain ", "bias=off "};
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   for (int i = 0; i < 4; i++) {
     sb_prepare_options options = sb_prepare_options_default();
     sb_preparer *p;
@@ -279,7 +289,7 @@ static void parameters_name_the_choice(void **state) {
 // The template with everything more than 40 mm to the left cut off.
 static void outside_holds_what_it_says(void **state) {
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   sb_volume scan;
   sb_brain brain = {0};
   sb_alignment alignment;
