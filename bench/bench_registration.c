@@ -222,9 +222,16 @@ static void bench_scans(const bench *b, int scans, char **paths, int count) {
 int main(int argc, char **argv) {
   bench b = {.elastix = "elastix", .folder = "/tmp/samebrain-bench-XXXXXX"};
   int count = 10, at = 1;
-  for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
-    if (strcmp(argv[at], "--cases") == 0) count = atoi(argv[at + 1]);
-    if (strcmp(argv[at], "--elastix") == 0) b.elastix = argv[at + 1];
+  for (; at < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
+    const char *value = at + 1 < argc ? argv[at + 1] : NULL;
+    if (value != NULL && strcmp(argv[at], "--cases") == 0) {
+      count = atoi(value);
+    } else if (value != NULL && strcmp(argv[at], "--elastix") == 0) {
+      b.elastix = value;
+    } else {
+      fprintf(stderr, "usage: bench_registration [--cases N] [--elastix PATH] [SCAN...]\n");
+      return 2;
+    }
   }
   char command[256];
   snprintf(command, sizeof command, "%s --version >/dev/null 2>&1", b.elastix);
