@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/select.h"
 #include "prepare/spline.h"
 
 static const double BLOCK_MM = 4;
@@ -33,11 +34,6 @@ static void blocks_free(blocks *b) {
   free(b->field);
 }
 
-static int compare_floats(const void *a, const void *b) {
-  float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
-}
-
 // The mean of a block; 0 unless all of it is brain.
 static float block_mean(const sb_volume *image, const uint8_t *brain, const int64_t first[3],
                         int64_t size) {
@@ -61,8 +57,7 @@ static sb_status keep_bright(blocks *b) {
   sb_status status = SB_NEW(&sorted, b->count, "bias field");
   if (status.code != SB_OK) return status;
   memcpy(sorted, b->log_value, (size_t)b->count * sizeof *sorted);
-  qsort(sorted, (size_t)b->count, sizeof *sorted, compare_floats);
-  const float least = (float)DARKEST * sorted[b->count / 2];
+  const float least = (float)DARKEST * sb_select(sorted, b->count, b->count / 2);
   int64_t kept = 0;
   for (int64_t i = 0; i < b->count; i++)
     if (b->log_value[i] > least) {
@@ -84,15 +79,16 @@ static sb_status blocks_create(const sb_volume *image, double voxel_mm, const ui
   SB_TRY(SB_NEW(&out->index, n, "bias field"));
   SB_TRY(SB_NEW(&out->log_value, n, "bias field"));
   SB_TRY(SB_NEW_ZERO(&out->field, n, "bias field"));
-  for (int64_t i = 0; i < n; i++) {
-    const int64_t first[3] = {out->size * (i % out->dims[0]),
-                              out->size * (i / out->dims[0] % out->dims[1]),
-                              out->size * (i / (out->dims[0] * out->dims[1]))};
-    float mean = block_mean(image, brain, first, out->size);
-    if (!(mean > 0)) continue;
-    out->index[out->count] = i;
-    out->log_value[out->count++] = mean;
-  }
+  int64_t i = 0;
+  for (int64_t z = 0; z < out->dims[2]; z++)
+    for (int64_t y = 0; y < out->dims[1]; y++)
+      for (int64_t x = 0; x < out->dims[0]; x++, i++) {
+        const int64_t first[3] = {out->size * x, out->size * y, out->size * z};
+        float mean = block_mean(image, brain, first, out->size);
+        if (!(mean > 0)) continue;
+        out->index[out->count] = i;
+        out->log_value[out->count++] = mean;
+      }
   SB_TRY(keep_bright(out));
 cleanup:
   return status;
@@ -127,22 +123,26 @@ static void fourier(double complex a[FFT], const double complex roots[FFT / 2], 
       }
 }
 
-// Multiplies a real signal's spectrum by a real, symmetric filter.
-static void filter(double signal[FFT], const double response[FFT],
+// Multiplies the spectra of two real signals by a real, symmetric filter: as one complex signal,
+// since such a filter keeps the two apart.
+static void filter(double first[FFT], double second[FFT], const double response[FFT],
                    const double complex roots[FFT / 2]) {
   double complex a[FFT];
-  for (int i = 0; i < FFT; i++) a[i] = CMPLX(signal[i], 0);
+  for (int i = 0; i < FFT; i++) a[i] = CMPLX(first[i], second[i]);
   fourier(a, roots, -1);
   for (int i = 0; i < FFT; i++) a[i] = CMPLX(creal(a[i]) * response[i], cimag(a[i]) * response[i]);
   fourier(a, roots, 1);
-  for (int i = 0; i < FFT; i++) signal[i] = creal(a[i]) / FFT;
+  for (int i = 0; i < FFT; i++) {
+    first[i] = creal(a[i]) / FFT;
+    second[i] = cimag(a[i]) / FFT;
+  }
 }
 
 // Where a log intensity is among the bins: the lower of two, and how far from it to the other.
-static int bin_of(double value, double low, double bins_per_unit, double *beyond) {
-  const double at = (value - low) * bins_per_unit;
+static inline int bin_of(float value, float low, float bins_per_unit, float *beyond) {
+  const float at = (value - low) * bins_per_unit;
   const int bin = at < BINS - 2 ? (int)at : BINS - 2;
-  *beyond = at - bin;
+  *beyond = at - (float)bin;
   return bin;
 }
 
@@ -152,50 +152,50 @@ static int bin_of(double value, double low, double bins_per_unit, double *beyond
 static void sharpen(double low, double width, const double complex roots[FFT / 2],
                     double expected[FFT]) {
   static const double PI = 3.141592653589793;
-  double blur[FFT], wiener[FFT], below[FFT];
+  double blur[FFT], wiener[FFT], below[FFT] = {0};
   const double sigma = BLUR_FWHM / 2.3548200450309493 / width; // bins
   for (int i = 0; i < FFT; i++) {
     double frequency = (double)(i <= FFT / 2 ? i : FFT - i) / FFT;
     blur[i] = exp(-2 * PI * PI * sigma * sigma * frequency * frequency);
     wiener[i] = blur[i] / (blur[i] * blur[i] + WIENER_NOISE);
   }
-  filter(expected, wiener, roots);
+  filter(expected, below, wiener, roots);
   double largest = 0;
   for (int i = 0; i < FFT; i++) {
     below[i] = i < BINS && expected[i] > 0 ? expected[i] : 0;
-    largest = fmax(largest, below[i]);
+    if (below[i] > largest) largest = below[i];
     expected[i] = below[i] * (low + i * width);
   }
-  filter(expected, blur, roots);
-  filter(below, blur, roots);
+  filter(expected, below, blur, roots);
   for (int i = 0; i < BINS; i++)
     expected[i] = below[i] > 1e-6 * largest ? expected[i] / below[i] : low + i * width;
 }
 
 // What each block's log intensity, less the field so far, lacks to the expected one. False when all
 // blocks have one value: there is nothing to sharpen.
-static bool find_residuals(const blocks *b, const double complex roots[FFT / 2], float *residual) {
-  double low = INFINITY, high = -INFINITY, expected[FFT] = {0};
+//   value     scratch, a float per block that counts
+//   residual  out: over the grid of blocks
+static bool find_residuals(const blocks *b, const double complex roots[FFT / 2], float *value,
+                           float *residual) {
+  float low = INFINITY, high = -INFINITY, beyond;
+  double expected[FFT] = {0};
   for (int64_t i = 0; i < b->count; i++) {
-    double u = (double)(b->log_value[i] - b->field[b->index[i]]);
-    low = fmin(low, u);
-    high = fmax(high, u);
+    value[i] = b->log_value[i] - b->field[b->index[i]];
+    low = value[i] < low ? value[i] : low;
+    high = value[i] > high ? value[i] : high;
   }
-  const double width = (high - low) / (BINS - 1), scale = 1 / width;
-  double beyond;
-  if (!(width > 1e-9)) return false;
+  const float width = (high - low) / (BINS - 1), scale = 1 / width;
+  if (!(width > 1e-7f)) return false;
   for (int64_t i = 0; i < b->count; i++) {
-    const double u = (double)(b->log_value[i] - b->field[b->index[i]]);
-    const int bin = bin_of(u, low, scale, &beyond);
-    expected[bin] += 1 - beyond;
-    expected[bin + 1] += beyond;
+    const int bin = bin_of(value[i], low, scale, &beyond);
+    expected[bin] += (double)(1 - beyond);
+    expected[bin + 1] += (double)beyond;
   }
-  sharpen(low, width, roots, expected);
+  sharpen((double)low, (double)width, roots, expected);
   for (int64_t i = 0; i < b->count; i++) {
-    const double u = (double)(b->log_value[i] - b->field[b->index[i]]);
-    const int bin = bin_of(u, low, scale, &beyond);
-    const double want = expected[bin] + beyond * (expected[bin + 1] - expected[bin]);
-    residual[b->index[i]] = (float)(u - want);
+    const int bin = bin_of(value[i], low, scale, &beyond);
+    const float below = (float)expected[bin], above = (float)expected[bin + 1];
+    residual[b->index[i]] = value[i] - (below + beyond * (above - below));
   }
   return true;
 }
@@ -235,11 +235,12 @@ static sb_status refine(const sb_volume *image, int64_t elements,
                         const double complex roots[FFT / 2], blocks *b, float *field) {
   const int64_t n = b->dims[0] * b->dims[1] * b->dims[2];
   sb_spline_axis axes[3] = {{0}, {0}, {0}}, fine[3] = {{0}, {0}, {0}};
-  float *residual = NULL, *step = NULL, *scratch = NULL, *weights = NULL, *controls = NULL,
-        *sum = NULL;
+  float *value = NULL, *residual = NULL, *step = NULL, *scratch = NULL, *weights = NULL,
+        *controls = NULL, *sum = NULL;
   sb_status status;
   SB_TRY(make_axes(image, b, elements, true, axes));
   SB_TRY(make_axes(image, b, elements, false, fine));
+  SB_TRY(SB_NEW(&value, b->count, "bias field"));
   SB_TRY(SB_NEW_ZERO(&residual, n, "bias field"));
   SB_TRY(SB_NEW(&step, n, "bias field"));
   SB_TRY(SB_NEW(&scratch, sb_spline_scratch(axes) + sb_spline_scratch(fine), "bias field"));
@@ -250,7 +251,7 @@ static sb_status refine(const sb_volume *image, int64_t elements,
   sb_spline_gather_squares(axes, residual, scratch, weights);
   double mean, change = INFINITY;
   for (int i = 0; i < MOST_STEPS && change > LEAST_CHANGE; i++) {
-    if (!find_residuals(b, roots, residual)) break;
+    if (!find_residuals(b, roots, value, residual)) break;
     sb_spline_fit(axes, weights, residual, scratch, controls);
     memset(step, 0, (size_t)n * sizeof *step);
     sb_spline_add(axes, controls, scratch, step);
@@ -264,6 +265,7 @@ cleanup:
     sb_spline_axis_free(&axes[i]);
     sb_spline_axis_free(&fine[i]);
   }
+  free(value);
   free(residual);
   free(step);
   free(scratch);

@@ -9,6 +9,7 @@
 #include "core/clones.h"
 #include "core/geometry.h"
 #include "core/memory.h"
+#include "core/select.h"
 #include "prepare/mask.h"
 
 enum { SAMPLES = 20000 }; // values looked at for a robust statistic
@@ -53,8 +54,7 @@ static void background_of(const float *values, int64_t count, float scratch[SAMP
   if (best * 3 >= count) return;
   *background = (double)values[count / 2];
   for (int64_t i = 0; i < count; i++) scratch[i] = fabsf(values[i] - (float)*background);
-  qsort(scratch, (size_t)count, sizeof *scratch, compare_floats);
-  *sigma = 1.4826 * (double)scratch[count / 2];
+  *sigma = 1.4826 * (double)sb_select(scratch, count, count / 2);
 }
 
 // How far a voxel must be from the background to be foreground: 2 % of the bright end of what
@@ -70,8 +70,7 @@ static double threshold_of(const sb_volume *scan, double background, double sigm
     if (distance > floor) scratch[count++] = (float)distance;
   }
   if (count == 0) return INFINITY;
-  qsort(scratch, (size_t)count, sizeof *scratch, compare_floats);
-  return fmax(floor, 0.02 * (double)scratch[count * 98 / 100]);
+  return fmax(floor, 0.02 * (double)sb_select(scratch, count, count * 98 / 100));
 }
 
 // ---- Cells: blocks of voxels about 4 mm wide, coarse enough to be quick -------------------------
@@ -196,8 +195,8 @@ static void move_dark_end(double sigma, float scratch[SAMPLES], sb_brain *brain)
   for (int64_t i = 0; i < n && count < SAMPLES; i += stride)
     if (fabsf(voxels[i]) > outside) scratch[count++] = voxels[i];
   if (count < 100) return;
-  qsort(scratch, (size_t)count, sizeof *scratch, compare_floats);
-  const float low = scratch[count * 2 / 100], range = scratch[count * 98 / 100] - low;
+  const float low = sb_select(scratch, count, count * 2 / 100);
+  const float range = sb_select(scratch, count, count * 98 / 100) - low;
   if (!(range > 0) || (low > -0.05f * range && low < range)) return;
   const float shift = 0.1f * range - low, least = 0.03f * range;
   for (int64_t i = 0; i < n; i++) {
@@ -276,9 +275,9 @@ double sb_brain_noise(const sb_brain *brain) {
   }
   double noise = NAN;
   if (count > 100) {
-    qsort(differences, (size_t)count, sizeof *differences, compare_floats);
     // Second differences of white noise have sqrt(6) times its sigma; 0.6745 is a normal's MAD.
-    noise = (double)differences[count / 2] / (0.6745 * sqrt(6)) / (sum / (double)count);
+    noise = (double)sb_select(differences, count, count / 2) / (0.6745 * sqrt(6)) /
+            (sum / (double)count);
   }
   free(differences);
   return noise;
