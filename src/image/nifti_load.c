@@ -124,6 +124,10 @@ static void decode_row(const sb_nifti_header *h, const unsigned char *raw, int64
   take_row(h->dims[0], out, c);
 }
 
+SB_CLONES static void reverse_row(int64_t n, const float *restrict in, float *restrict out) {
+  for (int64_t i = 0; i < n; i++) out[n - 1 - i] = in[i];
+}
+
 // Stored rows are rows of the volume, perhaps reversed.
 static void decode_along_rows(const sb_nifti_header *h, const unsigned char *raw, const layout *l,
                               float *row, float *out, census *c) {
@@ -131,8 +135,7 @@ static void decode_along_rows(const sb_nifti_header *h, const unsigned char *raw
     for (int64_t j = 0; j < l->dims[1]; j++) {
       float *to = out + l->first + j * l->step[1] + k * l->step[2];
       decode_row(h, raw, j, k, l->step[0] == 1 ? to : row, c);
-      if (l->step[0] == -1)
-        for (int64_t i = 0; i < l->dims[0]; i++) to[-i] = row[i];
+      if (l->step[0] == -1) reverse_row(l->dims[0], row, to - (l->dims[0] - 1));
     }
 }
 

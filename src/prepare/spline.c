@@ -2,6 +2,7 @@
 #include "prepare/spline.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,24 @@ static void add_scaled(int64_t count, float factor, const float *restrict in, fl
   for (int64_t i = 0; i < count; i++) out[i] += factor * in[i];
 }
 
+// The part of one line of samples in its control points; false when the line is empty.
+static bool add_line(const sb_spline_axis *x, float (*const influence)[4], const float *line,
+                     float *sums) {
+  int64_t first = 0, end = x->samples;
+  while (first < end && line[first] == 0) first++;
+  while (end > first && line[end - 1] == 0) end--;
+  if (first == end) return false;
+  memset(sums, 0, (size_t)x->controls * sizeof *sums);
+  while (first < end) { // the samples of one piece share their control points
+    const int64_t piece = x->first[first];
+    float sum[4] = {0};
+    for (; first < end && x->first[first] == piece; first++)
+      for (int c = 0; c < 4; c++) sum[c] += influence[first][c] * line[first];
+    for (int c = 0; c < 4; c++) sums[piece + c] += sum[c];
+  }
+  return true;
+}
+
 // out[control] = sum over the samples of values times their influence on it; what a sample's
 // influence is along each axis is `influence`.
 static void gather(const sb_spline_axis axes[3], float (*const influence[3])[4],
@@ -68,11 +87,7 @@ static void gather(const sb_spline_axis axes[3], float (*const influence[3])[4],
     memset(controls, 0, (size_t)plane * sizeof *controls);
     for (int64_t j = 0; j < y->samples; j++) {
       const float *line = values + x->samples * (j + y->samples * k);
-      memset(sums, 0, (size_t)x->controls * sizeof *sums);
-      for (int64_t i = 0; i < x->samples; i++) {
-        if (line[i] == 0) continue;
-        for (int c = 0; c < 4; c++) sums[x->first[i] + c] += influence[0][i][c] * line[i];
-      }
+      if (!add_line(x, influence[0], line, sums)) continue;
       for (int c = 0; c < 4; c++)
         add_scaled(x->controls, influence[1][j][c], sums,
                    controls + x->controls * (y->first[j] + c));
