@@ -8,6 +8,7 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
+#include "core/select.h"
 #include "image/resample.h"
 #include "image/smooth.h"
 
@@ -94,23 +95,45 @@ void sb_aligner_free(sb_aligner *aligner) {
 
 // The scan at every level, and where its voxels are in the brain's box.
 typedef struct scan_pyramid {
-  sb_padded levels[SB_ALIGN_LEVELS];
+  sb_packed levels[SB_ALIGN_LEVELS];
   double from_box[SB_ALIGN_LEVELS][16]; // the box's voxel coordinates to the level's
 } scan_pyramid;
 
 static void pyramid_free(scan_pyramid *pyramid) {
-  for (int l = 0; l < SB_ALIGN_LEVELS; l++) sb_padded_free(&pyramid->levels[l]);
+  for (int l = 0; l < SB_ALIGN_LEVELS; l++) sb_packed_free(&pyramid->levels[l]);
+}
+
+// The range of a brain's intensities, 0 and a margin included, without the extremes.
+static sb_status value_range(const sb_volume *image, float *low, float *high) {
+  enum { SAMPLES = 20000 };
+  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2], stride = n / SAMPLES + 1;
+  int64_t count = 0;
+  float *values = NULL;
+  sb_status status = SB_NEW(&values, SAMPLES, "alignment");
+  if (status.code != SB_OK) return status;
+  for (int64_t i = 0; i < n; i += stride)
+    if (image->voxels[i] != 0) values[count++] = image->voxels[i];
+  *low = *high = 0;
+  if (count > 0) {
+    const float bottom = sb_select(values, count, count * 2 / 1000);
+    const float top = sb_select(values, count, count * 998 / 1000), margin = 0.1f * (top - bottom);
+    if (bottom < 0) *low = bottom - margin;
+    if (top > 0) *high = top + margin;
+  }
+  free(values);
+  return status;
 }
 
 // From fine to coarse, each level averaged from the one before.
 static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
-  static const int64_t origin[3] = {0, 0, 0};
   memset(out, 0, sizeof *out);
   sb_volume current = {0}, smaller = {0};
   const sb_volume *source = image;
+  float low, high;
   double position[16];
   sb_affine_identity(position);
-  sb_status status = sb_ok();
+  sb_status status;
+  SB_TRY(value_range(image, &low, &high));
   for (int l = SB_ALIGN_LEVELS - 1; l >= 0; l--) {
     int64_t factors[3];
     bool shrinks = false;
@@ -133,7 +156,7 @@ static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
       sb_affine_multiply(block, position, position);
     }
     memcpy(out->from_box[l], position, sizeof position);
-    SB_TRY(sb_padded_crop(source, origin, source->dims, &out->levels[l]));
+    SB_TRY(sb_packed_create(source, low, high, &out->levels[l]));
   }
 cleanup:
   sb_volume_free(&current);

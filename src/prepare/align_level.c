@@ -194,7 +194,7 @@ static sb_status find_spans(const sb_volume *nearness, sb_align_level *level) {
   if (status.code != SB_OK) return status;
   for (int64_t z = 0; z < nz; z++)
     for (int64_t y = 0; y < ny; y++) {
-      if (nx * ny * nz > MOST_FULL_VOXELS && (y + z) % 2 != 0) continue;
+      if (nx * ny * nz > MOST_FULL_VOXELS && (y + 2 * z) % 4 != 0) continue;
       const float *row = nearness->voxels + nx * (y + ny * z);
       int64_t first = 0, last = nx - 1;
       while (first < nx && row[first] < 0.05f) first++;
@@ -290,13 +290,18 @@ void sb_align_level_free(sb_align_level *level) {
 
 // ---- Looking and stepping -----------------------------------------------------------------------
 
-// The sums of one span: every basis function times the scan, and the scan squared.
+enum { SQUARES = SB_UNKNOWNS, SUMS };
+
+// Adds one span's part to the sums over the scan, lane by lane: every regressor times the scan, and
+// the scan squared.
 SB_CLONES
-static void span_sums(const sb_align_level *level, const sb_span *span, const float *line,
-                      float out[BASIS + 1]) {
+static void add_span(const sb_align_level *level, const sb_span *span, const float *line,
+                     lanes sums[SUMS]) {
   float first, step;
+  double factors[ROW_FACTORS];
   x_ramp(level, span, &first, &step);
-  lanes x, sum[BASIS + 1];
+  row_factors(level, span, factors);
+  lanes x, sum[BASIS], squares = {0};
   for (int lane = 0; lane < SB_LANES; lane++) x[lane] = first + (float)lane * step;
   memset(sum, 0, sizeof sum);
   const float stride = step * SB_LANES;
@@ -318,18 +323,30 @@ static void span_sums(const sb_align_level *level, const sb_span *span, const fl
     sum[T_XX] += t * (vx * x);
     sum[M] += *(const lanes *)(level->smooth_mask + at) * v;
     sum[ONE] += v;
-    sum[BASIS] += v * v;
+    squares += v * v;
     x += stride;
   }
-  float folded[BASIS + 1][SB_LANES];
-  memcpy(folded, sum, sizeof folded);
-  fold(BASIS + 1, folded);
-  for (int b = 0; b <= BASIS; b++) out[b] = folded[b][0];
+  for (int i = 0; i < SB_UNKNOWNS; i++)
+    sums[i] += sum[REGRESSOR[i].basis] * (float)factors[REGRESSOR[i].factor];
+  sums[SQUARES] += squares;
 }
 
-void sb_align_level_look(const sb_align_level *level, const sb_padded *scan,
-                         const double to_scan[16], float *line, sb_alignment_sums *sums) {
-  memset(sums, 0, sizeof *sums);
+// Folds the lanes and starts them anew.
+static void flush(lanes sums[SUMS], sb_alignment_sums *out) {
+  float folded[SUMS][SB_LANES];
+  memcpy(folded, sums, sizeof folded);
+  fold(SUMS, folded);
+  for (int i = 0; i < SB_UNKNOWNS; i++) out->projection[i] += (double)folded[i][0];
+  out->scan_squares += (double)folded[SQUARES][0];
+  memset(sums, 0, SUMS * sizeof *sums);
+}
+
+void sb_align_level_look(const sb_align_level *level, const sb_packed *scan,
+                         const double to_scan[16], float *line, sb_alignment_sums *out) {
+  enum { SPANS_AT_ONCE = 64 }; // few enough that single precision holds their sums
+  memset(out, 0, sizeof *out);
+  lanes sums[SUMS];
+  memset(sums, 0, sizeof sums);
   const double step[3] = {to_scan[0] * level->spacing_mm[0], to_scan[4] * level->spacing_mm[0],
                           to_scan[8] * level->spacing_mm[0]};
   for (int64_t s = 0; s < level->span_count; s++) {
@@ -337,20 +354,17 @@ void sb_align_level_look(const sb_align_level *level, const sb_padded *scan,
     const double p[3] = {level->origin_mm[0] + span->x * level->spacing_mm[0],
                          level->origin_mm[1] + span->y * level->spacing_mm[1],
                          level->origin_mm[2] + span->z * level->spacing_mm[2]};
+    const int32_t padded = (span->count + SB_LANES - 1) / SB_LANES * SB_LANES;
     double start[3];
     sb_affine_apply(to_scan, p, start);
-    sb_sample_row(scan, start, step, span->count, line);
-    for (int32_t i = span->count; i % SB_LANES != 0; i++) line[i] = 0;
-    float basis[BASIS + 1];
-    double f[ROW_FACTORS];
-    span_sums(level, span, line, basis);
-    row_factors(level, span, f);
-    for (int i = 0; i < SB_UNKNOWNS; i++)
-      sums->projection[i] += (double)basis[REGRESSOR[i].basis] * f[REGRESSOR[i].factor];
-    sums->scan_squares += (double)basis[BASIS];
+    sb_sample_packed_row(scan, start, step, padded, line);
+    for (int32_t i = span->count; i < padded; i++) line[i] = 0;
+    add_span(level, span, line, sums);
+    if (s % SPANS_AT_ONCE == SPANS_AT_ONCE - 1) flush(sums, out);
   }
-  sums->scan = sums->projection[SB_UNKNOWNS - 1];
-  sums->scan_template = sums->projection[GAIN];
+  flush(sums, out);
+  out->scan = out->projection[SB_UNKNOWNS - 1];
+  out->scan_template = out->projection[GAIN];
 }
 
 double sb_align_level_ncc(const sb_align_level *level, const sb_alignment_sums *sums) {

@@ -64,7 +64,7 @@ void sb_align_level_free(sb_align_level *level);
 
 // Looks at the scan through M (template mm to scan voxel coordinates) at every voxel.
 //   line  scratch, `longest` floats on a 64-byte boundary
-void sb_align_level_look(const sb_align_level *level, const sb_padded *scan,
+void sb_align_level_look(const sb_align_level *level, const sb_packed *scan,
                          const double to_scan[16], float *line, sb_alignment_sums *sums);
 
 // Correlation of scan and template over the level's voxels; 0 when either does not vary.

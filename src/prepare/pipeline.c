@@ -80,7 +80,7 @@ static void describe(const sb_template *t, const sb_prepare_options *o, size_t s
   char smooth[40] = "box-average";
   if (o->smooth_mm > 0) snprintf(smooth, sizeof smooth, "gaussian-%g", o->smooth_mm);
   snprintf(out, size,
-           "resolution_mm=%g align=gauss-newton-2 dof=%d resample=%s bias=%s harmonise=%s "
+           "resolution_mm=%g align=gauss-newton-3 dof=%d resample=%s bias=%s harmonise=%s "
            "outside=%s winsor=%g",
            t->resolution_mm, o->dof, smooth, bias_name(chosen_bias(o->bias)),
            harmonise_name(o->harmonise), outside_name(chosen_outside(o)),

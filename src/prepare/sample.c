@@ -9,20 +9,26 @@
 #include "core/geometry.h"
 #include "core/memory.h"
 
+// The dims of a bordered volume.
+static sb_status border(const int64_t dims[3], int64_t bordered[3]) {
+  for (int i = 0; i < 3; i++) bordered[i] = dims[i] + 3;
+  if (bordered[0] * bordered[1] * bordered[2] <= INT32_MAX) return sb_ok();
+  return sb_error(SB_UNSUPPORTED, "an image of %lld x %lld x %lld voxels is too large to align",
+                  (long long)dims[0], (long long)dims[1], (long long)dims[2]);
+}
+
 sb_status sb_padded_crop(const sb_volume *in, const int64_t first[3], const int64_t dims[3],
                          sb_padded *out) {
-  for (int i = 0; i < 3; i++) out->dims[i] = dims[i] + 3;
   out->voxels = NULL;
-  if (out->dims[0] * out->dims[1] * out->dims[2] > INT32_MAX)
-    return sb_error(SB_UNSUPPORTED, "an image of %lld x %lld x %lld voxels is too large to align",
-                    (long long)dims[0], (long long)dims[1], (long long)dims[2]);
-  sb_status status = SB_NEW_ZERO(&out->voxels, out->dims[0] * out->dims[1] * out->dims[2], "image");
-  if (status.code != SB_OK) return status;
+  sb_status status;
+  SB_TRY(border(dims, out->dims));
+  SB_TRY(SB_NEW_ZERO(&out->voxels, out->dims[0] * out->dims[1] * out->dims[2], "image"));
   for (int64_t z = 0; z < dims[2]; z++)
     for (int64_t y = 0; y < dims[1]; y++)
       memcpy(out->voxels + 1 + out->dims[0] * (y + 1 + out->dims[1] * (z + 1)),
              in->voxels + first[0] + in->dims[0] * (first[1] + y + in->dims[1] * (first[2] + z)),
              (size_t)dims[0] * sizeof(float));
+cleanup:
   return status;
 }
 
@@ -31,37 +37,127 @@ void sb_padded_free(sb_padded *padded) {
   padded->voxels = NULL;
 }
 
+// ---- Packed volumes -----------------------------------------------------------------------------
+
+SB_CLONES
+static void quantise_row(int64_t count, const float *restrict in, float low, float scale,
+                         uint8_t *restrict out) {
+  for (int64_t i = 0; i < count; i++) {
+    float value = (in[i] - low) * scale;
+    value = value > 0 ? value : 0;
+    value = value < 255 ? value : 255;
+    out[i] = (uint8_t)(int32_t)(value + 0.5f);
+  }
+}
+
+SB_CLONES
+static void pack_row(int64_t count, const uint8_t *restrict a, const uint8_t *restrict b,
+                     const uint8_t *restrict c, const uint8_t *restrict d, uint32_t *restrict out) {
+  for (int64_t i = 0; i < count; i++)
+    out[i] = (uint32_t)a[i] | (uint32_t)b[i] << 8 | (uint32_t)c[i] << 16 | (uint32_t)d[i] << 24;
+}
+
+sb_status sb_packed_create(const sb_volume *in, float low, float high, sb_packed *out) {
+  uint8_t *bytes = NULL;
+  sb_status status;
+  out->corners = NULL;
+  SB_TRY(border(in->dims, out->dims));
+  const int64_t row = out->dims[0], plane = row * out->dims[1], n = plane * out->dims[2];
+  const float scale = high > low ? 255 / (high - low) : 0, zero = 0;
+  uint8_t outside;
+  quantise_row(1, &zero, low, scale, &outside);
+  // The last rows and plane look beyond the end, at a row and a plane more of the border.
+  SB_TRY(SB_NEW(&bytes, n + plane + row, "image"));
+  SB_TRY(SB_NEW(&out->corners, n, "image"));
+  memset(bytes, outside, (size_t)(n + plane + row));
+  for (int64_t z = 0; z < in->dims[2]; z++)
+    for (int64_t y = 0; y < in->dims[1]; y++)
+      quantise_row(in->dims[0], in->voxels + in->dims[0] * (y + in->dims[1] * z), low, scale,
+                   bytes + 1 + row * (y + 1) + plane * (z + 1));
+  pack_row(n, bytes, bytes + row, bytes + plane, bytes + plane + row, out->corners);
+cleanup:
+  free(bytes);
+  if (status.code != SB_OK) sb_packed_free(out);
+  return status;
+}
+
+void sb_packed_free(sb_packed *packed) {
+  free(packed->corners);
+  packed->corners = NULL;
+}
+
+// ---- Rows ---------------------------------------------------------------------------------------
+
+// Sample i of a row: the voxel before it on each axis, and how far it is beyond that. Beyond the
+// border everything is as on it: clamping to it replaces bounds checks.
+typedef struct ramp {
+  float start[3], step[3], highest[3];
+  int32_t row, plane;
+} ramp;
+
+static ramp make_ramp(const int64_t dims[3], const double start[3], const double step[3]) {
+  ramp r = {.row = (int32_t)dims[0], .plane = (int32_t)(dims[0] * dims[1])};
+  for (int i = 0; i < 3; i++) {
+    r.start[i] = (float)(start[i] + 1);
+    r.step[i] = (float)step[i];
+    r.highest[i] = (float)(dims[i] - 2);
+  }
+  return r;
+}
+
+static inline float clamped(const ramp *r, int axis, int32_t i) {
+  float at = r->start[axis] + (float)i * r->step[axis];
+  at = at > 0 ? at : 0;
+  return at < r->highest[axis] ? at : r->highest[axis];
+}
+
+static inline float mix(float a, float b, float share) {
+  return a + share * (b - a);
+}
+
 SB_CLONES
 void sb_sample_row(const sb_padded *in, const double start[3], const double step[3], int64_t count,
                    float *restrict out) {
   const float *restrict voxels = in->voxels;
-  const int32_t row = (int32_t)in->dims[0], plane = (int32_t)(in->dims[0] * in->dims[1]);
-  // Beyond the zero border everything is zero: clamping to it replaces bounds checks.
-  const float high_x = (float)(in->dims[0] - 2), high_y = (float)(in->dims[1] - 2),
-              high_z = (float)(in->dims[2] - 2);
-  const float x0 = (float)(start[0] + 1), y0 = (float)(start[1] + 1), z0 = (float)(start[2] + 1);
-  const float dx = (float)step[0], dy = (float)step[1], dz = (float)step[2];
+  const ramp r = make_ramp(in->dims, start, step);
   for (int32_t i = 0; i < (int32_t)count; i++) {
-    float x = x0 + (float)i * dx, y = y0 + (float)i * dy, z = z0 + (float)i * dz;
-    x = x > 0 ? x : 0;
-    y = y > 0 ? y : 0;
-    z = z > 0 ? z : 0;
-    x = x < high_x ? x : high_x;
-    y = y < high_y ? y : high_y;
-    z = z < high_z ? z : high_z;
-    int32_t ix = (int32_t)x, iy = (int32_t)y, iz = (int32_t)z;
-    float fx = x - (float)ix, fy = y - (float)iy, fz = z - (float)iz;
-    int32_t at = ix + iy * row + iz * plane;
-    float v000 = voxels[at], v100 = voxels[at + 1];
-    float v010 = voxels[at + row], v110 = voxels[at + row + 1];
-    float v001 = voxels[at + plane], v101 = voxels[at + plane + 1];
-    float v011 = voxels[at + plane + row], v111 = voxels[at + plane + row + 1];
-    float v00 = v000 + fx * (v100 - v000), v10 = v010 + fx * (v110 - v010);
-    float v01 = v001 + fx * (v101 - v001), v11 = v011 + fx * (v111 - v011);
-    float v0 = v00 + fy * (v10 - v00), v1 = v01 + fy * (v11 - v01);
-    out[i] = v0 + fz * (v1 - v0);
+    const float x = clamped(&r, 0, i), y = clamped(&r, 1, i), z = clamped(&r, 2, i);
+    const int32_t ix = (int32_t)x, iy = (int32_t)y, iz = (int32_t)z;
+    const float fx = x - (float)ix, fy = y - (float)iy, fz = z - (float)iz;
+    const int32_t at = ix + iy * r.row + iz * r.plane;
+    const int32_t up = at + r.row, on = at + r.plane, far = on + r.row;
+    const float near_z =
+        mix(mix(voxels[at], voxels[at + 1], fx), mix(voxels[up], voxels[up + 1], fx), fy);
+    const float far_z =
+        mix(mix(voxels[on], voxels[on + 1], fx), mix(voxels[far], voxels[far + 1], fx), fy);
+    out[i] = mix(near_z, far_z, fz);
   }
 }
+
+static inline float byte_of(uint32_t word, int which) {
+  return (float)(int32_t)(word >> (8 * which) & 255);
+}
+
+SB_CLONES
+void sb_sample_packed_row(const sb_packed *in, const double start[3], const double step[3],
+                          int64_t count, float *restrict out) {
+  const uint32_t *restrict corners = in->corners;
+  const ramp r = make_ramp(in->dims, start, step);
+  for (int32_t i = 0; i < (int32_t)count; i++) {
+    const float x = clamped(&r, 0, i), y = clamped(&r, 1, i), z = clamped(&r, 2, i);
+    const int32_t ix = (int32_t)x, iy = (int32_t)y, iz = (int32_t)z;
+    const float fx = x - (float)ix, fy = y - (float)iy, fz = z - (float)iz;
+    const int32_t at = ix + iy * r.row + iz * r.plane;
+    const uint32_t a = corners[at], b = corners[at + 1];
+    const float near_z =
+        mix(mix(byte_of(a, 0), byte_of(b, 0), fx), mix(byte_of(a, 1), byte_of(b, 1), fx), fy);
+    const float far_z =
+        mix(mix(byte_of(a, 2), byte_of(b, 2), fx), mix(byte_of(a, 3), byte_of(b, 3), fx), fy);
+    out[i] = mix(near_z, far_z, fz);
+  }
+}
+
+// ---- Grids --------------------------------------------------------------------------------------
 
 // The first and one-past-last voxel of a row that are wanted.
 static void wanted_part(const uint8_t *where, int64_t row, int64_t nx, int64_t *first,
@@ -74,40 +170,65 @@ static void wanted_part(const uint8_t *where, int64_t row, int64_t nx, int64_t *
   while (*end > *first && where[*end - 1] == 0) (*end)--;
 }
 
+// Narrows first..end-1 of a row to where the scan may be: `start` is voxel 0's position, `reach` how
+// far its samples lie from its centre on each axis.
+static void clip_row(const sb_padded *in, const double start[3], const double step[3],
+                     const double reach[3], int64_t *first, int64_t *end) {
+  double low = (double)*first, high = (double)*end;
+  for (int i = 0; i < 3; i++) {
+    const double near = -1 - reach[i] - start[i];
+    const double far = (double)(in->dims[i] - 3) + reach[i] - start[i];
+    if (fabs(step[i]) < 1e-9) {
+      if (near > 0 || far < 0) high = low;
+      continue;
+    }
+    low = fmax(low, floor(fmin(near / step[i], far / step[i])));
+    high = fmin(high, ceil(fmax(near / step[i], far / step[i])) + 1);
+  }
+  *first = (int64_t)low;
+  *end = high > low ? (int64_t)high : *first;
+}
+
+SB_CLONES
+static void add_row(int64_t count, const float *restrict in, float *restrict out) {
+  for (int64_t i = 0; i < count; i++) out[i] += in[i];
+}
+
 sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
                          const uint8_t *where, sb_volume *out) {
-  const double *m = out_to_in;
-  int64_t samples[3];
+  const double *m = out_to_in, step[3] = {m[0], m[4], m[8]};
+  int64_t samples[3], all = 1;
+  double reach[3];
   for (int i = 0; i < 3; i++) {
     double width = sqrt(m[i] * m[i] + m[4 + i] * m[4 + i] + m[8 + i] * m[8 + i]);
     samples[i] = (int64_t)(fmax(1, fmin(width, most_samples)) + 0.5);
+    all *= samples[i];
+    reach[i] = 0.5 * (fabs(m[4 * i]) + fabs(m[4 * i + 1]) + fabs(m[4 * i + 2]));
   }
-  const int64_t nx = out->dims[0], ny = out->dims[1], sx = samples[0];
-  const double step[3] = {m[0] / (double)sx, m[4] / (double)sx, m[8] / (double)sx};
-  const float weight = 1.0f / (float)(samples[0] * samples[1] * samples[2]);
+  const int64_t nx = out->dims[0], ny = out->dims[1];
+  const float weight = 1.0f / (float)all;
   float *line = NULL;
-  sb_status status = SB_NEW(&line, nx * sx, "sampling");
+  sb_status status = SB_NEW(&line, nx, "sampling");
   if (status.code != SB_OK) return status;
   for (int64_t row = 0; row < ny * out->dims[2]; row++) {
     int64_t first, end;
+    double at[3] = {0, (double)(row % ny), (double)(row / ny)}, start[3];
     float *target = out->voxels + nx * row;
     memset(target, 0, (size_t)nx * sizeof *target);
     wanted_part(where, row, nx, &first, &end);
-    for (int64_t sub = 0; sub < samples[1] * samples[2] && first < end; sub++) {
+    sb_affine_apply(m, at, start);
+    clip_row(in, start, step, reach, &first, &end);
+    for (int64_t s = 0; s < all && first < end; s++) {
       // Sub-samples are the centres of equal parts of the voxel.
-      const double p[3] = {
-          (double)first + 0.5 / (double)sx - 0.5,
-          (double)(row % ny) + ((double)(sub % samples[1]) + 0.5) / (double)samples[1] - 0.5,
-          (double)(row / ny) + ((double)(sub / samples[1]) + 0.5) / (double)samples[2] - 0.5};
-      double start[3];
+      const int64_t part[3] = {s % samples[0], s / samples[0] % samples[1],
+                               s / (samples[0] * samples[1])};
+      double p[3] = {(double)first, at[1], at[2]};
+      for (int i = 0; i < 3; i++) p[i] += ((double)part[i] + 0.5) / (double)samples[i] - 0.5;
       sb_affine_apply(m, p, start);
-      sb_sample_row(in, start, step, (end - first) * sx, line);
-      for (int64_t i = first; i < end; i++) {
-        float sum = 0;
-        for (int64_t s = 0; s < sx; s++) sum += line[(i - first) * sx + s];
-        target[i] += sum * weight;
-      }
+      sb_sample_row(in, start, step, end - first, line);
+      add_row(end - first, line, target + first);
     }
+    for (int64_t i = first; i < end; i++) target[i] *= weight;
   }
   free(line);
   return status;
