@@ -3,6 +3,7 @@
 #define SAMEBRAIN_LINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "samebrain/status.h"
@@ -24,12 +25,17 @@ typedef struct sb_link_options {
   double threshold;       // in the measure's own direction
   const char *identities; // see above
   bool matrix;            // write the dense scores-MEASURE.npy
-  const char *backend;    // "auto" or "cpu"
+  const char *backend;    // "auto", "cpu" or "cuda"
+  const char *precision;  // of the screen: "auto", "fp32", on a GPU also "tf32", "fp16", "bf16"
   int64_t memory_bytes;   // 0: the smaller of 4 GiB and a quarter of RAM
   int threads;            // 0: all processors
 } sb_link_options;
 
 SB_API sb_link_options sb_link_options_default(void);
+
+// Whether a backend ("cpu", "cuda") can be used here: SB_OK and what computes, in words; or the
+// error says why not.
+SB_API sb_status sb_backend_probe(const char *name, char *text, size_t size);
 
 typedef struct sb_link_summary {
   int64_t gallery, probes, measures;

@@ -143,7 +143,7 @@ static sb_status print_summary(const sb_arguments *a, const char *out,
 
 static bool read_options(const sb_arguments *a, sb_link_options *options, char ***measures) {
   static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
-  static const char *const precisions[] = {"auto", "fp32", NULL};
+  static const char *const precisions[] = {"auto", "fp32", "tf32", "fp16", "bf16", NULL};
   int backend = 0, precision = 0;
   bool valid = sb_arg_measures(a, "-m", measures, &options->measure_count) &&
                sb_arg_int(a, "--top", 1, INT32_MAX, &options->top) &&
@@ -157,6 +157,7 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
   options->identities = sb_arg_text(a, "--identities", NULL);
   options->matrix = sb_arg_flag(a, "--matrix");
   options->backend = backends[backend];
+  options->precision = precisions[precision];
   if (valid && sb_arg_text(a, "-o", NULL) == NULL) {
     fputs("samebrain link: -o OUT is missing: the folder for the results\n", stderr);
     return false;
@@ -195,8 +196,8 @@ static const sb_option OPTIONS[] = {
     {"--threshold", "S", "also list every pair whose score reaches S"},
     {"--identities", "TSV|none", "who is who: dataset, scan_id, person; none ignores all labels"},
     {"--matrix", NULL, "also write every score, scores-MEASURE.npy"},
-    {"--precision", "P", "of the screen: auto or fp32 (auto)"},
-    {"--backend", "B", "auto or cpu (auto)"},
+    {"--precision", "P", "of the screen: auto, fp32; on a GPU tf32, fp16, bf16 too (auto)"},
+    {"--backend", "B", "auto, cpu or cuda (auto)"},
     {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
     {"--threads", "N", "processors to use (all)"},
     {0},

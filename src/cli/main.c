@@ -8,6 +8,7 @@
 #endif
 
 #include "cli/cli.h"
+#include "samebrain/link.h"
 
 static const sb_command *const COMMANDS[] = {
     &sb_cmd_prepare, &sb_cmd_link,     &sb_cmd_evaluate, &sb_cmd_compare,
@@ -33,6 +34,20 @@ static void print_commands(FILE *file) {
       "\nsamebrain COMMAND --help tells more; samebrain --version which version this is.\n"
       "Linkage is not identification: a score says that two scans are alike, not whose they are.\n",
       file);
+}
+
+// The version, and what can compute here.
+static void print_version(void) {
+  static const char *const backends[] = {"cpu", "cuda"};
+  char text[600];
+  printf("samebrain %s\n", sb_version());
+  for (int i = 0; i < 2; i++) {
+    const sb_status status = sb_backend_probe(backends[i], text, sizeof text);
+    if (status.code == SB_OK)
+      printf("%s: %s\n", backends[i], text);
+    else
+      printf("%s: not here: %s\n", backends[i], status.message);
+  }
 }
 
 static void print_options(FILE *file, const sb_option *options) {
@@ -133,7 +148,7 @@ static int dispatch(int argc, char **argv) {
   }
   const char *name = argv[1];
   if (strcmp(name, "--version") == 0) {
-    printf("samebrain %s\n", sb_version());
+    print_version();
     return SB_EXIT_OK;
   }
   if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {

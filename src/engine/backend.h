@@ -4,37 +4,73 @@
 #ifndef SB_ENGINE_BACKEND_H
 #define SB_ENGINE_BACKEND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "samebrain/status.h"
 
+// What the operands of a product are rounded to. Products are exact, sums are at least float32.
+typedef enum sb_precision {
+  SB_FP32, // 24 significant bits
+  SB_TF32, // 11
+  SB_FP16, // 11
+  SB_BF16, // 8
+  SB_PRECISIONS
+} sb_precision;
+
 typedef struct sb_backend_options {
-  int threads;     // at least 1
-  int64_t k_chunk; // elements whose products are summed in float32; 0: the backend's choice
+  int threads;            // of the host, at least 1
+  int64_t k_chunk;        // elements whose products are summed in float32; 0: the backend's choice
+  sb_precision precision; // of the screen
 } sb_backend_options;
+
+// Where a backend keeps blocks of vectors: the probes, and the gallery's as they stream past.
+typedef enum sb_slot { SB_SLOT_PROBES, SB_SLOT_GALLERY, SB_SLOTS } sb_slot;
+
+// Vectors [first, first + count) of a slot's block.
+typedef struct sb_part {
+  sb_slot slot;
+  int64_t first, count;
+} sb_part;
 
 typedef struct sb_backend {
   const char *name; // what --backend takes
 
+  // Errors: SB_BACKEND says why it cannot be used here; SB_USAGE for a precision it has not.
   sb_status (*open)(const sb_backend_options *options, void **context);
   void (*close)(void *context);
 
   // What computes, in words ("oneDNN 2.6.3, ..."), for summary.json. Valid until close.
   const char *(*describe)(const void *context);
   int64_t (*k_chunk)(const void *context);
-  // Host memory that gemm_nt uses beside its arguments, for a result of m x n.
+  // Host memory used beside the vectors and the result, for a result of m x n.
   int64_t (*workspace_bytes)(const void *context, int64_t m, int64_t n);
 
-  // c = a b^T. Row-major: a is m x k (rows lda floats apart), b is n x k, c is m x n.
-  sb_status (*gemm_nt)(void *context, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-                       const float *b, int64_t ldb, double *c, int64_t ldc);
-  // A bound on |c - a.b| for float vectors of k elements and Euclidean norm at most 1 + 2^-23.
+  // Fills a slot with `count` vectors of k floats and norm at most 1 + 2^-23, `stride` floats
+  // apart. They stay the caller's, and as they are until the slot is filled again.
+  sb_status (*put)(void *context, sb_slot slot, const float *vectors, int64_t count, int64_t k,
+                   int64_t stride);
+  // c[i * ldc + j] = dot product of a's vector i and b's vector j.
+  sb_status (*gemm_nt)(void *context, sb_part a, sb_part b, double *c, int64_t ldc);
+  // A bound on |c - a.b| for vectors of k elements.
   double (*gemm_error)(const void *context, int64_t k);
 } sb_backend;
 
 extern const sb_backend sb_backend_cpu;
 
-// The backend that "auto" or a name stands for. Errors: SB_BACKEND (not in this build), SB_USAGE.
+// The backend that a name stands for. Errors: SB_BACKEND (its module cannot be loaded; says why),
+// SB_USAGE (there is none of that name).
 sb_status sb_backend_find(const char *name, const sb_backend **backend);
+
+// What a module, a shared library opened at run time, defines: its backend, if `version` is the one
+// it was compiled with, else NULL.
+#define SB_MODULE_VERSION 1
+#define SB_MODULE_ENTRY "sb_module_backend"
+typedef const sb_backend *(*sb_module_entry)(int version);
+
+sb_status sb_precision_of(const char *name, sb_precision *out);
+const char *sb_precision_name(sb_precision precision);
+// Relative error of rounding to it: half a unit in the last place.
+double sb_precision_unit(sb_precision precision);
 
 #endif

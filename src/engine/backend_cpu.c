@@ -24,9 +24,16 @@
 
 enum { DEFAULT_CHUNK = 2048 };
 
+// What a slot was filled with.
+typedef struct block {
+  const float *vectors;
+  int64_t count, k, stride;
+} block;
+
 typedef struct cpu {
   int threads;
   int64_t chunk;
+  block slots[SB_SLOTS];
   float *product; // one chunk's float32 result, grown when needed
   int64_t product_length;
   char description[120];
@@ -42,6 +49,9 @@ static void cpu_close(void *context) {
 static sb_status cpu_open(const sb_backend_options *options, void **context) {
   cpu *c;
   *context = NULL;
+  if (options->precision != SB_FP32)
+    return sb_error(SB_USAGE, "precision %s: the cpu backend has fp32; use that, or auto",
+                    sb_precision_name(options->precision));
   sb_status status = SB_NEW_ZERO(&c, 1, "backend");
   if (status.code != SB_OK) return status;
   c->threads = options->threads;
@@ -85,9 +95,18 @@ static void add_product(const float *product, int64_t m, int64_t n, bool first, 
       c[i * ldc + j] = (first ? 0 : c[i * ldc + j]) + (double)product[i * n + j];
 }
 
-static sb_status cpu_gemm_nt(void *context, int64_t m, int64_t n, int64_t k, const float *a,
-                             int64_t lda, const float *b, int64_t ldb, double *c, int64_t ldc) {
+static sb_status cpu_put(void *context, sb_slot slot, const float *vectors, int64_t count,
+                         int64_t k, int64_t stride) {
+  ((cpu *)context)->slots[slot] = (block){vectors, count, k, stride};
+  return sb_ok();
+}
+
+static sb_status cpu_gemm_nt(void *context, sb_part a, sb_part b, double *c, int64_t ldc) {
   cpu *self = context;
+  const block *left = &self->slots[a.slot], *right = &self->slots[b.slot];
+  const float *a_vectors = left->vectors + a.first * left->stride;
+  const float *b_vectors = right->vectors + b.first * right->stride;
+  const int64_t m = a.count, n = b.count, k = left->k;
   sb_status status = reserve(self, m * n);
   if (status.code != SB_OK) return status;
   // oneDNN takes its number of threads from OpenMP's setting for the calling thread.
@@ -95,8 +114,8 @@ static sb_status cpu_gemm_nt(void *context, int64_t m, int64_t n, int64_t k, con
   omp_set_num_threads(self->threads);
   for (int64_t at = 0; at < k && status.code == SB_OK; at += self->chunk) {
     int64_t length = k - at < self->chunk ? k - at : self->chunk;
-    dnnl_status_t code =
-        dnnl_sgemm('N', 'T', m, n, length, 1, a + at, lda, b + at, ldb, 0, self->product, n);
+    dnnl_status_t code = dnnl_sgemm('N', 'T', m, n, length, 1, a_vectors + at, left->stride,
+                                    b_vectors + at, right->stride, 0, self->product, n);
     if (code != dnnl_success)
       status = sb_error(code == dnnl_out_of_memory ? SB_NO_MEMORY : SB_BACKEND,
                         "oneDNN's matrix product of %lld x %lld x %lld failed (status %d)",
@@ -126,6 +145,7 @@ const sb_backend sb_backend_cpu = {
     .describe = cpu_describe,
     .k_chunk = cpu_k_chunk,
     .workspace_bytes = cpu_workspace_bytes,
+    .put = cpu_put,
     .gemm_nt = cpu_gemm_nt,
     .gemm_error = cpu_gemm_error,
 };

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "core/memory.h"
+#include "engine/warn.h"
 #include "measure/vector.h"
 
 double sb_now_s(void) {
@@ -54,9 +55,25 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
+// Hands what a block holds to the backend.
+static sb_status put(sb_comparison *c, sb_slot slot) {
+  const sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
+  if (c->compute == NULL || block->count == 0) return sb_ok();
+  return c->compute->backend->put(c->compute->context, slot, block->vectors, block->count,
+                                  c->plan->length, c->plan->stride);
+}
+
+// After a backend's failure: true when another goes on, with the same blocks.
+static bool go_on(sb_comparison *c, const sb_status *failure) {
+  if (c->compute == NULL || !sb_compute_fall_back(c->compute, failure)) return false;
+  sb_warn(c->progress, "%s; going on with the CPU", failure->message);
+  return put(c, SB_SLOT_PROBES).code == SB_OK && put(c, SB_SLOT_GALLERY).code == SB_OK;
+}
+
 // Puts the scans [first, first + count) into the block, unless they are there already.
-static sb_status load(sb_comparison *c, sb_block *block, const sb_store *store, int64_t first,
+static sb_status load(sb_comparison *c, sb_slot slot, const sb_store *store, int64_t first,
                       int64_t count) {
+  sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
   if (block->first == first && block->count == count) return sb_ok();
   double start = sb_now_s();
   block->count = 0;
@@ -64,6 +81,8 @@ static sb_status load(sb_comparison *c, sb_block *block, const sb_store *store, 
   if (status.code == SB_OK) {
     block->first = first;
     block->count = count;
+    status = put(c, slot);
+    if (status.code != SB_OK && go_on(c, &status)) status = sb_ok();
   }
   c->timings->embed_s += sb_now_s() - start;
   return status;
@@ -129,12 +148,14 @@ static sb_status deliver(sb_sink *sink, const tile *t, int threads) {
 }
 
 // Multiplies, turns dot products into scores, and gives them to the sink.
-static sb_status do_tile(sb_comparison *c, sb_sink *sink, const tile *t, const float *a,
-                         const float *b) {
+static sb_status do_tile(sb_comparison *c, sb_sink *sink, const tile *t, sb_part b) {
   const sb_plan *plan = c->plan;
+  const sb_part a = {SB_SLOT_PROBES, 0, t->probes};
+  sb_compute *compute = c->compute;
   double start = sb_now_s();
-  sb_status status = c->backend->gemm_nt(c->backend_context, t->probes, t->galleries, plan->length,
-                                         a, plan->stride, b, plan->stride, t->scores, t->galleries);
+  sb_status status = compute->backend->gemm_nt(compute->context, a, b, t->scores, t->galleries);
+  if (status.code != SB_OK && go_on(c, &status))
+    status = compute->backend->gemm_nt(compute->context, a, b, t->scores, t->galleries);
   double multiplied = sb_now_s();
   c->timings->multiply_s += multiplied - start;
   if (status.code != SB_OK) return status;
@@ -165,7 +186,7 @@ static sb_status compare_within(sb_comparison *c, sb_sink *sink, tile *t, walk *
     t->gallery = c->a.first + at;
     t->probe = c->a.first;
     t->probes = at + t->galleries;
-    status = do_tile(c, sink, t, c->a.vectors, c->a.vectors + at * c->plan->stride);
+    status = do_tile(c, sink, t, (sb_part){SB_SLOT_PROBES, at, t->galleries});
     advance(c, w, t->galleries * at + t->galleries * (t->galleries - 1) / 2);
   }
   return status;
@@ -179,8 +200,9 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, tile *t, walk *
     t->gallery = at;
     t->probe = c->a.first;
     t->probes = c->a.count;
-    status = load(c, &c->b, c->gallery, at, t->galleries);
-    if (status.code == SB_OK) status = do_tile(c, sink, t, c->a.vectors, c->b.vectors);
+    status = load(c, SB_SLOT_GALLERY, c->gallery, at, t->galleries);
+    if (status.code == SB_OK)
+      status = do_tile(c, sink, t, (sb_part){SB_SLOT_GALLERY, 0, t->galleries});
     advance(c, w, t->probes * t->galleries);
   }
   return status;
@@ -197,7 +219,7 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   SB_TRY(SB_NEW(&t.columns, plan->threads * t.line, "a tile of scores"));
   SB_TRY(SB_NEW(&t.lines, plan->threads * t.line, "a tile of scores"));
   for (int64_t at = 0; at < plan->probes; at += plan->probe_tile) {
-    SB_TRY(load(c, &c->a, c->probe, at, smaller(plan->probe_tile, plan->probes - at)));
+    SB_TRY(load(c, SB_SLOT_PROBES, c->probe, at, smaller(plan->probe_tile, plan->probes - at)));
     if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));
     SB_TRY(compare_across(c, sink, &t, &w, plan->self ? at + c->a.count : 0));
   }
@@ -262,7 +284,7 @@ sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {
   sb_status status = sb_ok();
   int64_t *index = NULL;
   // A self-comparison that fits in one block has no second one.
-  if (c->b.capacity == 0) SB_TRY(load(c, &c->a, c->probe, 0, plan->probes));
+  if (c->b.capacity == 0) SB_TRY(load(c, SB_SLOT_PROBES, c->probe, 0, plan->probes));
   bool all_a = c->a.count == plan->probes;
   bool all_b = plan->self ? all_a : c->b.count == plan->gallery;
   float *b = plan->self && all_a ? c->a.vectors : c->b.vectors;

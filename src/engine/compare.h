@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "engine/backend.h"
+#include "engine/compute.h"
 #include "engine/plan.h"
 #include "engine/rows.h"
 #include "engine/sink.h"
@@ -26,8 +26,7 @@ typedef struct sb_comparison {
   const sb_store *probe, *gallery; // the same pointer in a self-comparison
   const sb_plan *plan;
   const sb_embedder *embedder;
-  const sb_backend *backend;
-  void *backend_context;
+  sb_compute *compute;
   const sb_progress *progress;
   sb_timings *timings;
   sb_reader reader;
@@ -38,7 +37,7 @@ typedef struct sb_comparison {
 sb_status sb_comparison_open(sb_comparison *c);
 void sb_comparison_close(sb_comparison *c); // after a failed open, too
 
-// Screens all pairs. `c->backend` may be NULL where only sb_rescore is called.
+// Screens all pairs. `c->compute` may be NULL where only sb_rescore is called.
 sb_status sb_compare_all(sb_comparison *c, sb_sink *sink);
 
 // A pair whose canonical score is wanted, and where it goes.

@@ -15,7 +15,7 @@
 #include "engine/warn.h"
 
 sb_link_options sb_link_options_default(void) {
-  return (sb_link_options){.top = 10, .backend = "auto"};
+  return (sb_link_options){.top = 10, .backend = "auto", .precision = "auto"};
 }
 
 // ---- Setting up ---------------------------------------------------------------------------------
@@ -74,7 +74,8 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   run->mode = sb_identity_mode_of(options->identities);
   SB_TRY(check_request(run));
   SB_TRY(need_measures(run));
-  SB_TRY(sb_backend_find(options->backend, &run->backend));
+  SB_TRY(sb_compute_open(options->backend, options->precision, run->threads,
+                         run->limits != NULL ? run->limits->k_chunk : 0, &run->compute));
   SB_TRY(list_scans(run->gallery, &run->scans.gallery, &run->scans.gallery_count));
   if (run->scans.self) {
     run->scans.probe = run->scans.gallery;
@@ -86,16 +87,12 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   SB_TRY(sb_people_create(run->mode, &run->scans, &run->people));
   SB_TRY(sb_people_mated(&run->people, &run->mated, &run->mated_count));
   sb_run_warn(run);
-  sb_backend_options backend_options = {.threads = run->threads,
-                                        .k_chunk = run->limits != NULL ? run->limits->k_chunk : 0};
-  SB_TRY(run->backend->open(&backend_options, &run->backend_context));
 cleanup:
   return status;
 }
 
 static void tear_down(sb_run *run) {
-  if (run->backend != NULL && run->backend_context != NULL)
-    run->backend->close(run->backend_context);
+  sb_compute_close(&run->compute);
   for (size_t i = 0; run->measured != NULL && i < run->measure_count; i++)
     free(run->measured[i].best_nonmated);
   free(run->measured);
@@ -220,7 +217,7 @@ static sb_status open_matrix(sb_results *results, const sb_run *run, const char 
 // and the rounding of what is derived from either.
 static double screen_bound(const sb_run *run, int64_t length) {
   double canonical = (double)length * 0x1p-53 * 1.001;
-  return run->backend->gemm_error(run->backend_context, length) + canonical + 0x1p-50;
+  return sb_compute_error(&run->compute, length) + canonical + 0x1p-50;
 }
 
 static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,
@@ -234,14 +231,13 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
                      .gallery = run->gallery,
                      .plan = &m->plan,
                      .embedder = &embedder,
-                     .backend = run->backend,
-                     .backend_context = run->backend_context,
+                     .compute = &run->compute,
                      .progress = run->progress,
                      .timings = &run->timings};
   SB_TRY(sb_embedder_open(m->measure, &grid, &embedder));
   SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
-                      run->options->top, run->threads, run->memory_bytes, &embedder, run->backend,
-                      run->backend_context, run->limits, &m->plan));
+                      run->options->top, run->threads, run->memory_bytes, &embedder,
+                      run->compute.backend, run->compute.context, run->limits, &m->plan));
   m->bound = screen_bound(run, embedder.length);
   sb_sink_options sink_options = {.top = run->options->top,
                                   .has_threshold = run->options->has_threshold,

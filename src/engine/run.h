@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/backend.h"
 #include "engine/compare.h"
+#include "engine/compute.h"
 #include "engine/people.h"
 #include "engine/plan.h"
 #include "samebrain/link.h"
@@ -31,8 +31,7 @@ typedef struct sb_run {
   sb_people people;
   sb_pair *mated; // every mated pair
   int64_t mated_count;
-  const sb_backend *backend;
-  void *backend_context;
+  sb_compute compute;
   sb_measured *measured; // options' measures, in their order
   size_t measure_count;
   sb_timings timings;

@@ -48,7 +48,7 @@ static void add_parameters(cJSON *root, const sb_run *run) {
   if (run->mode == SB_IDENTITIES_TABLE)
     cJSON_AddStringToObject(object, "identities_table", options->identities);
   cJSON_AddBoolToObject(object, "matrix", options->matrix);
-  cJSON_AddStringToObject(object, "precision", "fp32");
+  cJSON_AddStringToObject(object, "precision", sb_precision_name(run->compute.precision));
   add_integer(object, "memory_bytes", run->memory_bytes);
 }
 
@@ -77,8 +77,10 @@ static void add_machine(cJSON *root, const sb_run *run) {
   cpu_name(cpu, sizeof cpu);
   cJSON_AddStringToObject(object, "cpu", cpu);
   add_integer(object, "threads", run->threads);
-  cJSON_AddStringToObject(object, "backend", run->backend->name);
-  cJSON_AddStringToObject(object, "library", run->backend->describe(run->backend_context));
+  cJSON_AddStringToObject(object, "backend", run->compute.backend->name);
+  cJSON_AddStringToObject(object, "library", run->compute.backend->describe(run->compute.context));
+  if (run->compute.passed[0] != '\0')
+    cJSON_AddStringToObject(object, "not_used", run->compute.passed);
 }
 
 static void add_seconds(cJSON *root, const sb_run *run) {

@@ -44,5 +44,9 @@ int main(int argc, char **argv) {
   }
   status = sb_volume_load("no-such-file.nii", &loaded, NULL);
   if (status.code != SB_NOT_FOUND) return fail("loading what is not there", status);
+
+  char text[600];
+  status = sb_backend_probe("cuda", text, sizeof text);
+  printf("cuda: %s\n", status.code == SB_OK ? text : status.message);
   return 0;
 }

@@ -19,7 +19,10 @@ static void run_gemm(int64_t chunk, int threads, int64_t m, int64_t n, int64_t k
   void *context;
   const sb_backend_options options = {.threads = threads, .k_chunk = chunk};
   assert_ok(sb_backend_cpu.open(&options, &context));
-  assert_ok(sb_backend_cpu.gemm_nt(context, m, n, k, a, lda, b, ldb, c, ldc));
+  assert_ok(sb_backend_cpu.put(context, SB_SLOT_PROBES, a, m, k, lda));
+  assert_ok(sb_backend_cpu.put(context, SB_SLOT_GALLERY, b, n, k, ldb));
+  assert_ok(sb_backend_cpu.gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, m},
+                                   (sb_part){SB_SLOT_GALLERY, 0, n}, c, ldc));
   if (bound != NULL) *bound = sb_backend_cpu.gemm_error(context, k);
   sb_backend_cpu.close(context);
 }

@@ -1,0 +1,36 @@
+// What kernels are written in: CUDA, or C++ on the emulation of tests, where a launch runs its
+// blocks one after the other and the threads of a block in any order between barriers.
+#ifndef SB_KERNELS_DEVICE_H
+#define SB_KERNELS_DEVICE_H
+
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#include <cuda_runtime.h>
+#define SB_LAUNCH(kernel, blocks, threads, stream, ...)                                            \
+  kernel<<<(unsigned)(blocks), (unsigned)(threads), 0, (stream)>>>(__VA_ARGS__)
+#else
+#include "emulation/emulation.h"
+#define SB_LAUNCH(kernel, blocks, threads, stream, ...)                                            \
+  sb_emulate((unsigned)(blocks), (unsigned)(threads), (stream), [=] { kernel(__VA_ARGS__); })
+#endif
+
+// For kernels whose threads each take every so-manieth item: few blocks under emulation, so that
+// threads take more than one there, too.
+#ifdef __CUDACC__
+static const int64_t SB_THREADS = 256, SB_MOST_BLOCKS = 16384;
+#else
+static const int64_t SB_THREADS = 64, SB_MOST_BLOCKS = 3;
+#endif
+static inline int64_t sb_blocks(int64_t items) {
+  const int64_t needed = (items + SB_THREADS - 1) / SB_THREADS;
+  return needed < SB_MOST_BLOCKS ? needed : SB_MOST_BLOCKS;
+}
+static inline __device__ int64_t sb_first_item() {
+  return (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+}
+static inline __device__ int64_t sb_item_step() {
+  return (int64_t)gridDim.x * blockDim.x;
+}
+
+#endif

@@ -1,0 +1,129 @@
+// Blocks and threads of CUDA kernels as coroutines (see emulation.h).
+#include "emulation.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ucontext.h>
+#include <vector>
+
+thread_local sb_index blockIdx, threadIdx, blockDim, gridDim;
+
+namespace {
+
+const size_t STACK_BYTES = 64 << 10, SHARED_BYTES = 228 << 10, POISON = 0xff;
+
+enum state { READY, WAITING, ENDED };
+
+struct thread {
+  ucontext_t context;
+  std::vector<char> stack;
+  state now;
+  size_t shared; // bytes of the block's memory that it has asked for
+};
+
+// One launch at a time in each thread of the host.
+thread_local std::vector<thread> threads;
+thread_local std::vector<char> shared(SHARED_BYTES);
+thread_local ucontext_t scheduler;
+thread_local unsigned current;
+thread_local const std::function<void()> *work;
+
+[[noreturn]] void fault(const char *what) {
+  std::fprintf(stderr, "emulated GPU: block %u, thread %u: %s\n", blockIdx.x, current, what);
+  std::abort();
+}
+
+void body() {
+  (*work)();
+  threads[current].now = ENDED;
+  swapcontext(&threads[current].context, &scheduler);
+}
+
+void start(unsigned index) {
+  thread &t = threads[index];
+  t.stack.resize(STACK_BYTES);
+  t.now = READY;
+  t.shared = 0;
+  getcontext(&t.context);
+  t.context.uc_stack.ss_sp = t.stack.data();
+  t.context.uc_stack.ss_size = t.stack.size();
+  t.context.uc_link = nullptr;
+  makecontext(&t.context, body, 0);
+}
+
+uint64_t next_random(uint64_t *seed) {
+  *seed ^= *seed << 13;
+  *seed ^= *seed >> 7;
+  *seed ^= *seed << 17;
+  return *seed;
+}
+
+// The order in which threads run until the next barrier.
+void arrange(std::vector<unsigned> &order, const char *wanted, uint64_t *seed) {
+  for (unsigned i = 0; i < order.size(); i++) order[i] = i;
+  if (wanted == nullptr || std::strcmp(wanted, "forward") == 0) return;
+  if (std::strcmp(wanted, "reverse") == 0)
+    std::reverse(order.begin(), order.end());
+  else
+    for (size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[next_random(seed) % i]);
+}
+
+void run_block(std::vector<unsigned> &order, const char *wanted, uint64_t *seed) {
+  std::memset(shared.data(), POISON, shared.size());
+  for (unsigned i = 0; i < order.size(); i++) start(i);
+  for (;;) {
+    size_t waiting = 0, ended = 0;
+    arrange(order, wanted, seed);
+    for (unsigned i : order) {
+      if (threads[i].now != READY) continue;
+      current = i;
+      threadIdx.x = i;
+      swapcontext(&scheduler, &threads[i].context);
+    }
+    for (thread &t : threads) {
+      waiting += t.now == WAITING;
+      ended += t.now == ENDED;
+      if (t.now == WAITING) t.now = READY;
+    }
+    if (waiting == 0) return;
+    if (ended > 0) fault("some threads ended while others wait at a barrier");
+  }
+}
+
+} // namespace
+
+void __syncthreads() {
+  threads[current].now = WAITING;
+  const unsigned self = current;
+  swapcontext(&threads[self].context, &scheduler);
+  threadIdx.x = self;
+}
+
+void *sb_shared(size_t bytes) {
+  thread &t = threads[current];
+  void *place = shared.data() + t.shared;
+  t.shared += (bytes + 15) / 16 * 16;
+  if (t.shared > SHARED_BYTES) fault("more shared memory than a block has");
+  return place;
+}
+
+void sb_emulate(unsigned blocks, unsigned count, cudaStream_t stream,
+                const std::function<void()> &kernel) {
+  if (stream == nullptr) fault("a launch on the default stream, which waits for all others");
+  if (blocks == 0 || count == 0 || count > 1024) fault("a launch without threads, or too many");
+  const char *wanted = std::getenv("SAMEBRAIN_EMULATED_ORDER");
+  uint64_t seed =
+      wanted != nullptr ? std::strtoull(wanted, nullptr, 10) * 2 + 88172645463325252u : 1;
+  std::vector<unsigned> order(count);
+  threads.resize(count);
+  work = &kernel;
+  blockDim.x = count;
+  gridDim.x = blocks;
+  for (unsigned block = 0; block < blocks; block++) {
+    blockIdx.x = block;
+    run_block(order, wanted, &seed);
+  }
+}

@@ -1,0 +1,13 @@
+// The emulated device's memory, which its runtime hands out and its matrix library checks against.
+#ifndef SB_EMULATION_MEMORY_H
+#define SB_EMULATION_MEMORY_H
+
+#include <cstddef>
+
+// Whether all of [data, data + bytes) is in one allocation of the device.
+bool sb_device_holds(const void *data, size_t bytes);
+
+// A setting of a test: the environment variable's number, or `otherwise`.
+long long sb_emulated_setting(const char *name, long long otherwise);
+
+#endif

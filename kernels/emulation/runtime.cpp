@@ -1,0 +1,160 @@
+// A stand-in for CUDA's runtime: device memory is host memory of which every block is known, new
+// memory is filled with NaN's bytes, and copies are checked. Tests set
+//   SAMEBRAIN_EMULATED_DEVICES       how many devices there are (1); -1: no driver
+//   SAMEBRAIN_EMULATED_CAPABILITY    compute capability times ten (90)
+//   SAMEBRAIN_EMULATED_MEMORY        bytes of the device (1 GiB)
+//   SAMEBRAIN_EMULATED_FAIL_AT       the copy or launch, counted from 1, that fails (none)
+//   SAMEBRAIN_EMULATED_RECOUNT       count from here on (unset by this)
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "memory.h"
+#include <cuda_runtime_api.h>
+
+namespace {
+
+std::mutex lock;
+std::map<uintptr_t, size_t> blocks;
+size_t used;
+long long calls;
+cudaError_t last = cudaSuccess;
+
+cudaError_t fail(cudaError_t code) {
+  last = code;
+  return code;
+}
+
+// Counting starts anew when a test has asked for it.
+bool fails_now() {
+  if (std::getenv("SAMEBRAIN_EMULATED_RECOUNT") != nullptr) {
+    unsetenv("SAMEBRAIN_EMULATED_RECOUNT");
+    calls = 0;
+  }
+  return ++calls == sb_emulated_setting("SAMEBRAIN_EMULATED_FAIL_AT", 0);
+}
+
+} // namespace
+
+long long sb_emulated_setting(const char *name, long long otherwise) {
+  const char *value = std::getenv(name);
+  return value == nullptr || value[0] == '\0' ? otherwise : std::atoll(value);
+}
+
+bool sb_device_holds(const void *data, size_t bytes) {
+  std::lock_guard<std::mutex> guard(lock);
+  const uintptr_t at = reinterpret_cast<uintptr_t>(data);
+  auto after = blocks.upper_bound(at);
+  if (after == blocks.begin()) return false;
+  auto block = std::prev(after);
+  return at + bytes <= block->first + block->second;
+}
+
+cudaError_t cudaGetDeviceCount(int *count) {
+  const long long devices = sb_emulated_setting("SAMEBRAIN_EMULATED_DEVICES", 1);
+  if (devices < 0) return cudaErrorInsufficientDriver;
+  *count = static_cast<int>(devices);
+  return devices == 0 ? cudaErrorNoDevice : cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
+  const long long capability = sb_emulated_setting("SAMEBRAIN_EMULATED_CAPABILITY", 90);
+  std::memset(properties, 0, sizeof *properties);
+  std::snprintf(properties->name, sizeof properties->name, "emulated device");
+  properties->major = static_cast<int>(capability / 10);
+  properties->minor = static_cast<int>(capability % 10);
+  properties->totalGlobalMem =
+      static_cast<size_t>(sb_emulated_setting("SAMEBRAIN_EMULATED_MEMORY", 1 << 30));
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int) {
+  return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t *stream) {
+  *stream = reinterpret_cast<cudaStream_t>(std::malloc(1));
+  return *stream == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  std::free(stream);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **data, size_t bytes) {
+  std::lock_guard<std::mutex> guard(lock);
+  *data = nullptr;
+  const size_t most =
+      static_cast<size_t>(sb_emulated_setting("SAMEBRAIN_EMULATED_MEMORY", 1 << 30));
+  if (bytes > most - used) return fail(cudaErrorMemoryAllocation);
+  *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (*data == nullptr) return fail(cudaErrorMemoryAllocation);
+  std::memset(*data, 0xff, bytes);
+  blocks[reinterpret_cast<uintptr_t>(*data)] = bytes;
+  used += bytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *data) {
+  std::lock_guard<std::mutex> guard(lock);
+  if (data == nullptr) return cudaSuccess;
+  auto block = blocks.find(reinterpret_cast<uintptr_t>(data));
+  if (block == blocks.end()) return fail(cudaErrorInvalidValue);
+  used -= block->second;
+  blocks.erase(block);
+  std::free(data);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                              size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t) {
+  if (fails_now()) return fail(cudaErrorLaunchFailure);
+  if (height == 0 || width == 0) return cudaSuccess;
+  const void *device = kind == cudaMemcpyHostToDevice ? to : from;
+  const void *host = kind == cudaMemcpyHostToDevice ? from : to;
+  const size_t pitch = kind == cudaMemcpyHostToDevice ? to_pitch : from_pitch;
+  if (width > to_pitch || width > from_pitch || kind == cudaMemcpyHostToHost ||
+      !sb_device_holds(device, pitch * (height - 1) + width) || sb_device_holds(host, 1))
+    return fail(cudaErrorInvalidValue);
+  for (size_t row = 0; row < height; row++)
+    std::memcpy(static_cast<char *>(to) + row * to_pitch,
+                static_cast<const char *>(from) + row * from_pitch, width);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError(void) {
+  const cudaError_t code = fails_now() ? cudaErrorLaunchFailure : last;
+  last = cudaSuccess;
+  return code;
+}
+
+const char *cudaGetErrorString(cudaError_t code) {
+  switch (code) {
+  case cudaSuccess:
+    return "no error";
+  case cudaErrorMemoryAllocation:
+    return "out of memory";
+  case cudaErrorInvalidValue:
+    return "invalid argument";
+  default:
+    return "unspecified launch failure";
+  }
+}

@@ -1,0 +1,304 @@
+// The CUDA backend against what it must compute. By default on the emulated device, with the threads
+// of a block in several orders; as `test_cuda gpu` on a real one, skipped where there is none.
+#include "cohort.h"
+
+#include "core/half.h"
+#include "engine/compute.h"
+#include "engine/run.h"
+#include "measure/vector.h"
+#include "rounding.h"
+
+static bool real_device;
+
+static void *open_cuda(sb_precision precision, int64_t chunk, const sb_backend **backend) {
+  const sb_backend_options options = {.threads = 1, .k_chunk = chunk, .precision = precision};
+  void *context;
+  assert_ok(sb_backend_find("cuda", backend));
+  assert_ok((*backend)->open(&options, &context));
+  return context;
+}
+
+// ---- Rounding -----------------------------------------------------------------------------------
+
+// Of every float between 2^-26 and 2^15, some thousand an octave.
+static void test_rounding_is_to_nearest(void **state) {
+  (void)state;
+  for (uint32_t bits = 0x32800000; bits < 0x47000000; bits += 8191) {
+    const float value = sb_float_of(bits), size = fabsf(value);
+    for (int sign = 0; sign < 2; sign++) {
+      const float x = sign ? -value : value;
+      assert_int_equal(sb_to_fp16(x), sb_half_from_float(x));
+      assert_true(fabsf(sb_to_tf32(x) - x) <= size * 0x1p-11f);
+      assert_int_equal(sb_bits_of(sb_to_tf32(x)) & 0x1fff, 0);
+      const float bf16 = sb_float_of((uint32_t)sb_to_bf16(x) << 16);
+      assert_true(fabsf(bf16 - x) <= size * 0x1p-8f);
+    }
+  }
+  assert_int_equal(sb_to_fp16(0), 0);
+  assert_true(sb_to_bf16(1.00390625f) == 0x3f80); // halfway between two: to the even one
+  assert_true(sb_to_bf16(1.01171875f) == 0x3f82);
+}
+
+// ---- Products -----------------------------------------------------------------------------------
+
+static void fill_integers(int64_t count, uint64_t *seed, float *out) {
+  for (int64_t i = 0; i < count; i++) out[i] = (float)((int)(uniform(seed) * 9) - 4);
+}
+
+// Sums of small integers are exact in every precision: all shapes and chunks give the same bits,
+// and nothing beside the result is touched.
+static void test_small_integers_are_exact(void **state) {
+  (void)state;
+  static const int64_t shapes[][3] = {
+      {1, 1, 1}, {1, 5, 300}, {7, 1, 64}, {13, 17, 129}, {33, 8, 1000}};
+  static const int64_t chunks[] = {0, 16, 50, 128};
+  uint64_t seed = 1;
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+    const int64_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2], lda = k + 3, ldb = k + 1;
+    float *a = malloc((size_t)(m * lda) * sizeof *a), *b = malloc((size_t)(n * ldb) * sizeof *b);
+    double *c = malloc((size_t)(m * (n + 2)) * sizeof *c);
+    assert_true(a != NULL && b != NULL && c != NULL);
+    fill_integers(m * lda, &seed, a);
+    fill_integers(n * ldb, &seed, b);
+    for (int trial = 0; trial < SB_PRECISIONS * 4; trial++) {
+      const sb_backend *backend;
+      void *context = open_cuda((sb_precision)(trial / 4), chunks[trial % 4], &backend);
+      for (int64_t i = 0; i < m * (n + 2); i++) c[i] = NAN;
+      assert_ok(backend->put(context, SB_SLOT_PROBES, a, m, k, lda));
+      assert_ok(backend->put(context, SB_SLOT_GALLERY, b, n, k, ldb));
+      // In two parts, so that parts of blocks are tried too.
+      const int64_t half = n / 2;
+      const sb_part probes = {SB_SLOT_PROBES, 0, m};
+      if (half > 0)
+        assert_ok(backend->gemm_nt(context, probes, (sb_part){SB_SLOT_GALLERY, 0, half}, c, n + 2));
+      assert_ok(backend->gemm_nt(context, probes, (sb_part){SB_SLOT_GALLERY, half, n - half},
+                                 c + half, n + 2));
+      for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n + 2; j++) {
+          int64_t sum = 0;
+          if (j >= n) {
+            assert_true(isnan(c[i * (n + 2) + j]));
+            continue;
+          }
+          for (int64_t l = 0; l < k; l++) sum += (int64_t)a[i * lda + l] * (int64_t)b[j * ldb + l];
+          assert_true(c[i * (n + 2) + j] == (double)sum);
+        }
+      backend->close(context);
+    }
+    free(a);
+    free(b);
+    free(c);
+  }
+}
+
+enum { ROWS = 6 };
+
+// Unit vectors that are hard on low precisions: all of one sign, one giant among dwarfs, cancelling
+// pairs, elements below fp16's smallest, noise.
+static void fill_hard_rows(int64_t k, float *rows) {
+  uint64_t seed = 5;
+  for (int64_t r = 0; r < ROWS; r++) {
+    float *row = rows + r * k;
+    double norm = 0;
+    for (int64_t i = 0; i < k; i++) {
+      double value = uniform(&seed) - 0.5;
+      if (r == 1) value = 1 + 0.1 * value;
+      if (r == 2) value = i == 0 ? 1000 : 1e-3 * value;
+      if (r == 3) value = (i % 2 ? -1 : 1) * (1 + 1e-2 * value);
+      if (r == 4) value = i % 64 == 0 ? 1 : 1e-6 * value;
+      row[i] = (float)value;
+      norm += (double)row[i] * (double)row[i];
+    }
+    for (int64_t i = 0; i < k; i++) row[i] = (float)((double)row[i] / sqrt(norm));
+  }
+}
+
+static void test_errors_stay_within_the_bound(void **state) {
+  (void)state;
+  const int64_t k = 30011;
+  float *rows = malloc((size_t)(ROWS * k) * sizeof *rows);
+  assert_non_null(rows);
+  fill_hard_rows(k, rows);
+  for (int trial = 0; trial < SB_PRECISIONS * 2; trial++) {
+    const sb_precision precision = (sb_precision)(trial / 2);
+    const sb_backend *backend;
+    void *context = open_cuda(precision, trial % 2 ? 1000 : 0, &backend);
+    double c[ROWS * ROWS], worst = 0;
+    assert_ok(backend->put(context, SB_SLOT_PROBES, rows, ROWS, k, k));
+    assert_ok(backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, ROWS},
+                               (sb_part){SB_SLOT_PROBES, 0, ROWS}, c, ROWS));
+    for (int64_t a = 0; a < ROWS; a++)
+      for (int64_t b = 0; b < ROWS; b++)
+        worst = fmax(worst, fabs(c[a * ROWS + b] - sb_dot(k, rows + a * k, rows + b * k)));
+    const double bound = backend->gemm_error(context, k), unit = sb_precision_unit(precision);
+    assert_true(worst <= bound);
+    assert_true(worst > 0); // or the rows were not hard
+    assert_true(bound >= 2 * unit && bound < 2.1 * unit + 8300 * 0x1p-22);
+    backend->close(context);
+  }
+  free(rows);
+}
+
+// ---- Whole links --------------------------------------------------------------------------------
+
+static const char *const FILES[] = {"matches.tsv", "mated.tsv", "probes.tsv"};
+
+static void read_files(const char *out, char *text[3]) {
+  for (int i = 0; i < 3; i++) text[i] = read_result(out, FILES[i]);
+}
+
+// The files that the CPU reports, whatever the precision, the tiles and the device's memory.
+static void test_links_report_the_same_files(void **state) {
+  (void)state;
+  static const sb_limits limits[] = {{0, 0, 0}, {2, 3, 64}, {5, 2, 100}, {100, 4, 33}};
+  const cohort c = {
+      .people = 9, .sessions = 2, .seed = 1, .gain = 1, .duplicate_of = 13, .constant = -1};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *expected[3], *found[3];
+  sb_store *store = open_cohort(folder, "a", &c);
+  sb_link_options options = sb_link_options_default();
+  options.top = 2;
+  options.threads = 1;
+  sb_link_summary summary;
+  for (int self = 0; self < 2; self++) {
+    options.backend = "cpu";
+    options.precision = "auto";
+    assert_ok(sb_link(store, self ? NULL : store, &options, out, NULL, &summary));
+    read_files(out, expected);
+    options.backend = "cuda";
+    for (int trial = 0; trial < SB_PRECISIONS * 4; trial++) {
+      options.precision = sb_precision_name((sb_precision)(trial / 4));
+      assert_ok(sb_link_limited(store, self ? NULL : store, &options, &limits[trial % 4], out, NULL,
+                                &summary));
+      read_files(out, found);
+      for (int i = 0; i < 3; i++) {
+        assert_string_equal(found[i], expected[i]);
+        free(found[i]);
+      }
+    }
+    for (int i = 0; i < 3; i++) free(expected[i]);
+  }
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
+// ---- Failures, on the emulated device alone -----------------------------------------------------
+
+static void expect_refusal(const char *setting, const char *value, sb_precision precision,
+                           sb_code code, const char *words) {
+  const sb_backend_options options = {.threads = 1, .precision = precision};
+  const sb_backend *backend;
+  void *context = NULL;
+  setenv(setting, value, 1);
+  assert_ok(sb_backend_find("cuda", &backend));
+  sb_status status = backend->open(&options, &context);
+  unsetenv(setting);
+  assert_int_equal(status.code, code);
+  assert_non_null(strstr(status.message, words));
+  assert_null(context);
+}
+
+static void test_what_cannot_be_used_says_why(void **state) {
+  (void)state;
+  if (real_device) skip();
+  expect_refusal("SAMEBRAIN_EMULATED_DEVICES", "-1", SB_FP16, SB_BACKEND, "no NVIDIA driver");
+  expect_refusal("SAMEBRAIN_EMULATED_DEVICES", "0", SB_FP16, SB_BACKEND, "finds no device");
+  expect_refusal("SAMEBRAIN_EMULATED_CAPABILITY", "61", SB_FP16, SB_BACKEND, "7.5 is needed");
+  expect_refusal("SAMEBRAIN_EMULATED_CAPABILITY", "75", SB_BF16, SB_USAGE, "has no bf16");
+  expect_refusal("SAMEBRAIN_EMULATED_MEMORY", "1000", SB_FP16, SB_NO_MEMORY, "--memory");
+  const char *module = getenv("SAMEBRAIN_CUDA_MODULE");
+  const sb_backend *backend;
+  char *kept = sb_strdup(module);
+  setenv("SAMEBRAIN_CUDA_MODULE", "/nonexistent/module.so", 1);
+  assert_int_equal(sb_backend_find("cuda", &backend).code, SB_BACKEND);
+  setenv("SAMEBRAIN_CUDA_MODULE", kept, 1);
+  free(kept);
+}
+
+// A device that fails at any moment: by name the run ends and leaves nothing; with "auto" the CPU
+// goes on, says so, and the files are the same.
+static void test_a_failing_device(void **state) {
+  (void)state;
+  if (real_device) skip();
+  const cohort c = {
+      .people = 4, .sessions = 2, .seed = 3, .gain = 1, .duplicate_of = -1, .constant = -1};
+  const sb_limits limits = {.probe_tile = 3, .gallery_tile = 3};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *expected[3], *found[3];
+  sb_store *store = open_cohort(folder, "a", &c);
+  sb_link_options options = sb_link_options_default();
+  sb_link_summary summary;
+  options.backend = "cpu";
+  options.threads = 1;
+  assert_ok(sb_link(store, NULL, &options, out, NULL, &summary));
+  read_files(out, expected);
+  int failed = 0;
+  for (int at = 1; at < 200 && failed == at - 1; at++) {
+    char *when = sb_format("%d", at), *other = sb_path_join(folder, "other");
+    // The emulation counts from the module's opening on.
+    setenv("SAMEBRAIN_EMULATED_FAIL_AT", when, 1);
+    setenv("SAMEBRAIN_EMULATED_RECOUNT", "1", 1);
+    options.backend = "cuda";
+    sb_status status = sb_link_limited(store, NULL, &options, &limits, other, NULL, &summary);
+    if (status.code != SB_OK) {
+      failed++;
+      assert_int_equal(status.code, SB_BACKEND);
+      assert_non_null(strstr(status.message, "the GPU failed"));
+      char *left = sb_path_join(other, "summary.json");
+      assert_false(sb_is_file(left));
+      free(left);
+    }
+    setenv("SAMEBRAIN_EMULATED_RECOUNT", "1", 1);
+    heard h = {0};
+    const sb_progress progress = {.context = &h, .warn = hear};
+    options.backend = "auto";
+    assert_ok(sb_link_limited(store, NULL, &options, &limits, other, &progress, &summary));
+    read_files(other, found);
+    for (int i = 0; i < 3; i++) {
+      assert_string_equal(found[i], expected[i]);
+      free(found[i]);
+    }
+    assert_int_equal(heard_of(&h, "the GPU failed", "going on with the CPU"),
+                     status.code != SB_OK ? 1 : 0);
+    unsetenv("SAMEBRAIN_EMULATED_FAIL_AT");
+    remove_folder(other);
+    free(when);
+    free(other);
+  }
+  assert_true(failed > 10);
+  for (int i = 0; i < 3; i++) free(expected[i]);
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
+int main(int argc, char **argv) {
+  enum { SKIPPED = 77 };
+  static const char *const orders[] = {"forward", "reverse", "1"};
+  real_device = argc > 1 && strcmp(argv[1], "gpu") == 0;
+#ifdef SAMEBRAIN_EMULATED_MODULE
+  if (!real_device) setenv("SAMEBRAIN_CUDA_MODULE", SAMEBRAIN_EMULATED_MODULE, 1);
+#endif
+  sb_compute compute;
+  sb_status status = sb_compute_open("cuda", "auto", 1, 0, &compute);
+  sb_compute_close(&compute);
+  if (status.code != SB_OK) {
+    printf("test_cuda: skipped: %s\n", status.message);
+    return SKIPPED;
+  }
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_rounding_is_to_nearest),
+      cmocka_unit_test(test_small_integers_are_exact),
+      cmocka_unit_test(test_errors_stay_within_the_bound),
+      cmocka_unit_test(test_links_report_the_same_files),
+      cmocka_unit_test(test_what_cannot_be_used_says_why),
+      cmocka_unit_test(test_a_failing_device),
+  };
+  int failed = 0;
+  for (size_t i = 0; i < (real_device ? 1 : sizeof orders / sizeof *orders); i++) {
+    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i], 1);
+    failed += cmocka_run_group_tests(tests, NULL, NULL);
+  }
+  return failed;
+}
