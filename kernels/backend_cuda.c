@@ -32,6 +32,7 @@ enum {
 };
 static const size_t WORKSPACE_BYTES = 32 << 20, STAGING_BYTES = 64 << 20;
 static const size_t PARTS_BYTES = 512 << 20; // of chunk results in work at once
+enum { MOST_BATCH = 32 };                    // chunks at once: enough to fill a GPU
 static const int LEAST_MAJOR = 7, LEAST_MINOR = 5;
 
 // Device memory that grows when more is needed.
@@ -342,6 +343,7 @@ static sb_status cuda_gemm_nt(void *context, sb_part a, sb_part b, double *out, 
   const size_t part_bytes = (size_t)(m * n) * sizeof(float);
   int64_t at_once = (int64_t)(PARTS_BYTES / part_bytes);
   if (at_once < 1) at_once = 1;
+  if (at_once > MOST_BATCH) at_once = MOST_BATCH;
   if (at_once > c->chunks) at_once = c->chunks;
   sb_status status;
   SB_TRY(reserve(&c->parts, (size_t)at_once * part_bytes, "products"));
