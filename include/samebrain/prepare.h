@@ -83,7 +83,11 @@ typedef enum sb_outside {
   SB_OUTSIDE_FALLOFF   // the scan's values, fading to 0 over the edge of its brain
 } sb_outside;
 
+// Where scans are: wherever the scanner put them, or aligned to the template already.
+typedef enum sb_space { SB_SPACE_NATIVE = 0, SB_SPACE_TEMPLATE } sb_space;
+
 typedef struct sb_prepare_options {
+  sb_space space;         // SB_SPACE_TEMPLATE: taken where they lie, after a check that they fit
   int dof;                // 12 (affine) or 6 (rigid)
   sb_bias bias;           // default SB_BIAS_AUTO
   double smooth_mm;       // sigma of a Gaussian before sampling; 0: a row's voxel averages its box
@@ -110,7 +114,8 @@ typedef struct sb_quality {
   double stretch;         // largest over smallest singular value of the matrix's 3x3 part
   double structure;       // correlation with the template between 4 and 10 mm, third worst octant
   double structure_whole; // the same over the whole brain
-  int starts;             // places the search began from
+  int starts;             // places the search began from; 0: aligned elsewhere
+  double off_mm;          // SB_SPACE_TEMPLATE: how far alignment would move it; else NaN
   sb_orientation_source orientation;
   int64_t nonfinite_voxels;
 } sb_quality;

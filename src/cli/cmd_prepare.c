@@ -11,6 +11,7 @@
 static const char *const BRAIN[] = {"auto", "stripped", "extract", NULL};
 static const char *const HARMONISE[] = {"nyul", "zscore", "rank", "none",
                                         NULL};                         // as in sb_harmonise
+static const char *const SPACE[] = {"native", "template", NULL};       // as in sb_space
 static const char *const BIAS[] = {"auto", "n4", "gain", "off", NULL}; // as in sb_bias
 enum { BRAIN_EXTRACT = 2 };
 
@@ -33,7 +34,8 @@ static int complain(const char *text) {
 // -1 to go on, else the exit code.
 static int parse(const sb_arguments *a, request *r) {
   int64_t dof = r->prepare.dof;
-  int brain = 0, harmonise = (int)r->prepare.harmonise, bias = (int)r->prepare.bias;
+  int brain = 0, space = (int)r->prepare.space, harmonise = (int)r->prepare.harmonise,
+      bias = (int)r->prepare.bias;
   r->store = sb_arg_text(a, "-o", NULL);
   r->template.image_path = sb_arg_text(a, "--template", NULL);
   r->template.mask_path = sb_arg_text(a, "--template-mask", NULL);
@@ -41,7 +43,7 @@ static int parse(const sb_arguments *a, request *r) {
   r->ingest.save_images_dir = sb_arg_text(a, "--save-images", NULL);
   if (!sb_arg_double(a, "--resolution-mm", &r->template.resolution_mm) ||
       !sb_arg_int(a, "--dof", 6, 12, &dof) || !sb_arg_choice(a, "--brain", BRAIN, &brain) ||
-      !sb_arg_choice(a, "--bias", BIAS, &bias) ||
+      !sb_arg_choice(a, "--space", SPACE, &space) || !sb_arg_choice(a, "--bias", BIAS, &bias) ||
       !sb_arg_choice(a, "--harmonise", HARMONISE, &harmonise) ||
       !sb_arg_list(a, "--participant-label", &r->labels, &r->label_count) ||
       !sb_arg_shard(a, "--shard", &r->ingest.shard_index, &r->ingest.shard_count) ||
@@ -55,6 +57,7 @@ static int parse(const sb_arguments *a, request *r) {
   if (r->input.dataset != NULL && r->input.dataset[0] == '\0')
     return complain("--dataset: expects a name");
   r->prepare.dof = (int)dof;
+  r->prepare.space = (sb_space)space;
   r->prepare.bias = (sb_bias)bias;
   r->prepare.harmonise = (sb_harmonise)harmonise;
   r->input.participant_labels = (const char *const *)r->labels;
@@ -145,6 +148,7 @@ static const sb_option OPTIONS[] = {
     {"--template-mask", "FILE", "its brain mask (where the template is above zero)"},
     {"--resolution-mm", "MM", "voxel size of the rows: 1, 2, 3 or 4 (2)"},
     {"--dof", "N", "alignment: 12 affine, 6 rigid (12)"},
+    {"--space", "SPACE", "native, or template: scans are aligned to it already (native)"},
     {"--brain", "KIND", "auto or stripped: scans are skull-stripped (auto)"},
     {"--bias", "KIND", "bias field: auto, n4, gain (as alignment fits it) or off (auto)"},
     {"--harmonise", "KIND", "intensities: nyul, zscore, rank or none (nyul)"},

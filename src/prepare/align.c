@@ -466,6 +466,42 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
   return status;
 }
 
+sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, int dof,
+                         sb_alignment *given, double *moved_mm) {
+  const sb_freedom most = dof == 6 ? SB_RIGID : SB_AFFINE;
+  scan_pyramid pyramid = {0};
+  search s = {aligner, &pyramid, NULL};
+  candidate here = {.gain = {1}}, settled;
+  sb_alignment_sums sums;
+  double to_box[16], step[16];
+  sb_status status;
+  memset(given, 0, sizeof *given);
+  sb_affine_identity(given->template_to_scan);
+  SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
+  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  sb_affine_invert(brain->image.affine, to_box);
+  sb_affine_multiply(to_box, aligner->frame_to_ras, here.map);
+
+  here.ncc = look(&s, 2, &here, &sums);
+  given->correlation = here.ncc;
+  given->handedness = handedness(&s, most, &here);
+  given->next_correlation = NAN; // nothing was searched for
+  look(&s, 3, &here, &sums);
+  sb_align_level_step(&aligner->levels[3], &sums, most, step, here.gain);
+  memcpy(given->gain, here.gain, sizeof given->gain);
+
+  settled = here;
+  descend(&s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 12, 1, &settled);
+  if (most == SB_AFFINE) descend(&s, 0, SB_AFFINE, 12, 1, &settled);
+  descend(&s, 1, most, 20, 0.2, &settled);
+  polish(&s, 2, most, 12, 0.02, &settled);
+  *moved_mm = settled.ncc > here.ncc ? difference_mm(aligner, &here, &settled) : 0;
+cleanup:
+  free(s.line);
+  pyramid_free(&pyramid);
+  return status;
+}
+
 double sb_align_gain(const sb_aligner *aligner, const sb_alignment *alignment,
                      const double point_mm[3]) {
   double p[3];

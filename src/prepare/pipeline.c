@@ -70,19 +70,19 @@ static sb_status check_options(const sb_prepare_options *o) {
   if (!(o->smooth_mm >= 0 && o->smooth_mm <= 20))
     return sb_error(SB_USAGE, "smoothing by %g mm: it must be 0 (none) to 20", o->smooth_mm);
   if ((unsigned)o->bias > SB_BIAS_OFF || (unsigned)o->harmonise > SB_HARMONISE_NONE ||
-      (unsigned)o->outside > SB_OUTSIDE_FALLOFF)
-    return sb_error(SB_USAGE, "unknown bias field, harmonisation or outside method");
+      (unsigned)o->outside > SB_OUTSIDE_FALLOFF || (unsigned)o->space > SB_SPACE_TEMPLATE)
+    return sb_error(SB_USAGE, "unknown space, bias field, harmonisation or outside method");
   return sb_ok();
 }
 
 // What shapes a row, as one line.
 static void describe(const sb_template *t, const sb_prepare_options *o, size_t size, char *out) {
-  char smooth[40] = "box-average";
+  char align[40] = "align=given", smooth[40] = "box-average";
+  if (o->space == SB_SPACE_NATIVE)
+    snprintf(align, sizeof align, "align=gauss-newton-3 dof=%d", o->dof);
   if (o->smooth_mm > 0) snprintf(smooth, sizeof smooth, "gaussian-%g", o->smooth_mm);
-  snprintf(out, size,
-           "resolution_mm=%g align=gauss-newton-3 dof=%d resample=%s bias=%s harmonise=%s "
-           "outside=%s winsor=%g",
-           t->resolution_mm, o->dof, smooth, bias_name(chosen_bias(o->bias)),
+  snprintf(out, size, "resolution_mm=%g %s resample=%s bias=%s harmonise=%s outside=%s winsor=%g",
+           t->resolution_mm, align, smooth, bias_name(chosen_bias(o->bias)),
            harmonise_name(o->harmonise), outside_name(chosen_outside(o)),
            o->harmonise == SB_HARMONISE_NONE ? 0 : o->winsor_sigma);
 }
@@ -322,6 +322,7 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
   q->lead = alignment->next_correlation;
   q->structure_whole = structure->whole;
   q->structure = structure->octants[2];
+  q->off_mm = NAN;
   q->starts = alignment->starts;
   q->stretch = stretch(alignment->template_to_scan);
   q->noise = sb_brain_noise(brain);
@@ -334,7 +335,7 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
 // a right alignment correlate with 0.30 and more, those of a wrong one and of what is no brain with
 // 0.22 at most.
 static const double LEAST_STRUCTURE = 0.25, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
-                    MOST_HEAD_CM3 = 2500;
+                    MOST_HEAD_CM3 = 2500, MOST_OFF_MM = 8;
 
 // Is the result a brain on the template? The outline alone does not tell (a potato overlaps as
 // well as a brain does): the pattern of tissues must be there, nearly everywhere.
@@ -421,6 +422,47 @@ cleanup:
   return status;
 }
 
+// The row of a scan that was aligned elsewhere. The identity must be about where alignment would
+// lead: other tools and other templates in MNI space differ by some millimetres, scans where the
+// scanner put them by more.
+static sb_status given_place(const sb_preparer *p, const sb_brain *brain, uint8_t *brain_in_row,
+                             sb_prepared *out) {
+  sb_alignment given;
+  double off_mm;
+  sb_status status;
+  SB_TRY(sb_align_given(&p->aligner, brain, p->options.dof, &given, &off_mm));
+  if (off_mm > MOST_OFF_MM) {
+    status = sb_error(SB_ALIGN, "alignment would move it by %.1f mm, and %g are allowed", off_mm,
+                      MOST_OFF_MM);
+    goto cleanup;
+  }
+  SB_TRY(place(p, &p->options, brain, &given, brain_in_row, out));
+  out->quality.off_mm = off_mm;
+  SB_TRY(check_quality(brain, &out->quality));
+cleanup:
+  if (status.code == SB_ALIGN || status.code == SB_CONTENT) {
+    const sb_status reason = status;
+    status = sb_error(SB_ALIGN,
+                      "not on the template as it lies (%s); without --space template it is aligned",
+                      reason.message);
+  }
+  return status;
+}
+
+// The row of a scan that is aligned here.
+static sb_status found_place(const sb_preparer *p, const sb_brain *brain, uint8_t *brain_in_row,
+                             sb_prepared *out) {
+  sb_status status;
+  SB_TRY(best_place(p, brain, false, brain_in_row, out));
+  status = check_quality(brain, &out->quality);
+  if (status.code == SB_ALIGN) { // once more, with all starts and the next best places
+    SB_TRY(best_place(p, brain, true, brain_in_row, out));
+    SB_TRY(check_quality(brain, &out->quality));
+  }
+cleanup:
+  return status;
+}
+
 // Room for a row and a mask.
 static sb_status make_room(const sb_template *t, sb_prepared *out, uint8_t **brain_in_row) {
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
@@ -461,12 +503,10 @@ sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_pr
   sb_status status;
   SB_TRY(make_room(p->tmpl, out, &brain_in_row));
   SB_TRY(sb_brain_find(volume, &brain));
-  SB_TRY(best_place(p, &brain, false, brain_in_row, out));
-  status = check_quality(&brain, &out->quality);
-  if (status.code == SB_ALIGN) { // once more, with all starts and the next best places
-    SB_TRY(best_place(p, &brain, true, brain_in_row, out));
-    SB_TRY(check_quality(&brain, &out->quality));
-  }
+  if (p->options.space == SB_SPACE_TEMPLATE)
+    SB_TRY(given_place(p, &brain, brain_in_row, out));
+  else
+    SB_TRY(found_place(p, &brain, brain_in_row, out));
 cleanup:
   out->seconds = now_s() - started;
   free(brain_in_row);

@@ -95,6 +95,7 @@ enum {
   LEAD,
   STRETCH,
   STRUCTURE,
+  OFF_MM,
   ORIENTATION,
   NONFINITE_VOXELS,
   SECONDS,
@@ -107,7 +108,7 @@ static const char HEADER[] =
     "path\t"
     "source_sha256\ttemplate_to_scan\ttemplate_correlation\tmask_overlap\tnoise\tscale_factor\t"
     "rotation_deg\ttranslation_"
-    "mm\thandedness\tfit\tlead\tstretch\tstructure\torientation\tnonfinite_"
+    "mm\thandedness\tfit\tlead\tstretch\tstructure\toff_mm\torientation\tnonfinite_"
     "voxels\tseconds\treason\n";
 
 static const char *const ORIENTATIONS[] = {"sform", "qform", "assumed"};
@@ -146,7 +147,8 @@ static void put_quality(FILE *file, const sb_scan_record *record) {
                             q->fit,
                             q->lead,
                             q->stretch,
-                            q->structure};
+                            q->structure,
+                            q->off_mm};
   for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
     put_number(file, "%.6g", figures[i]);
   fprintf(file, "%s\t%" PRId64 "\t", ORIENTATIONS[q->orientation], q->nonfinite_voxels);
@@ -248,7 +250,7 @@ static bool parse_quality(char *const *cells, sb_scan_record *record) {
          number_of(cells[TRANSLATION_MM], &q->translation_mm) &&
          number_of(cells[HANDEDNESS], &q->handedness) && number_of(cells[FIT], &q->fit) &&
          number_of(cells[LEAD], &q->lead) && number_of(cells[STRETCH], &q->stretch) &&
-         number_of(cells[STRUCTURE], &q->structure) &&
+         number_of(cells[STRUCTURE], &q->structure) && number_of(cells[OFF_MM], &q->off_mm) &&
          orientation_of(cells[ORIENTATION], &q->orientation) &&
          integer_of(cells[NONFINITE_VOXELS], &q->nonfinite_voxels);
 }
