@@ -120,6 +120,12 @@ typedef struct sb_quality {
   int64_t nonfinite_voxels;
 } sb_quality;
 
+// Wall time of each step of preparing one scan. Steps that were repeated for a second look count as
+// often as they ran.
+typedef struct sb_step_seconds {
+  double load, brain, align, resample, bias, harmonise, check, outside;
+} sb_step_seconds;
+
 // One prepared scan. Arrays belong to it; free with sb_prepared_free.
 typedef struct sb_prepared {
   float *row;                  // V harmonised intensities, the template mask's voxels in row order
@@ -127,6 +133,7 @@ typedef struct sb_prepared {
   double template_to_scan[16]; // row-major 4x4, template RAS mm to scan RAS mm
   sb_quality quality;
   double seconds; // wall time
+  sb_step_seconds steps;
 } sb_prepared;
 
 // Precomputed state for preparing many scans against one template; read-only after creation,

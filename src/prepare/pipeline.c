@@ -374,6 +374,13 @@ static double now_s(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+// Adds the time since *since to a step, and starts the next one.
+static void lap(double *since, double *step) {
+  const double now = now_s();
+  *step += now - *since;
+  *since = now;
+}
+
 // The row that an alignment gives, into arrays that are there already.
 //   brain_in_row  scratch, a byte per row element
 static sb_status place(const sb_preparer *p, const sb_prepare_options *options,
@@ -382,19 +389,25 @@ static sb_status place(const sb_preparer *p, const sb_prepare_options *options,
   const sb_template *t = p->tmpl;
   sb_volume grid = {0};
   sb_structure structure;
+  double since = now_s();
   sb_status status;
   SB_TRY(resample(t, brain, alignment->template_to_scan, options->smooth_mm, &grid, out->own_mask));
   for (int64_t i = 0; i < t->row_length; i++) {
     out->row[i] = grid.voxels[t->row_index[i]];
     brain_in_row[i] = out->own_mask[t->row_index[i]];
   }
+  lap(&since, &out->steps.resample);
   SB_TRY(remove_bias(p, chosen_bias(options->bias), alignment, &grid, out->own_mask, out->row));
+  lap(&since, &out->steps.bias);
   SB_TRY(sb_harmonise_row(options->harmonise, options->winsor_sigma, &p->scale, t->row_length,
                           brain_in_row, out->row));
+  lap(&since, &out->steps.harmonise);
   SB_TRY(sb_structure_measure(t, out->row, brain_in_row, &structure));
   memcpy(out->template_to_scan, alignment->template_to_scan, sizeof out->template_to_scan);
   measure_quality(p, brain, alignment, &structure, out); // of what the scan has, also outside
+  lap(&since, &out->steps.check);
   SB_TRY(fill_outside(p, options, out->own_mask, out->row));
+  lap(&since, &out->steps.outside);
 cleanup:
   sb_volume_free(&grid);
   return status;
@@ -405,9 +418,10 @@ static sb_status best_place(const sb_preparer *p, const sb_brain *brain, bool th
                             uint8_t *brain_in_row, sb_prepared *out) {
   sb_alignment places[SB_ALIGN_PLACES];
   int count, best = 0, last = 0;
-  double best_structure = -2;
+  double best_structure = -2, since = now_s();
   sb_status status;
   SB_TRY(sb_align_places(&p->aligner, brain, p->options.dof, thorough, places, &count));
+  lap(&since, &out->steps.align);
   for (; last < count; last++) {
     status = place(p, &p->options, brain, &places[last], brain_in_row, out);
     if (status.code == SB_CONTENT && count > 1) continue; // next to nothing of the brain is there
@@ -428,9 +442,10 @@ cleanup:
 static sb_status given_place(const sb_preparer *p, const sb_brain *brain, uint8_t *brain_in_row,
                              sb_prepared *out) {
   sb_alignment given;
-  double off_mm;
+  double off_mm, since = now_s();
   sb_status status;
   SB_TRY(sb_align_given(&p->aligner, brain, p->options.dof, &given, &off_mm));
+  lap(&since, &out->steps.align);
   if (off_mm > MOST_OFF_MM) {
     status = sb_error(SB_ALIGN, "alignment would move it by %.1f mm, and %g are allowed", off_mm,
                       MOST_OFF_MM);
@@ -496,39 +511,63 @@ cleanup:
   return status;
 }
 
-sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_prepared *out) {
-  const double started = now_s();
-  sb_brain brain = {0};
+// From the brain on. `steps` has those before it.
+static sb_status prepare_brain(const sb_preparer *p, const sb_brain *brain,
+                               const sb_step_seconds *steps, sb_prepared *out) {
   uint8_t *brain_in_row = NULL;
   sb_status status;
   SB_TRY(make_room(p->tmpl, out, &brain_in_row));
-  SB_TRY(sb_brain_find(volume, &brain));
+  out->steps = *steps;
   if (p->options.space == SB_SPACE_TEMPLATE)
-    SB_TRY(given_place(p, &brain, brain_in_row, out));
+    SB_TRY(given_place(p, brain, brain_in_row, out));
   else
-    SB_TRY(found_place(p, &brain, brain_in_row, out));
+    SB_TRY(found_place(p, brain, brain_in_row, out));
 cleanup:
-  out->seconds = now_s() - started;
   free(brain_in_row);
-  sb_brain_free(&brain);
   if (status.code != SB_OK) sb_prepared_free(out);
+  return status;
+}
+
+sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_prepared *out) {
+  const double started = now_s();
+  double since = started;
+  sb_brain brain = {0};
+  sb_step_seconds steps = {0};
+  sb_status status;
+  memset(out, 0, sizeof *out);
+  SB_TRY(sb_brain_find(volume, &brain));
+  lap(&since, &steps.brain);
+  SB_TRY(prepare_brain(p, &brain, &steps, out));
+  out->seconds = now_s() - started;
+cleanup:
+  sb_brain_free(&brain);
   return status;
 }
 
 sb_status sb_prepare_file(const sb_preparer *p, const char *path, sb_prepared *out) {
   const double started = now_s();
+  double since = started;
   sb_volume volume = {0};
   sb_volume_info info;
+  sb_brain brain = {0};
+  sb_step_seconds steps = {0};
   memset(out, 0, sizeof *out);
   sb_status status = sb_volume_load(path, &volume, &info);
   if (status.code != SB_OK) return status;
-  status = sb_prepare_volume(p, &volume, out);
-  sb_volume_free(&volume);
-  if (status.code != SB_OK) return sb_error(status.code, "%s: %s", path, status.message);
+  lap(&since, &steps.load);
+  SB_TRY(sb_brain_find(&volume, &brain));
+  sb_volume_free(&volume); // the brain has its own copy, and what follows takes as much again
+  lap(&since, &steps.brain);
+  SB_TRY(prepare_brain(p, &brain, &steps, out));
   out->quality.orientation = info.orientation;
   out->quality.nonfinite_voxels = info.nonfinite_voxels;
   out->seconds = now_s() - started;
-  return status;
+cleanup:
+  sb_volume_free(&volume);
+  sb_brain_free(&brain);
+  if (status.code == SB_OK) return status;
+  const sb_status reason = status;
+  return sb_error(reason.code, "%s: %s", path, reason.message);
 }
 
 void sb_prepared_free(sb_prepared *prepared) {

@@ -1,0 +1,103 @@
+// How much memory the preparation of one scan takes: brains on grids of 256 and 512 voxels a side,
+// in several datatypes, compressed and not, each prepared in a process of its own.
+//
+//   bench_memory [--full]     --full: also 512 x 512 x 512, which takes minutes and 2 GB of disk
+//
+// Prints the most that was resident beyond the template and what is made of it once, and what
+// sb_prepare_memory says beforehand.
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../tests/unit/registration_cases.h"
+#include "image/nifti_save.h"
+
+static void must(sb_status status) {
+  if (status.code == SB_OK) return;
+  fprintf(stderr, "bench_memory: %s\n", status.message);
+  exit(1);
+}
+
+// The template's brain in the middle of a cube of `side` voxels, 256 mm wide, with noise where it is
+// brain, and all around when `noisy`.
+static void make_scan(const sb_template *t, int64_t side, bool noisy, sb_volume *out) {
+  sb_volume brain;
+  uint64_t seed = 3;
+  double to_voxels[16];
+  must(sb_volume_load(sb_template_path(t), &brain, NULL));
+  *out = (sb_volume){.dims = {side, side, side}};
+  const int64_t n = side * side * side;
+  sb_affine_identity(out->affine);
+  for (int i = 0; i < 3; i++) {
+    out->affine[5 * i] = 256.0 / (double)side;
+    out->affine[4 * i + 3] = -128;
+  }
+  must(SB_NEW(&out->voxels, n, "scan"));
+  if (!sb_affine_invert(brain.affine, to_voxels)) exit(1);
+  sb_affine_multiply(to_voxels, out->affine, to_voxels);
+  must(sb_resample(&brain, to_voxels, SB_LINEAR, 0, out));
+  for (int64_t i = 0; i < n; i++)
+    if (noisy || out->voxels[i] > 0) out->voxels[i] += (float)uniform(&seed, 0, 4);
+  sb_volume_free(&brain);
+}
+
+// The most memory that a process prepared from here takes, in bytes; `path` NULL: it does nothing.
+static int64_t peak_bytes(const sb_preparer *preparer, const char *path) {
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    sb_prepared prepared;
+    if (path == NULL) _exit(0);
+    must(sb_prepare_file(preparer, path, &prepared));
+    _exit(0);
+  }
+  int code = -1;
+  struct rusage used;
+  if (child < 0 || wait4(child, &code, 0, &used) < 0 || code != 0) exit(1);
+  return (int64_t)used.ru_maxrss * 1024;
+}
+
+static void measure(const sb_template *t, const sb_preparer *preparer, const char *folder,
+                    int64_t side, bool noisy) {
+  static const struct {
+    const char *name, *ending;
+    sb_save_type type;
+  } KINDS[] = {{"int16", "nii.gz", SB_SAVE_INT16},
+               {"float32", "nii.gz", SB_SAVE_FLOAT32},
+               {"float32", "nii", SB_SAVE_FLOAT32},
+               {"float64", "nii.gz", SB_SAVE_FLOAT64}};
+  sb_volume scan;
+  make_scan(t, side, noisy, &scan);
+  for (size_t k = 0; k < sizeof KINDS / sizeof *KINDS; k++) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/scan.%s", folder, KINDS[k].ending);
+    must(sb_volume_save_as(&scan, path, KINDS[k].type, 1, 0));
+    if (k == 3) sb_volume_free(&scan); // not to be counted twice on small machines
+    const int64_t at_rest = peak_bytes(preparer, NULL), at_work = peak_bytes(preparer, path);
+    printf("%lld x %lld x %lld  %-8s %-7s %-14s %6.0f MB\n", (long long)side, (long long)side,
+           (long long)side, KINDS[k].name, KINDS[k].ending, noisy ? "noise around" : "0 around",
+           (double)(at_work - at_rest) / 1e6);
+    fflush(stdout);
+    unlink(path);
+  }
+  sb_volume_free(&scan);
+}
+
+int main(int argc, char **argv) {
+  char folder[] = "/tmp/samebrain-bench-XXXXXX";
+  sb_template *t;
+  sb_preparer *preparer;
+  const sb_template_options options = sb_template_options_default();
+  const sb_prepare_options prepare = sb_prepare_options_default();
+  must(sb_template_load(&options, &t));
+  must(sb_preparer_create(t, &prepare, &preparer));
+  if (mkdtemp(folder) == NULL) return 1;
+  printf("at rest %.0f MB\n", (double)peak_bytes(preparer, NULL) / 1e6);
+  for (int noisy = 0; noisy < 2; noisy++) measure(t, preparer, folder, 256, noisy != 0);
+  if (argc > 1 && strcmp(argv[1], "--full") == 0) measure(t, preparer, folder, 512, false);
+  rmdir(folder);
+  sb_preparer_free(preparer);
+  sb_template_free(t);
+  return 0;
+}
