@@ -1,4 +1,4 @@
-// How much memory the preparation of one scan takes: brains on grids of 256 and 512 voxels a side,
+// How much memory the preparation of one scan takes: brains on grids of 128 to 512 voxels a side,
 // in several datatypes, compressed and not, each prepared in a process of its own.
 //
 //   bench_memory [--full]     --full: also 512 x 512 x 512, which takes minutes and 2 GB of disk
@@ -42,14 +42,47 @@ static void make_scan(const sb_template *t, int64_t side, bool noisy, sb_volume 
   sb_volume_free(&brain);
 }
 
-// The most memory that a process prepared from here takes, in bytes; `path` NULL: it does nothing.
-static int64_t peak_bytes(const sb_preparer *preparer, const char *path) {
+typedef struct kind {
+  const char *name, *ending;
+  sb_save_type type;
+} kind;
+
+static const kind KINDS[] = {{"int16", "nii.gz", SB_SAVE_INT16},
+                             {"float32", "nii.gz", SB_SAVE_FLOAT32},
+                             {"float32", "nii", SB_SAVE_FLOAT32},
+                             {"float64", "nii.gz", SB_SAVE_FLOAT64}};
+
+// What is done in a process of its own, so that nothing it held stays behind in this one.
+typedef struct task {
+  const sb_template *t;
+  const sb_preparer *preparer;
+  const kind *kind;
+  char path[128];
+  int64_t side;
+  bool noisy;
+} task;
+
+static void write_scan(const task *k) {
+  sb_volume scan;
+  make_scan(k->t, k->side, k->noisy, &scan);
+  must(sb_volume_save_as(&scan, k->path, k->kind->type, 1, 0));
+}
+
+static void prepare_scan(const task *k) {
+  sb_prepared prepared;
+  must(sb_prepare_file(k->preparer, k->path, &prepared));
+}
+
+static void do_nothing(const task *k) {
+  (void)k;
+}
+
+// The most that was resident, in bytes.
+static int64_t peak_bytes(void (*work)(const task *), const task *k) {
   fflush(NULL);
   pid_t child = fork();
   if (child == 0) {
-    sb_prepared prepared;
-    if (path == NULL) _exit(0);
-    must(sb_prepare_file(preparer, path, &prepared));
+    work(k);
     _exit(0);
   }
   int code = -1;
@@ -58,44 +91,40 @@ static int64_t peak_bytes(const sb_preparer *preparer, const char *path) {
   return (int64_t)used.ru_maxrss * 1024;
 }
 
-static void measure(const sb_template *t, const sb_preparer *preparer, const char *folder,
-                    int64_t side, bool noisy) {
-  static const struct {
-    const char *name, *ending;
-    sb_save_type type;
-  } KINDS[] = {{"int16", "nii.gz", SB_SAVE_INT16},
-               {"float32", "nii.gz", SB_SAVE_FLOAT32},
-               {"float32", "nii", SB_SAVE_FLOAT32},
-               {"float64", "nii.gz", SB_SAVE_FLOAT64}};
-  sb_volume scan;
-  make_scan(t, side, noisy, &scan);
-  for (size_t k = 0; k < sizeof KINDS / sizeof *KINDS; k++) {
-    char path[128];
-    snprintf(path, sizeof path, "%s/scan.%s", folder, KINDS[k].ending);
-    must(sb_volume_save_as(&scan, path, KINDS[k].type, 1, 0));
-    if (k == 3) sb_volume_free(&scan); // not to be counted twice on small machines
-    const int64_t at_rest = peak_bytes(preparer, NULL), at_work = peak_bytes(preparer, path);
-    printf("%lld x %lld x %lld  %-8s %-7s %-14s %6.0f MB\n", (long long)side, (long long)side,
-           (long long)side, KINDS[k].name, KINDS[k].ending, noisy ? "noise around" : "0 around",
-           (double)(at_work - at_rest) / 1e6);
+static void measure(task k, const char *folder) {
+  for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+    int64_t expected;
+    k.kind = &KINDS[i];
+    snprintf(k.path, sizeof k.path, "%s/scan.%s", folder, k.kind->ending);
+    peak_bytes(write_scan, &k);
+    must(sb_prepare_memory(k.preparer, k.path, &expected));
+    const int64_t at_rest = peak_bytes(do_nothing, &k), at_work = peak_bytes(prepare_scan, &k);
+    printf("%lld x %lld x %lld  %-8s %-7s %-14s %6.0f MB, %6.0f MB expected\n", (long long)k.side,
+           (long long)k.side, (long long)k.side, k.kind->name, k.kind->ending,
+           k.noisy ? "noise around" : "0 around", (double)(at_work - at_rest) / 1e6,
+           (double)expected / 1e6);
     fflush(stdout);
-    unlink(path);
+    unlink(k.path);
   }
-  sb_volume_free(&scan);
 }
 
 int main(int argc, char **argv) {
   char folder[] = "/tmp/samebrain-bench-XXXXXX";
   sb_template *t;
   sb_preparer *preparer;
+  const bool full = argc > 1 && strcmp(argv[1], "--full") == 0;
   const sb_template_options options = sb_template_options_default();
   const sb_prepare_options prepare = sb_prepare_options_default();
   must(sb_template_load(&options, &t));
   must(sb_preparer_create(t, &prepare, &preparer));
   if (mkdtemp(folder) == NULL) return 1;
-  printf("at rest %.0f MB\n", (double)peak_bytes(preparer, NULL) / 1e6);
-  for (int noisy = 0; noisy < 2; noisy++) measure(t, preparer, folder, 256, noisy != 0);
-  if (argc > 1 && strcmp(argv[1], "--full") == 0) measure(t, preparer, folder, 512, false);
+  task k = {.t = t, .preparer = preparer};
+  printf("at rest %.0f MB\n", (double)peak_bytes(do_nothing, &k) / 1e6);
+  for (k.side = 128; k.side <= (full ? 512 : 256); k.side *= 2)
+    for (int noisy = 0; noisy < 2; noisy++) {
+      k.noisy = noisy != 0;
+      measure(k, folder);
+    }
   rmdir(folder);
   sb_preparer_free(preparer);
   sb_template_free(t);

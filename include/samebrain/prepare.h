@@ -159,6 +159,10 @@ SB_API sb_status sb_prepare_file(const sb_preparer *preparer, const char *path, 
 SB_API sb_status sb_prepare_volume(const sb_preparer *preparer, const sb_volume *volume,
                                    sb_prepared *out);
 
+// The most memory that preparing a file holds at one time, beyond the template and the preparer: from
+// its header, for the largest brain that the image can hold. Errors: as sb_volume_cost.
+SB_API sb_status sb_prepare_memory(const sb_preparer *preparer, const char *path, int64_t *bytes);
+
 SB_API void sb_prepared_free(sb_prepared *prepared);
 
 #endif

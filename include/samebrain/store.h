@@ -66,6 +66,7 @@ typedef struct sb_scan_record {
 
 typedef struct sb_ingest_options {
   int threads;                  // 0: all processors
+  int64_t memory_bytes;         // 0: the smaller of 4 GiB and a quarter of the machine's
   int shard_index, shard_count; // this process takes every shard_count-th scan; 1, 1: all
   const char *save_images_dir;  // NULL: none
 } sb_ingest_options;
@@ -89,6 +90,8 @@ typedef struct sb_ingest_summary {
 // A scan that has a row is skipped when its path is the recorded one, whatever the file holds now
 // (to see that, every file would have to be read at each resume), or when the file has the same
 // SHA-256. Another file under its dataset and scan_id fails: one of the two is named wrongly.
+// Scans are prepared at the same time as far as `memory_bytes` goes, by what their headers say. One
+// that needs more than all of it fails (SB_NO_MEMORY) and says how much it takes.
 // `progress` is warned of each failure and of each scan whose orientation had to be assumed.
 // Errors: SB_CONFLICT when the store was made with another template or other parameters (names the
 // first that differs), SB_IO, SB_BUSY, SB_FORMAT. A failed scan is no error; see the summary.

@@ -45,6 +45,12 @@ typedef struct sb_volume_info {
 // than 2^30 voxels, ANALYZE 7.5), SB_CONTENT (no finite voxel, all zero, constant), SB_NO_MEMORY.
 SB_API sb_status sb_volume_load(const char *path, sb_volume *volume, sb_volume_info *info);
 
+// What sb_volume_load would take, from the header alone.
+//   voxels      out: of the volume
+//   load_bytes  out: the most memory that loading holds at one time, the volume included
+// Errors: those that the header or a missing file shows.
+SB_API sb_status sb_volume_cost(const char *path, int64_t *voxels, int64_t *load_bytes);
+
 // Writes a NIfTI-1 float32 image (gzip when the name ends in .gz), sform and qform code 2
 // ("aligned") where the affine allows a qform. The file appears under its name only when complete.
 // Errors: SB_IO, SB_NO_MEMORY, SB_USAGE (empty volume, an axis beyond 32,767 voxels).

@@ -47,6 +47,7 @@ static int parse(const sb_arguments *a, request *r) {
       !sb_arg_choice(a, "--harmonise", HARMONISE, &harmonise) ||
       !sb_arg_list(a, "--participant-label", &r->labels, &r->label_count) ||
       !sb_arg_shard(a, "--shard", &r->ingest.shard_index, &r->ingest.shard_count) ||
+      !sb_arg_bytes(a, "--memory", &r->ingest.memory_bytes) ||
       !sb_arg_threads(a, &r->ingest.threads))
     return SB_EXIT_USAGE;
   if (r->store == NULL || r->store[0] == '\0')
@@ -156,6 +157,7 @@ static const sb_option OPTIONS[] = {
     {"--participant-label", "L", "only these people, with or without sub-; repeat or use commas"},
     {"--shard", "I/N", "only every N-th scan from the I-th on; auto: from Slurm, MPI"},
     {"--threads", "N", "threads (all processors)"},
+    {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
     {"--save-images", "DIR", "also write each prepared scan as a NIfTI image"},
     {0},
 };

@@ -171,6 +171,13 @@ cleanup:
   return status;
 }
 
+void sb_file_expect(const char *path) {
+  int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) return; // reading it will tell
+  posix_fadvise(file, 0, 0, POSIX_FADV_WILLNEED);
+  close(file);
+}
+
 sb_status sb_sync_folder(const char *path) {
   int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return sb_error(SB_IO, "%s: cannot open the folder: %s", path, strerror(errno));

@@ -37,6 +37,9 @@ void sb_free_names(char **names, size_t count);
 // A whole file, with a NUL after its last byte. free() it.
 sb_status sb_read_file(const char *path, char **data, size_t *bytes);
 
+// Asks the system to read a file ahead, without waiting for it; only a hint.
+void sb_file_expect(const char *path);
+
 // Brings the names in a folder to disk, so that a new or renamed file survives a power cut.
 sb_status sb_sync_folder(const char *path);
 

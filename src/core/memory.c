@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 // Large blocks are asked for in huge pages: touching fresh memory page by page costs more than
 // filling it.
@@ -31,6 +32,21 @@ sb_status sb_alloc_zero(size_t count, size_t size, const char *what, void **out)
   sb_status status = sb_alloc(count, size, what, out);
   if (*out != NULL) memset(*out, 0, count * size);
   return status;
+}
+
+int64_t sb_default_memory_bytes(void) {
+  const int64_t four_gib = (int64_t)4 << 30;
+  int64_t quarter = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE) / 4;
+  return quarter > 0 && quarter < four_gib ? quarter : four_gib;
+}
+
+int64_t sb_resident_bytes(void) {
+  long long size, resident = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (file == NULL) return 0;
+  if (fscanf(file, "%lld %lld", &size, &resident) != 2) resident = 0;
+  fclose(file);
+  return (int64_t)resident * (int64_t)sysconf(_SC_PAGESIZE);
 }
 
 char *sb_strdup(const char *text) {

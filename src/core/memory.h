@@ -3,6 +3,7 @@
 #define SB_CORE_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "samebrain/status.h"
 
@@ -11,6 +12,11 @@
 sb_status sb_alloc(size_t count, size_t size, const char *what, void **out);
 // The same, zeroed.
 sb_status sb_alloc_zero(size_t count, size_t size, const char *what, void **out);
+
+// What a command may take when nothing is said: the smaller of 4 GiB and a quarter of the machine's.
+int64_t sb_default_memory_bytes(void);
+// What this process holds now, from /proc; 0 where there is none.
+int64_t sb_resident_bytes(void);
 
 // A copy of a string, free() it; NULL only when memory is short.
 char *sb_strdup(const char *text);

@@ -1,17 +1,10 @@
 #include "engine/plan.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/rows.h"
 
 enum { GALLERY_TILE = 256 }; // wide enough for full GEMM speed, small beside the probes kept
-
-int64_t sb_default_memory_bytes(void) {
-  const int64_t four_gib = (int64_t)4 << 30;
-  int64_t quarter = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE) / 4;
-  return quarter > 0 && quarter < four_gib ? quarter : four_gib;
-}
 
 int64_t sb_histogram_bins(int64_t probes) {
   int64_t bins = 20000000 / (probes > 0 ? probes : 1);

@@ -32,8 +32,6 @@ typedef struct sb_plan {
   int64_t tile_bytes;   // a, b, c and the backend's workspace
 } sb_plan;
 
-// The smaller of 4 GiB and a quarter of the machine's memory.
-int64_t sb_default_memory_bytes(void);
 // Bins of a histogram over the range of scores: 2,000 up to 10,000 probes (a bin of a correlation
 // is then 0.001 wide), fewer for more, at least 100, so that the table stays small beside the rows.
 // It depends on the number of probes alone.

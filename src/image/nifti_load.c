@@ -220,19 +220,53 @@ static void describe(const sb_nifti_header *h, const sb_axis_order *order, const
   strncpy(info->datatype, h->datatype->name, sizeof info->datatype - 1);
 }
 
+// The header and where the voxels are; free() both names.
+static sb_status open_both(const char *path, sb_nifti_header *header, sb_source *source,
+                           char **header_name, char **data_name) {
+  unsigned char head[SB_NIFTI_HEADER_BYTES];
+  size_t got;
+  sb_status status;
+  SB_TRY(open_header(path, header_name, source));
+  SB_TRY(sb_source_head(source, sizeof head, head, &got));
+  SB_TRY(sb_nifti_parse(source->path, head, got, source->gzip, header));
+  SB_TRY(open_data(path, header, data_name, source));
+cleanup:
+  return status;
+}
+
+sb_status sb_volume_cost(const char *path, int64_t *voxels, int64_t *load_bytes) {
+  char *header_name = NULL, *data_name = NULL;
+  sb_source source;
+  sb_nifti_header h;
+  sb_status status;
+  *voxels = *load_bytes = 0;
+  SB_TRY(open_both(path, &h, &source, &header_name, &data_name));
+  const int64_t packed = source.gzip ? (int64_t)source.bytes : 0;
+  const int64_t raw = h.data_offset + h.data_bytes, count = h.dims[0] * h.dims[1] * h.dims[2];
+  const int64_t volume = count * (int64_t)sizeof(float);
+  const int64_t most = source.gzip ? packed * SB_LARGEST_RATIO : (int64_t)source.bytes;
+  if (most < raw) {
+    status = too_short(&source, &h, (size_t)most);
+    goto cleanup;
+  }
+  *voxels = count;
+  *load_bytes =
+      raw + (packed > volume ? packed : volume); // content beside the file, then the volume
+cleanup:
+  free(header_name);
+  free(data_name);
+  return status;
+}
+
 sb_status sb_volume_load(const char *path, sb_volume *volume, sb_volume_info *info) {
   sb_status status;
   char *header_name = NULL, *data_name = NULL;
-  unsigned char head[SB_NIFTI_HEADER_BYTES], *data = NULL;
+  unsigned char *data = NULL;
   sb_source source;
   sb_nifti_header header;
   census found = {0};
-  size_t got;
   memset(volume, 0, sizeof *volume);
-  SB_TRY(open_header(path, &header_name, &source));
-  SB_TRY(sb_source_head(&source, sizeof head, head, &got));
-  SB_TRY(sb_nifti_parse(source.path, head, got, source.gzip, &header));
-  SB_TRY(open_data(path, &header, &data_name, &source));
+  SB_TRY(open_both(path, &header, &source, &header_name, &data_name));
   SB_TRY(read_data(&source, &header, &data));
   sb_axis_order order = sb_closest_ras(header.affine);
   SB_TRY(decode(&header, data + header.data_offset, &order, volume, &found));

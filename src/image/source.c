@@ -19,7 +19,6 @@
 enum {
   HEAD_BYTES = 1 << 16,   // of the file, read to see its first content
   SPARE_BYTES = 16 << 20, // content after the wanted bytes that is still checked
-  LARGEST_RATIO = 1032,   // deflate cannot compress better
   FIRST_GUESS = 1 << 18   // of content, where the trailer is of no help
 };
 
@@ -179,7 +178,7 @@ static bool inflate_at_once(const unsigned char *in, size_t bytes, size_t want,
                             unsigned char **data, size_t *got) {
   if (bytes < 18) return false;
   size_t size = trailer_size(in, bytes);
-  if (size < want || size - want > SPARE_BYTES || size / LARGEST_RATIO > bytes) return false;
+  if (size < want || size - want > SPARE_BYTES || size / SB_LARGEST_RATIO > bytes) return false;
   struct libdeflate_decompressor *inflater = libdeflate_alloc_decompressor();
   unsigned char *content = NULL;
   bool done = false;

@@ -8,6 +8,8 @@
 
 #include "samebrain/status.h"
 
+enum { SB_LARGEST_RATIO = 1032 }; // of content to file: deflate cannot compress better
+
 typedef struct sb_source {
   const char *path; // borrowed
   size_t bytes;     // on disk

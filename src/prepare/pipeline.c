@@ -570,6 +570,19 @@ cleanup:
   return sb_error(reason.code, "%s: %s", path, reason.message);
 }
 
+sb_status sb_prepare_memory(const sb_preparer *p, const char *path, int64_t *bytes) {
+  // What a voxel takes after loading: twice a float (the volume and the brain, then the brain and
+  // its padded copy); a voxel of the rows' grid: the row, the field and the masks; and what the
+  // allocator keeps.
+  enum { OF_VOXEL = 2 * sizeof(float), OF_GRID = 40, KEPT = 32 << 20 };
+  const int64_t *dims = p->tmpl->row_image.dims;
+  int64_t voxels, loading;
+  sb_status status = sb_volume_cost(path, &voxels, &loading);
+  const int64_t working = OF_VOXEL * voxels + OF_GRID * dims[0] * dims[1] * dims[2];
+  *bytes = (loading > working ? loading : working) + KEPT;
+  return status;
+}
+
 void sb_prepared_free(sb_prepared *prepared) {
   free(prepared->row);
   free(prepared->own_mask);

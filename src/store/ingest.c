@@ -2,6 +2,7 @@
 // and commits in the order of the list. Of a scan whose row comes from another file only the hashes
 // are compared: what is not the same is a mistake of naming, and told.
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,6 +16,15 @@
 #include "samebrain/store.h"
 #include "store/writer.h"
 
+// Memory for the scans in work. Each takes what it needs before it is loaded and waits until there
+// is room; one that needs more than there is at all is refused.
+typedef struct budget {
+  pthread_mutex_t lock;
+  pthread_cond_t given_back;
+  int64_t bytes, taken;
+  int64_t held; // by the process before any scan
+} budget;
+
 // One call of sb_ingest. While scans are prepared only `writer`, `summary`, `status` and `stop`
 // change, and `done`, and those only in the loop's ordered part, by one thread at a time.
 typedef struct run {
@@ -26,6 +36,8 @@ typedef struct run {
   sb_store *store;       // as it was at the start
   sb_store_writer *writer;
   sb_ingest_summary *summary;
+  budget memory;
+  const sb_scan **scans; // to be prepared
   int64_t todo, done;
   sb_status status; // why the run stopped
   atomic_bool stop;
@@ -150,6 +162,52 @@ cleanup:
   return status;
 }
 
+// ---- Memory -------------------------------------------------------------------------------------
+
+static void budget_start(budget *b, int64_t granted) {
+  pthread_mutex_init(&b->lock, NULL);
+  pthread_cond_init(&b->given_back, NULL);
+  b->held = sb_resident_bytes();
+  b->bytes = (granted > 0 ? granted : sb_default_memory_bytes()) - b->held;
+  b->taken = 0;
+}
+
+static void budget_end(budget *b) {
+  pthread_mutex_destroy(&b->lock);
+  pthread_cond_destroy(&b->given_back);
+}
+
+static void budget_take(budget *b, int64_t bytes) {
+  pthread_mutex_lock(&b->lock);
+  while (b->taken + bytes > b->bytes) pthread_cond_wait(&b->given_back, &b->lock);
+  b->taken += bytes;
+  pthread_mutex_unlock(&b->lock);
+}
+
+static void budget_give_back(budget *b, int64_t bytes) {
+  pthread_mutex_lock(&b->lock);
+  b->taken -= bytes;
+  pthread_cond_broadcast(&b->given_back);
+  pthread_mutex_unlock(&b->lock);
+}
+
+// What a scan needs with its mask; 0 for files that cannot be read, as loading them will tell.
+static int64_t memory_of(const sb_preparer *preparer, const sb_scan *scan) {
+  int64_t bytes, mask_voxels, mask_bytes = 0;
+  if (sb_prepare_memory(preparer, scan->source_path, &bytes).code != SB_OK) return 0;
+  if (scan->mask_path[0] != '\0') sb_volume_cost(scan->mask_path, &mask_voxels, &mask_bytes);
+  return bytes + mask_bytes;
+}
+
+static sb_status too_large(const budget *b, const sb_scan *scan, int64_t need) {
+  const int64_t step = (int64_t)256 << 20, enough = (b->held + need + step - 1) / step * 256;
+  return sb_error(
+      SB_NO_MEMORY,
+      "%s: preparing an image of this size takes %lld MB, more memory than was granted; "
+      "grant it --memory %lldM",
+      scan->source_path, (long long)(need / 1000000), (long long)enough);
+}
+
 // ---- Saving its image ---------------------------------------------------------------------------
 
 // "path/part", where no part can lead out of the folder; frees `path`. NULL when memory is short.
@@ -197,8 +255,21 @@ cleanup:
 
 // ---- The run ------------------------------------------------------------------------------------
 
+// Prepares a scan when there is memory for it. Nobody waits for long: those who hold memory never wait
+// while they do.
+static sb_status prepare_within(run *r, const sb_scan *scan, sb_prepared *out) {
+  const int64_t need = memory_of(r->preparer, scan);
+  if (need > r->memory.bytes) return too_large(&r->memory, scan, need);
+  budget_take(&r->memory, need);
+  const sb_status status = scan->mask_path[0] == '\0'
+                               ? sb_prepare_file(r->preparer, scan->source_path, out)
+                               : prepare_masked(r->preparer, scan, out);
+  budget_give_back(&r->memory, need);
+  return status;
+}
+
 // In parallel: all that one scan needs before it is committed.
-static void work(const run *r, const sb_scan *scan, outcome *o) {
+static void work(run *r, const sb_scan *scan, outcome *o) {
   double started = now_s();
   o->fatal = sb_ok();
   const sb_scan_record *row = row_of(r->store, scan);
@@ -212,9 +283,7 @@ static void work(const run *r, const sb_scan *scan, outcome *o) {
   if (o->status.code == SB_OK && row != NULL)
     o->status = check_same_content(row, scan->source_path, o->record.source_sha256);
   else if (o->status.code == SB_OK)
-    o->status = scan->mask_path[0] == '\0'
-                    ? sb_prepare_file(r->preparer, scan->source_path, &o->prepared)
-                    : prepare_masked(r->preparer, scan, &o->prepared);
+    o->status = prepare_within(r, scan, &o->prepared);
   if (o->prepared.row != NULL && r->options->save_images_dir != NULL)
     o->fatal = save_image(r, scan, o->prepared.row);
   o->record.status = o->status.code;
@@ -273,16 +342,18 @@ static void commit_and_tell(run *r, outcome *o) {
   }
 }
 
-static void prepare_all(run *r, const sb_scan *const *scans) {
+static void prepare_all(run *r) {
   r->status = sb_ok();
-  int threads = sb_thread_count(r->options->threads);
+  const int threads = sb_thread_count(r->options->threads);
   // Dynamic, one at a time: scans are handed out in the order of the list, so that the thread whose
   // turn it is to commit is never behind one that has not begun.
 #pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
   for (int64_t i = 0; i < r->todo; i++) {
     outcome o = {0};
     bool stopped = atomic_load(&r->stop);
-    if (!stopped) work(r, scans[i], &o);
+    // The scan that some thread will take next is read while this one is computed.
+    if (!stopped && i + threads < r->todo) sb_file_expect(r->scans[i + threads]->source_path);
+    if (!stopped) work(r, r->scans[i], &o);
 #pragma omp ordered
     if (!stopped) commit_and_tell(r, &o);
     free(o.record.scan.source_path);
@@ -291,10 +362,10 @@ static void prepare_all(run *r, const sb_scan *const *scans) {
 }
 
 // The share of the list that is this process's and has no row yet, or one from another path.
-static sb_status choose(run *r, const sb_scan_list *list, const sb_scan ***todo) {
+static sb_status choose(run *r, const sb_scan_list *list) {
   const sb_ingest_options *o = r->options;
   // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
-  sb_status status = SB_NEW(todo, list->count, "list of scans");
+  sb_status status = SB_NEW(&r->scans, list->count, "list of scans");
   if (status.code != SB_OK) return status;
   for (size_t i = 0; i < list->count; i++) {
     if (strcmp(list->scans[i].dataset, list->scans[0].dataset) != 0) r->several_datasets = true;
@@ -304,7 +375,7 @@ static sb_status choose(run *r, const sb_scan_list *list, const sb_scan ***todo)
     if (row != NULL && same_path(row, list->scans[i].source_path))
       r->summary->skipped++;
     else
-      (*todo)[r->todo++] = &list->scans[i];
+      r->scans[r->todo++] = &list->scans[i];
   }
   return sb_ok();
 }
@@ -338,7 +409,7 @@ sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *p
            .progress = progress,
            .summary = summary == NULL ? &unwanted : summary};
   memset(r.summary, 0, sizeof *r.summary);
-  const sb_scan **todo = NULL;
+  budget_start(&r.memory, r.options->memory_bytes);
   sb_status status = sb_ok();
   if (r.options->shard_count < 1 || r.options->shard_index < 1 ||
       r.options->shard_index > r.options->shard_count) {
@@ -346,16 +417,24 @@ sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *p
                       r.options->shard_index, r.options->shard_count);
     goto cleanup;
   }
+  if (r.memory.bytes <= 0) {
+    status = sb_error(SB_NO_MEMORY,
+                      "template and program hold %lld MB before the first scan, as much as was "
+                      "granted or more; grant more with --memory",
+                      (long long)(r.memory.held / 1000000));
+    goto cleanup;
+  }
   if (r.options->save_images_dir != NULL) SB_TRY(sb_make_folder(r.options->save_images_dir));
   SB_TRY(open_writer(path, t, preparer, &r.writer));
   SB_TRY(sb_store_open(path, &r.store));
-  SB_TRY(choose(&r, list, &todo));
-  prepare_all(&r, todo);
+  SB_TRY(choose(&r, list));
+  prepare_all(&r);
   status = r.status;
 cleanup:
   sb_store_writer_close(r.writer);
   sb_store_close(r.store);
-  free((void *)todo);
+  free((void *)r.scans);
+  budget_end(&r.memory);
   r.summary->seconds = now_s() - started;
   return status;
 }

@@ -298,6 +298,67 @@ static void test_masks_of_scans(void **state) {
   free(mask);
 }
 
+// An image of side x side x side voxels, all of them a hole in the file.
+static void write_hollow(const char *path, int16_t side) {
+  sb_volume small = {.dims = {8, 8, 8}, .affine = {[0] = 1, [5] = 1, [10] = 1, [15] = 1}};
+  char *data;
+  size_t bytes;
+  assert_ok(SB_NEW_ZERO(&small.voxels, 512, "image"));
+  assert_ok(sb_volume_save(&small, path));
+  sb_volume_free(&small);
+  assert_ok(sb_read_file(path, &data, &bytes));
+  for (int i = 1; i <= 3; i++) memcpy(data + 40 + 2 * i, &side, sizeof side);
+  assert_ok(sb_write_file(path, data, bytes));
+  assert_int_equal(truncate(path, 352 + 4 * (off_t)side * side * side), 0);
+  free(data);
+}
+
+// Memory for one scan at a time changes nothing; a scan that needs more than all of it is named and
+// the others go on; less than the template takes is an error of the run.
+static void test_memory(void **state) {
+  (void)state;
+  char *plain = in_scratch("unbounded"), *tight = in_scratch("tight"),
+       *none = in_scratch("no-store");
+  char *large = in_scratch("large.nii");
+  int64_t one;
+  assert_ok(sb_prepare_memory(preparer, cohort.scans[0].source_path, &one));
+  sb_volume volume;
+  assert_ok(sb_volume_load(cohort.scans[0].source_path, &volume, NULL));
+  assert_true(one > 2 * 4 * volume.dims[0] * volume.dims[1] * volume.dims[2]);
+  sb_volume_free(&volume);
+  ingest(plain, &cohort, NULL, PEOPLE, 0, 0);
+  sb_ingest_options options = sb_ingest_options_default();
+  options.threads = 3;
+  options.memory_bytes = sb_resident_bytes() + one + one / 2;
+  sb_scan scans[3] = {cohort.scans[0], cohort.scans[1], cohort.scans[2]};
+  scans[1].source_path = large;
+  write_hollow(large, 250);
+  const sb_scan_list list = {.scans = scans, .count = 3};
+  ingest(tight, &list, &options, 2, 0, 1);
+  sb_store *store;
+  assert_ok(sb_store_open(tight, &store));
+  assert_int_equal(sb_store_failed(store, 0)->status, SB_NO_MEMORY);
+  assert_non_null(strstr(sb_store_failed(store, 0)->reason, "large.nii: preparing an image"));
+  assert_non_null(strstr(sb_store_failed(store, 0)->reason, "--memory "));
+  sb_store_close(store);
+  ingest(tight, &cohort, &options, PEOPLE - 2, 2, 0); // the missing one is at its right path now
+  sb_store *a, *b;
+  assert_ok(sb_store_open(plain, &a));
+  assert_ok(sb_store_open(tight, &b));
+  for (int64_t i = 0; i < PEOPLE; i++)
+    assert_int_equal(sb_store_record(a, i)->row_checksum, sb_store_record(b, i)->row_checksum);
+  sb_store_close(a);
+  sb_store_close(b);
+  options.memory_bytes = 1 << 20;
+  assert_int_equal(sb_ingest(none, brain, preparer, &cohort, &options, NULL, NULL).code,
+                   SB_NO_MEMORY);
+  assert_false(sb_is_folder(none));
+  free(plain);
+  free(tight);
+  free(none);
+  free(large);
+}
+
 static void test_full_disk_stops_cleanly(void **state) {
   (void)state;
   char *path = in_scratch("full");
@@ -347,6 +408,7 @@ int main(void) {
       cmocka_unit_test(test_one_name_for_two_files),
       cmocka_unit_test(test_saved_images),
       cmocka_unit_test(test_masks_of_scans),
+      cmocka_unit_test(test_memory),
       cmocka_unit_test(test_full_disk_stops_cleanly),
       cmocka_unit_test(test_other_parameters_are_refused),
   };
