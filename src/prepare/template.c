@@ -28,6 +28,27 @@ static int64_t voxel_count(const sb_volume *v) {
   return v->dims[0] * v->dims[1] * v->dims[2];
 }
 
+// Refuses what cannot be a brain by its size, and a mask that lies where the image is empty.
+static sb_status check_brain(const sb_template *t, const char *path) {
+  static const double LEAST_CM3 = 50, MOST_CM3 = 2500;
+  const int64_t n = voxel_count(&t->image);
+  int64_t brain = 0, empty = 0;
+  for (int64_t i = 0; i < n; i++) {
+    brain += t->mask[i];
+    empty += t->mask[i] != 0 && t->image.voxels[i] == 0;
+  }
+  const double cm3 = (double)brain * fabs(sb_affine_determinant(t->image.affine)) / 1000;
+  if (!(cm3 >= LEAST_CM3 && cm3 <= MOST_CM3))
+    return sb_error(SB_CONTENT,
+                    "%s: %.0f cm3 are brain, where a template's has %g to %g; is it a whole head "
+                    "(strip it, or give --template-mask), or are the header's voxel sizes wrong?",
+                    path, cm3, LEAST_CM3, MOST_CM3);
+  if (2 * empty > brain)
+    return sb_error(SB_CONTENT, "%s: the template %s is 0 in %.0f %% of this mask; is it its own?",
+                    path, t->path, 100 * (double)empty / (double)brain);
+  return sb_ok();
+}
+
 // The brain: the given mask, or the image's largest part above zero; holes are filled.
 static sb_status make_mask(sb_template *t, const char *mask_path) {
   sb_volume given = {0};
@@ -45,7 +66,8 @@ static sb_status make_mask(sb_template *t, const char *mask_path) {
                           mask_path, t->path);
         goto cleanup;
       }
-    for (int64_t i = 0; i < n; i++) t->mask[i] = given.voxels[i] > 0;
+    // 0 and 1, labels, or probabilities.
+    for (int64_t i = 0; i < n; i++) t->mask[i] = given.voxels[i] > 0.5f;
   } else {
     for (int64_t i = 0; i < n; i++) t->mask[i] = t->image.voxels[i] > 0;
   }
@@ -58,6 +80,7 @@ static sb_status make_mask(sb_template *t, const char *mask_path) {
     goto cleanup;
   }
   SB_TRY(sb_mask_fill_holes(t->image.dims, t->mask));
+  SB_TRY(check_brain(t, mask_path != NULL ? mask_path : t->path));
   for (int64_t i = 0; i < n; i++)
     if (t->mask[i] == 0) t->image.voxels[i] = 0;
 cleanup:

@@ -65,6 +65,130 @@ static void refusals(void **state) {
   assert_null(t);
 }
 
+// One image of the template's size for each kind of mistake; free its voxels.
+enum { ONES, EMPTY, SPECK, CORNER, OTHER_GRID, NONFINITE, PROBABILITY, MASKS };
+
+static sb_volume make_mask(int kind, const sb_volume *image) {
+  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2];
+  sb_volume mask = *image;
+  must(SB_NEW_ZERO(&mask.voxels, n, "mask"));
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t x = i % image->dims[0], y = i / image->dims[0] % image->dims[1],
+                  z = i / (image->dims[0] * image->dims[1]);
+    const bool brain = image->voxels[i] > 0;
+    switch (kind) {
+    case ONES: // but for one voxel: an image that does not vary is refused anyway
+      mask.voxels[i] = i > 0;
+      break;
+    case SPECK:
+      mask.voxels[i] = x > 80 && x < 100 && y > 80 && y < 100 && z > 80 && z < 100;
+      break;
+    case CORNER: // 343 cm3 without any brain
+      mask.voxels[i] = x < 20 || z < 15;
+      break;
+    case NONFINITE:
+      mask.voxels[i] = brain ? 1 : NAN;
+      break;
+    case PROBABILITY:
+      mask.voxels[i] = brain ? 0.9f : 0.1f;
+      break;
+    default:
+      mask.voxels[i] = brain;
+    }
+  }
+  if (kind == EMPTY) memset(mask.voxels, 0, (size_t)n * sizeof *mask.voxels);
+  if (kind == OTHER_GRID) mask.affine[3] += 1;
+  return mask;
+}
+
+static void masks(void **state) {
+  (void)state;
+  static const struct {
+    sb_code code;
+    const char *says;
+  } expected[MASKS] = {
+      [ONES] = {SB_CONTENT, "100 % of the image is brain"},
+      [EMPTY] = {SB_CONTENT, "every voxel is zero"},
+      [SPECK] = {SB_CONTENT, "7 cm3 are brain"},
+      [CORNER] = {SB_CONTENT, "% of this mask"},
+      [OTHER_GRID] = {SB_CONFLICT, "not on the grid of the template"},
+      [NONFINITE] = {SB_OK, ""},
+      [PROBABILITY] = {SB_OK, ""},
+  };
+  sb_template *plain = default_template();
+  sb_template_options options = sb_template_options_default();
+  sb_volume image;
+  char path[96];
+  snprintf(path, sizeof path, "%s/mask.nii.gz", folder);
+  options.mask_path = path;
+  must(sb_volume_load(sb_template_path(plain), &image, NULL));
+  for (int kind = 0; kind < MASKS; kind++) {
+    sb_volume mask = make_mask(kind, &image);
+    sb_template *t = NULL;
+    must(sb_volume_save(&mask, path));
+    sb_volume_free(&mask);
+    sb_status status = sb_template_load(&options, &t);
+    printf("%s\n", status.message);
+    assert_int_equal(status.code, expected[kind].code);
+    assert_non_null(strstr(status.message, expected[kind].says));
+    if (status.code == SB_OK) // the same brain, so the same template
+      assert_string_equal(sb_template_hash(t), sb_template_hash(plain));
+    else
+      assert_null(t);
+    sb_template_free(t);
+  }
+  sb_volume_free(&image);
+  sb_template_free(plain);
+}
+
+// Not the image alone, but also its mask and the grid tell one template from another.
+static void hashes(void **state) {
+  (void)state;
+  sb_template *plain = default_template(), *other;
+  sb_template_options options = sb_template_options_default();
+  sb_volume image;
+  char path[96];
+  options.resolution_mm = 3;
+  must(sb_template_load(&options, &other));
+  assert_string_not_equal(sb_template_hash(plain), sb_template_hash(other));
+  sb_template_free(other);
+  must(sb_volume_load(sb_template_path(plain), &image, NULL));
+  sb_volume mask = make_mask(MASKS, &image);
+  for (int64_t i = 0; i < mask.dims[0] * mask.dims[1] * 40; i++) mask.voxels[i] = 0;
+  snprintf(path, sizeof path, "%s/mask.nii.gz", folder);
+  must(sb_volume_save(&mask, path));
+  options = sb_template_options_default();
+  options.mask_path = path;
+  must(sb_template_load(&options, &other));
+  assert_string_not_equal(sb_template_hash(plain), sb_template_hash(other));
+  assert_true(sb_template_row_length(other) < sb_template_row_length(plain));
+  sb_template_free(other);
+  sb_template_free(plain);
+  sb_volume_free(&mask);
+  sb_volume_free(&image);
+}
+
+// A whole head needs a mask.
+static void whole_head(void **state) {
+  (void)state;
+  sb_template *plain = default_template(), *t = NULL;
+  sb_template_options options = sb_template_options_default();
+  char *home = sb_path_folder(sb_template_path(plain)), *head = sb_path_join(home, "ch2.nii.gz");
+  if (sb_is_file(head)) {
+    options.image_path = head;
+    sb_status status = sb_template_load(&options, &t);
+    printf("%s\n", status.message);
+    assert_int_equal(status.code, SB_CONTENT);
+    options.mask_path = sb_template_path(plain); // the brain itself will do as a mask
+    must(sb_template_load(&options, &t));
+    assert_int_equal(sb_template_row_length(t), sb_template_row_length(plain));
+    sb_template_free(t);
+  }
+  free(head);
+  free(home);
+  sb_template_free(plain);
+}
+
 // The mean volume of what is above zero, cm3.
 static double brain_cm3(const sb_volume *v) {
   int64_t count = 0;
@@ -137,6 +261,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_follow_the_mask),
       cmocka_unit_test(refusals),
+      cmocka_unit_test(masks),
+      cmocka_unit_test(hashes),
+      cmocka_unit_test(whole_head),
       cmocka_unit_test(average_of_copies),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
