@@ -88,7 +88,7 @@ typedef enum sb_space { SB_SPACE_NATIVE = 0, SB_SPACE_TEMPLATE } sb_space;
 
 typedef struct sb_prepare_options {
   sb_space space;         // SB_SPACE_TEMPLATE: taken where they lie, after a check that they fit
-  int dof;                // 12 (affine) or 6 (rigid)
+  int dof;                // 12 (affine), or 6: of the affine map only rotation and shift are kept
   sb_bias bias;           // default SB_BIAS_AUTO
   double smooth_mm;       // sigma of a Gaussian before sampling; 0: a row's voxel averages its box
   sb_harmonise harmonise; // default SB_HARMONISE_NYUL

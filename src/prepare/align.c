@@ -466,9 +466,8 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
   return status;
 }
 
-sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, int dof,
-                         sb_alignment *given, double *moved_mm) {
-  const sb_freedom most = dof == 6 ? SB_RIGID : SB_AFFINE;
+sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_alignment *given,
+                         double *moved_mm) {
   scan_pyramid pyramid = {0};
   search s = {aligner, &pyramid, NULL};
   candidate here = {.gain = {1}}, settled;
@@ -484,17 +483,17 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, int d
 
   here.ncc = look(&s, 2, &here, &sums);
   given->correlation = here.ncc;
-  given->handedness = handedness(&s, most, &here);
+  given->handedness = handedness(&s, SB_AFFINE, &here);
   given->next_correlation = NAN; // nothing was searched for
   look(&s, 3, &here, &sums);
-  sb_align_level_step(&aligner->levels[3], &sums, most, step, here.gain);
+  sb_align_level_step(&aligner->levels[3], &sums, SB_AFFINE, step, here.gain);
   memcpy(given->gain, here.gain, sizeof given->gain);
 
   settled = here;
-  descend(&s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 12, 1, &settled);
-  if (most == SB_AFFINE) descend(&s, 0, SB_AFFINE, 12, 1, &settled);
-  descend(&s, 1, most, 20, 0.2, &settled);
-  polish(&s, 2, most, 12, 0.02, &settled);
+  descend(&s, 0, SB_SIMILARITY, 12, 1, &settled);
+  descend(&s, 0, SB_AFFINE, 12, 1, &settled);
+  descend(&s, 1, SB_AFFINE, 20, 0.2, &settled);
+  polish(&s, 2, SB_AFFINE, 12, 0.02, &settled);
   *moved_mm = settled.ncc > here.ncc ? difference_mm(aligner, &here, &settled) : 0;
 cleanup:
   free(s.line);

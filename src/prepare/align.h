@@ -47,8 +47,8 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int 
 // Looks at a brain that was aligned to the template elsewhere: the identity, with its figures.
 //   moved_mm  out: how far a descent from there moves a point 70 mm from the brain's centre, at most;
 //             0 when it ends in a place that fits no better
-sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, int dof,
-                         sb_alignment *given, double *moved_mm);
+sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_alignment *given,
+                         double *moved_mm);
 
 // The scan's gain over the template's at a point of the template (RAS mm): the quadratic that the
 // alignment fits, of mean 1 over the brain, kept between 1/3 and 3.

@@ -61,6 +61,10 @@ static const char *harmonise_name(sb_harmonise method) {
 }
 
 static sb_status check_options(const sb_prepare_options *o) {
+  if (o->space == SB_SPACE_TEMPLATE && o->dof != 12)
+    return sb_error(SB_USAGE,
+                    "scans in the template's space are not aligned: leave out the degrees "
+                    "of freedom (--dof)");
   if (o->dof != 12 && o->dof != 6)
     return sb_error(SB_USAGE, "%d degrees of freedom: alignment has 12 (affine) or 6 (rigid)",
                     o->dof);
@@ -119,6 +123,32 @@ void sb_preparer_free(sb_preparer *preparer) {
 
 const char *sb_preparer_parameters(const sb_preparer *preparer) {
   return preparer->parameters;
+}
+
+// ---- Rotations ----------------------------------------------------------------------------------
+
+// The rotation nearest to a matrix's 3x3 part (Newton's iteration for the polar factor).
+static bool nearest_rotation(const double matrix[16], double r[16]) {
+  double inverse[16];
+  memcpy(r, matrix, 16 * sizeof *r);
+  r[3] = r[7] = r[11] = 0;
+  for (int iteration = 0; iteration < 30; iteration++) {
+    if (!sb_affine_invert(r, inverse)) return false;
+    for (int i = 0; i < 3; i++)
+      for (int j = 0; j < 3; j++) r[4 * i + j] = 0.5 * (r[4 * i + j] + inverse[4 * j + i]);
+  }
+  return true;
+}
+
+// Takes scales and shears out of a map; the brain's centre stays where it is.
+static void make_rigid(const sb_aligner *aligner, double map[16]) {
+  double centre[3], placed[3], turned[3], r[16];
+  if (!nearest_rotation(map, r)) return; // a map that is singular is refused for its stretch
+  sb_affine_apply(aligner->frame_to_ras, aligner->centre_mm, centre);
+  sb_affine_apply(map, centre, placed);
+  sb_affine_apply(r, centre, turned);
+  for (int i = 0; i < 3; i++) r[4 * i + 3] = placed[i] - turned[i];
+  memcpy(map, r, sizeof r);
 }
 
 // ---- Resampling ---------------------------------------------------------------------------------
@@ -271,17 +301,11 @@ static double row_correlation(const sb_template *t, const float *row) {
   return product > 0 ? (sxy - sx * sy / n) / sqrt(product) : 0;
 }
 
-// Angle of the rotation nearest to a matrix's 3x3 part (Newton's iteration for the polar factor).
+// Angle of the rotation nearest to a matrix's 3x3 part.
 static double rotation_deg(const double matrix[16]) {
-  double a[16], inverse[16];
-  memcpy(a, matrix, sizeof a);
-  a[3] = a[7] = a[11] = 0;
-  for (int iteration = 0; iteration < 30; iteration++) {
-    if (!sb_affine_invert(a, inverse)) return NAN;
-    for (int i = 0; i < 3; i++)
-      for (int j = 0; j < 3; j++) a[4 * i + j] = 0.5 * (a[4 * i + j] + inverse[4 * j + i]);
-  }
-  double cosine = 0.5 * (a[0] + a[5] + a[10] - 1);
+  double r[16];
+  if (!nearest_rotation(matrix, r)) return NAN;
+  double cosine = 0.5 * (r[0] + r[5] + r[10] - 1);
   return acos(fmin(1, fmax(-1, cosine))) * 57.29577951308232;
 }
 
@@ -415,12 +439,12 @@ cleanup:
 
 // The place whose weak octants fit best, of those that alignment offers.
 static sb_status best_place(const sb_preparer *p, const sb_brain *brain, bool thorough,
-                            uint8_t *brain_in_row, sb_prepared *out) {
+                            uint8_t *brain_in_row, sb_alignment *chosen, sb_prepared *out) {
   sb_alignment places[SB_ALIGN_PLACES];
   int count, best = 0, last = 0;
   double best_structure = -2, since = now_s();
   sb_status status;
-  SB_TRY(sb_align_places(&p->aligner, brain, p->options.dof, thorough, places, &count));
+  SB_TRY(sb_align_places(&p->aligner, brain, 12, thorough, places, &count));
   lap(&since, &out->steps.align);
   for (; last < count; last++) {
     status = place(p, &p->options, brain, &places[last], brain_in_row, out);
@@ -431,7 +455,8 @@ static sb_status best_place(const sb_preparer *p, const sb_brain *brain, bool th
       best_structure = out->quality.structure;
     }
   }
-  if (count > 1) SB_TRY(place(p, &p->options, brain, &places[best], brain_in_row, out));
+  *chosen = places[best];
+  if (count > 1) SB_TRY(place(p, &p->options, brain, chosen, brain_in_row, out));
 cleanup:
   return status;
 }
@@ -444,7 +469,7 @@ static sb_status given_place(const sb_preparer *p, const sb_brain *brain, uint8_
   sb_alignment given;
   double off_mm, since = now_s();
   sb_status status;
-  SB_TRY(sb_align_given(&p->aligner, brain, p->options.dof, &given, &off_mm));
+  SB_TRY(sb_align_given(&p->aligner, brain, &given, &off_mm));
   lap(&since, &out->steps.align);
   if (off_mm > MOST_OFF_MM) {
     status = sb_error(SB_ALIGN, "alignment would move it by %.1f mm, and %g are allowed", off_mm,
@@ -464,16 +489,30 @@ cleanup:
   return status;
 }
 
+// The same scan without the scales and shears that made it fit. Whether it is a brain in its place
+// was told with them: most brains are smaller than the template, and fit badly at their own size.
+static sb_status rigid_place(const sb_preparer *p, const sb_brain *brain, uint8_t *brain_in_row,
+                             sb_alignment *alignment, sb_prepared *out) {
+  const sb_quality affine = out->quality;
+  make_rigid(&p->aligner, alignment->template_to_scan);
+  sb_status status = place(p, &p->options, brain, alignment, brain_in_row, out);
+  out->quality.structure = affine.structure;
+  out->quality.structure_whole = affine.structure_whole;
+  return status;
+}
+
 // The row of a scan that is aligned here.
 static sb_status found_place(const sb_preparer *p, const sb_brain *brain, uint8_t *brain_in_row,
                              sb_prepared *out) {
+  sb_alignment alignment;
   sb_status status;
-  SB_TRY(best_place(p, brain, false, brain_in_row, out));
+  SB_TRY(best_place(p, brain, false, brain_in_row, &alignment, out));
   status = check_quality(brain, &out->quality);
   if (status.code == SB_ALIGN) { // once more, with all starts and the next best places
-    SB_TRY(best_place(p, brain, true, brain_in_row, out));
+    SB_TRY(best_place(p, brain, true, brain_in_row, &alignment, out));
     SB_TRY(check_quality(brain, &out->quality));
   }
+  if (p->options.dof == 6) SB_TRY(rigid_place(p, brain, brain_in_row, &alignment, out));
 cleanup:
   return status;
 }
@@ -494,7 +533,8 @@ sb_status sb_prepare_place(const sb_preparer *p, const sb_volume *volume, sb_bra
                            sb_alignment *alignment) {
   sb_status status;
   SB_TRY(sb_brain_find(volume, brain));
-  SB_TRY(sb_align(&p->aligner, brain, p->options.dof, alignment));
+  SB_TRY(sb_align(&p->aligner, brain, 12, alignment));
+  if (p->options.dof == 6) make_rigid(&p->aligner, alignment->template_to_scan);
 cleanup:
   return status;
 }

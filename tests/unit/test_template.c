@@ -112,7 +112,7 @@ static void masks(void **state) {
       [SPECK] = {SB_CONTENT, "7 cm3 are brain"},
       [CORNER] = {SB_CONTENT, "% of this mask"},
       [OTHER_GRID] = {SB_CONFLICT, "not on the grid of the template"},
-      [NONFINITE] = {SB_OK, ""},
+      [NONFINITE] = {SB_CONTENT, "the same value"}, // NaN is nothing: it does not tell in from out
       [PROBABILITY] = {SB_OK, ""},
   };
   sb_template *plain = default_template();
