@@ -28,6 +28,7 @@ typedef struct sb_input_options {
   const char *dataset;                   // NULL: from the manifest, else the input folder's name
   const char *const *participant_labels; // with or without "sub-"; NULL: all
   size_t participant_label_count;
+  bool in_template_space; // of an anat folder only images that name a space, where there are any
 } sb_input_options;
 
 // Finds the scans of each input:

@@ -59,6 +59,7 @@ static int parse(const sb_arguments *a, request *r) {
     return complain("--dataset: expects a name");
   r->prepare.dof = (int)dof;
   r->prepare.space = (sb_space)space;
+  r->input.in_template_space = r->prepare.space == SB_SPACE_TEMPLATE;
   r->prepare.bias = (sb_bias)bias;
   r->prepare.harmonise = (sb_harmonise)harmonise;
   r->input.participant_labels = (const char *const *)r->labels;

@@ -188,12 +188,20 @@ static sb_status add_file(finder *f, char *path, const char *name, const char *d
 
 // ---- Folders ------------------------------------------------------------------------------------
 
+// Whether a name has BIDS's entity for images that are not where the scanner put them.
+static bool names_space(const char *name) {
+  return strncmp(name, "space-", 6) == 0 || strstr(name, "_space-") != NULL;
+}
+
 static sb_status find_in_anat(finder *f, const char *anat, const char *dataset) {
   char **names = NULL;
   size_t count = 0;
+  bool only_spaces = false;
   sb_status status = sb_list_folder(anat, &names, &count);
+  for (size_t i = 0; i < count && f->options->in_template_space; i++)
+    only_spaces = only_spaces || (is_bids_t1w(names[i]) && names_space(names[i]));
   for (size_t i = 0; i < count && status.code == SB_OK; i++)
-    if (is_bids_t1w(names[i]))
+    if (is_bids_t1w(names[i]) && (names_space(names[i]) || !only_spaces))
       status = add_file(f, sb_path_join(anat, names[i]), names[i], dataset);
   sb_free_names(names, count);
   return status;
