@@ -6,30 +6,9 @@
 // each SCAN, N transforms A: the error between align(A scan) and A after align(scan), mean over the
 // template's brain in mm. Times are of one thread: elastix's whole process, and sb_prepare_file
 // (loading, alignment, row) of the same file. Without elastix only our own figures are printed.
-#include <stdio.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include "elastix.h"
 
 #include "../tests/unit/registration_cases.h"
-#include "core/file.h"
-
-static const char PARAMETERS[] =
-    "(FixedInternalImagePixelType \"float\")\n(MovingInternalImagePixelType \"float\")\n"
-    "(FixedImageDimension 3)\n(MovingImageDimension 3)\n(UseDirectionCosines \"true\")\n"
-    "(Registration \"MultiResolutionRegistration\")\n(Interpolator \"LinearInterpolator\")\n"
-    "(ResampleInterpolator \"FinalBSplineInterpolator\")\n(Resampler \"DefaultResampler\")\n"
-    "(FixedImagePyramid \"FixedRecursiveImagePyramid\")\n"
-    "(MovingImagePyramid \"MovingRecursiveImagePyramid\")\n"
-    "(Optimizer \"AdaptiveStochasticGradientDescent\")\n(Transform \"AffineTransform\")\n"
-    "(Metric \"AdvancedMattesMutualInformation\")\n(AutomaticScalesEstimation \"true\")\n"
-    "(AutomaticTransformInitialization \"true\")\n(HowToCombineTransforms \"Compose\")\n"
-    "(NumberOfHistogramBins 32)\n(ErodeMask \"false\")\n(NumberOfResolutions 4)\n"
-    "(MaximumNumberOfIterations 250)\n(NumberOfSpatialSamples 2048)\n"
-    "(NewSamplesEveryIteration \"true\")\n(ImageSampler \"Random\")\n(BSplineInterpolationOrder "
-    "1)\n"
-    "(FinalBSplineInterpolationOrder 1)\n(DefaultPixelValue 0)\n(WriteResultImage \"false\")\n"
-    "(ResultImagePixelType \"float\")\n(ResultImageFormat \"nii\")\n";
 
 typedef struct bench {
   sb_template *t;
@@ -54,12 +33,6 @@ static void must(sb_status status) {
   exit(1);
 }
 
-static double now_s(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 // ---- The two tools ------------------------------------------------------------------------------
 
 static result align_ours(const bench *b) {
@@ -72,57 +45,10 @@ static result align_ours(const bench *b) {
   return r;
 }
 
-static int numbers_after(const char *text, const char *key, int most, double *numbers) {
-  const char *at = strstr(text, key);
-  int count = 0;
-  if (at == NULL) return 0;
-  for (at += strlen(key); count < most; count++) {
-    char *end;
-    numbers[count] = strtod(at, &end);
-    if (end == at) break;
-    at = end;
-  }
-  return count;
-}
-
-// elastix's affine maps fixed to moving points in LPS: A (x - centre) + t + centre.
-static void read_transform(const bench *b, double map[16]) {
-  char *text;
-  size_t bytes;
-  double p[12], centre[3];
-  must(sb_read_file(b->transform, &text, &bytes));
-  if (numbers_after(text, "(TransformParameters ", 12, p) != 12 ||
-      numbers_after(text, "(CenterOfRotationPoint ", 3, centre) != 3)
-    must(sb_error(SB_FORMAT, "%s: no affine transform in it", b->transform));
-  free(text);
-  sb_affine_identity(map);
-  static const double lps[3] = {-1, -1, 1};
-  for (int i = 0; i < 3; i++) {
-    double shift = p[9 + i] + centre[i];
-    for (int j = 0; j < 3; j++) {
-      shift -= p[3 * i + j] * centre[j];
-      map[4 * i + j] = lps[i] * p[3 * i + j] * lps[j];
-    }
-    map[4 * i + 3] = lps[i] * shift;
-  }
-}
-
 static result align_elastix(const bench *b) {
   result r;
-  double started = now_s();
-  fflush(NULL);
-  pid_t child = fork();
-  if (child == 0) {
-    if (freopen("/dev/null", "w", stdout) == NULL) _exit(127);
-    execlp(b->elastix, b->elastix, "-f", sb_template_path(b->t), "-m", b->image, "-p",
-           b->parameters, "-out", b->folder, "-threads", "1", (char *)NULL);
-    _exit(127);
-  }
-  int code = -1;
-  if (child < 0 || waitpid(child, &code, 0) < 0 || code != 0)
-    must(sb_error(SB_IO, "%s failed on %s", b->elastix, b->image));
-  r.seconds = now_s() - started;
-  read_transform(b, r.map);
+  must(elastix_run(b->elastix, sb_template_path(b->t), b->image, b->folder, &r.seconds));
+  must(elastix_read(b->transform, r.map));
   return r;
 }
 
@@ -234,8 +160,7 @@ int main(int argc, char **argv) {
     }
   }
   char command[256];
-  snprintf(command, sizeof command, "%s --version >/dev/null 2>&1", b.elastix);
-  if (system(command) != 0) { // NOLINT(cert-env33-c): a benchmark, run by hand
+  if (!elastix_there(b.elastix)) {
     printf("no elastix here: its figures are left out\n");
     b.elastix = NULL;
   }
@@ -247,7 +172,7 @@ int main(int argc, char **argv) {
   snprintf(b.image, sizeof b.image, "%s/moving.nii.gz", b.folder);
   snprintf(b.parameters, sizeof b.parameters, "%s/affine.txt", b.folder);
   snprintf(b.transform, sizeof b.transform, "%s/TransformParameters.0.txt", b.folder);
-  must(sb_write_file(b.parameters, PARAMETERS, strlen(PARAMETERS)));
+  must(sb_write_file(b.parameters, ELASTIX_PARAMETERS, strlen(ELASTIX_PARAMETERS)));
 
   bench_template(&b, count);
   if (at < argc) bench_scans(&b, argc - at, argv + at, count);

@@ -1,0 +1,206 @@
+// Preparation: time of each step and of the whole process, beside elastix's affine alone on the same
+// scans in the same run, one thread each.
+//
+//   bench_prepare [--repeat N] [--elastix PATH] [--samebrain PATH] SCAN...
+//
+// For each scan, N times: the steps of sb_prepare_file, the file's SHA-256 and the write of its row
+// to a store, in this process; then once each: `samebrain prepare SCAN` and elastix, as processes.
+// For a batch `samebrain prepare SCAN...` runs once on all of them. Prints medians, and of ratios the
+// median of pairs.
+#include "elastix.h"
+
+#include "core/hash.h"
+#include "core/memory.h"
+#include "prepare/template.h"
+#include "store/writer.h"
+
+enum { MOST = 1024 };
+
+typedef struct bench {
+  sb_template *t;
+  sb_preparer *preparer;
+  sb_store_writer *writer;
+  const char *elastix, *samebrain; // elastix NULL: not there
+  char folder[40];
+} bench;
+
+static void must(sb_status status) {
+  if (status.code == SB_OK) return;
+  fprintf(stderr, "bench_prepare: %s\n", status.message);
+  exit(1);
+}
+
+// ---- Figures ------------------------------------------------------------------------------------
+
+static const char *const STEPS[] = {"load (read, inflate, to float)",
+                                    "find the brain",
+                                    "align",
+                                    "resample",
+                                    "bias field",
+                                    "harmonise",
+                                    "check its structure",
+                                    "fade outside the brain",
+                                    "SHA-256 of the file",
+                                    "write the row, synced"};
+enum { STEP_COUNT = sizeof STEPS / sizeof *STEPS };
+
+typedef struct figures {
+  double steps[STEP_COUNT][MOST], in_process[MOST]; // a run each
+  double alone[MOST], theirs[MOST];                 // a scan each
+  int runs, scans;
+} figures;
+
+static int compare_doubles(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double median(int count, const double *values) {
+  double sorted[MOST];
+  memcpy(sorted, values, (size_t)count * sizeof *values);
+  qsort(sorted, (size_t)count, sizeof *sorted, compare_doubles);
+  return count == 0 ? NAN : sorted[count / 2];
+}
+
+// ---- Runs ---------------------------------------------------------------------------------------
+
+static void open_store(bench *b) {
+  char path[64];
+  const sb_store_header header = {.grid_dims = sb_template_grid_dims(b->t),
+                                  .grid_affine = sb_template_grid_affine(b->t),
+                                  .resolution_mm = 2,
+                                  .mask = sb_template_mask(b->t),
+                                  .image = sb_template_image(b->t),
+                                  .row_length = sb_template_row_length(b->t),
+                                  .template_hash = sb_template_hash(b->t),
+                                  .template_path = sb_template_path(b->t),
+                                  .parameters = sb_preparer_parameters(b->preparer)};
+  snprintf(path, sizeof path, "%s/store", b->folder);
+  must(sb_store_writer_open(path, &header, &b->writer));
+}
+
+static void run_in_process(const bench *b, char *path, figures *f) {
+  char id[32], dataset[] = "bench";
+  sb_prepared prepared;
+  sb_scan_record record = {.scan = {.dataset = dataset, .scan_id = id, .source_path = path}};
+  const double started = now_s();
+  must(sb_sha256_file(path, record.source_sha256));
+  const double hashed = now_s();
+  must(sb_prepare_file(b->preparer, path, &prepared));
+  const double ready = now_s();
+  snprintf(id, sizeof id, "run-%d", f->runs);
+  record.quality = prepared.quality;
+  must(sb_store_writer_append(b->writer, &record, prepared.row, prepared.own_mask));
+  const double written = now_s();
+  const sb_step_seconds *s = &prepared.steps;
+  const double steps[STEP_COUNT] = {s->load,          s->brain,       s->align, s->resample,
+                                    s->bias,          s->harmonise,   s->check, s->outside,
+                                    hashed - started, written - ready};
+  for (int i = 0; i < STEP_COUNT; i++) f->steps[i][f->runs] = steps[i];
+  f->in_process[f->runs++] = written - started;
+  sb_prepared_free(&prepared);
+}
+
+// The whole program on `count` scans, into a new store.
+static double run_program(const bench *b, char **paths, int count) {
+  char store[64], command[128];
+  snprintf(store, sizeof store, "%s/alone", b->folder);
+  const char **arguments = calloc((size_t)count + 8, sizeof *arguments);
+  if (arguments == NULL) exit(1);
+  int n = 0;
+  arguments[n++] = b->samebrain;
+  arguments[n++] = "prepare";
+  arguments[n++] = "--quiet";
+  arguments[n++] = "--threads";
+  arguments[n++] = "1";
+  arguments[n++] = "-o";
+  arguments[n++] = store;
+  for (int i = 0; i < count; i++) arguments[n++] = paths[i];
+  const double started = now_s();
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    execvp(b->samebrain, (char *const *)arguments);
+    _exit(127);
+  }
+  int code = -1;
+  if (child < 0 || waitpid(child, &code, 0) < 0 || code != 0)
+    must(sb_error(SB_IO, "%s prepare failed", b->samebrain));
+  const double seconds = now_s() - started;
+  snprintf(command, sizeof command, "rm -r '%s'", store);
+  if (system(command) != 0) exit(1); // NOLINT(cert-env33-c): a benchmark, run by hand
+  free((void *)arguments);
+  return seconds;
+}
+
+// ---- The table ----------------------------------------------------------------------------------
+
+static void print(const figures *f, double batch_s) {
+  double ratios[MOST];
+  printf("%d scans, %d runs; medians, one thread\n", f->scans, f->runs);
+  for (int i = 0; i < STEP_COUNT; i++)
+    printf("  %-32s %8.1f ms\n", STEPS[i], 1e3 * median(f->runs, f->steps[i]));
+  printf("  %-32s %8.1f ms\n", "all of it, in a running process",
+         1e3 * median(f->runs, f->in_process));
+  printf("  %-32s %8.1f ms\n", "a process for one scan", 1e3 * median(f->scans, f->alone));
+  printf("  %-32s %8.1f ms\n", "a process for all, a scan", 1e3 * batch_s / f->scans);
+  if (f->theirs[0] <= 0) return;
+  printf("  %-32s %8.1f ms\n", "elastix, affine alone", 1e3 * median(f->scans, f->theirs));
+  const int repeat = f->runs / f->scans;
+  for (int i = 0; i < f->scans; i++)
+    ratios[i] = f->theirs[i] / median(repeat, f->in_process + (ptrdiff_t)i * repeat);
+  printf("elastix takes %.1f times as long as all of it (median of pairs)",
+         median(f->scans, ratios));
+  for (int i = 0; i < f->scans; i++) ratios[i] = f->theirs[i] / f->alone[i];
+  printf(", %.1f times as long as a process for one scan\n", median(f->scans, ratios));
+}
+
+int main(int argc, char **argv) {
+  static figures f;
+  bench b = {.elastix = "elastix",
+             .samebrain = "build/samebrain",
+             .folder = "/tmp/samebrain-bench-XXXXXX"};
+  char parameters[64], command[128];
+  int repeat = 5, at = 1;
+  for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
+    if (strcmp(argv[at], "--repeat") == 0) repeat = atoi(argv[at + 1]);
+    if (strcmp(argv[at], "--elastix") == 0) b.elastix = argv[at + 1];
+    if (strcmp(argv[at], "--samebrain") == 0) b.samebrain = argv[at + 1];
+  }
+  const int scans = argc - at;
+  if (scans < 1 || repeat < 1 || scans * repeat > MOST) {
+    fprintf(stderr,
+            "usage: bench_prepare [--repeat N] [--elastix PATH] [--samebrain PATH] SCAN...\n");
+    return 2;
+  }
+  if (!elastix_there(b.elastix)) {
+    printf("no elastix here: its figures are left out\n");
+    b.elastix = NULL;
+  }
+  const sb_template_options options = sb_template_options_default();
+  const sb_prepare_options prepare = sb_prepare_options_default();
+  must(sb_template_load(&options, &b.t));
+  must(sb_preparer_create(b.t, &prepare, &b.preparer));
+  if (mkdtemp(b.folder) == NULL) return 1;
+  snprintf(parameters, sizeof parameters, "%s/affine.txt", b.folder);
+  must(sb_write_file(parameters, ELASTIX_PARAMETERS, strlen(ELASTIX_PARAMETERS)));
+  open_store(&b);
+
+  run_in_process(&b, argv[at], &f); // not counted: what is made at first use
+  f.runs = 0;
+  for (int i = 0; i < scans; i++) {
+    for (int r = 0; r < repeat; r++) run_in_process(&b, argv[at + i], &f);
+    f.alone[i] = run_program(&b, argv + at + i, 1);
+    if (b.elastix != NULL)
+      must(elastix_run(b.elastix, sb_template_path(b.t), argv[at + i], b.folder, &f.theirs[i]));
+    f.scans++;
+  }
+  print(&f, run_program(&b, argv + at, scans));
+
+  sb_store_writer_close(b.writer);
+  snprintf(command, sizeof command, "rm -r '%s'", b.folder);
+  if (system(command) != 0) printf("left behind: %s\n", b.folder); // NOLINT(cert-env33-c)
+  sb_preparer_free(b.preparer);
+  sb_template_free(b.t);
+  return 0;
+}
