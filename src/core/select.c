@@ -37,3 +37,17 @@ float sb_select(float *values, int64_t count, int64_t rank) {
   }
   return values[rank];
 }
+
+int64_t sb_even_stride(const int64_t dims[3], int64_t samples) {
+  const int64_t slice = dims[0] * dims[1];
+  int64_t stride = slice * dims[2] / samples + 1;
+  for (;; stride++) {
+    int64_t a = slice, b = stride;
+    while (b != 0) { // Euclid's greatest common divisor
+      const int64_t rest = a % b;
+      a = b;
+      b = rest;
+    }
+    if (a == 1) return stride;
+  }
+}

@@ -106,7 +106,8 @@ static void pyramid_free(scan_pyramid *pyramid) {
 // The range of a brain's intensities, 0 and a margin included, without the extremes.
 static sb_status value_range(const sb_volume *image, float *low, float *high) {
   enum { SAMPLES = 20000 };
-  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2], stride = n / SAMPLES + 1;
+  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2];
+  const int64_t stride = sb_even_stride(image->dims, SAMPLES);
   int64_t count = 0;
   float *values = NULL;
   sb_status status = SB_NEW(&values, SAMPLES, "alignment");

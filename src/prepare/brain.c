@@ -63,7 +63,7 @@ static double threshold_of(const sb_volume *scan, double background, double sigm
                            float scratch[SAMPLES]) {
   const int64_t n = scan->dims[0] * scan->dims[1] * scan->dims[2];
   const double floor = 6 * sigma;
-  const int64_t stride = n / (2 * SAMPLES) + 1; // most of a scan is background
+  const int64_t stride = sb_even_stride(scan->dims, 2 * SAMPLES); // most of it is background
   int64_t count = 0;
   for (int64_t i = 0; i < n && count < SAMPLES; i += stride) {
     double distance = fabs((double)scan->voxels[i] - background);
@@ -189,7 +189,7 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
 static void move_dark_end(double sigma, float scratch[SAMPLES], sb_brain *brain) {
   const int64_t n = brain->image.dims[0] * brain->image.dims[1] * brain->image.dims[2];
   const float outside = sigma > 0 ? (float)brain->threshold : 0;
-  const int64_t stride = n / (2 * SAMPLES) + 1;
+  const int64_t stride = sb_even_stride(brain->image.dims, 2 * SAMPLES);
   float *voxels = brain->image.voxels;
   int64_t count = 0;
   for (int64_t i = 0; i < n && count < SAMPLES; i += stride)
@@ -260,7 +260,8 @@ void sb_brain_free(sb_brain *brain) {
 
 double sb_brain_noise(const sb_brain *brain) {
   const sb_volume *v = &brain->image;
-  const int64_t n = v->dims[0] * v->dims[1] * v->dims[2], stride = n / (4 * SAMPLES) + 1;
+  const int64_t n = v->dims[0] * v->dims[1] * v->dims[2];
+  const int64_t stride = sb_even_stride(v->dims, 4 * SAMPLES);
   const float threshold = (float)brain->threshold;
   float *differences = malloc(SAMPLES * sizeof *differences);
   if (differences == NULL) return NAN;
