@@ -3,7 +3,6 @@
 // are compared: what is not the same is a mistake of naming, and told.
 #include <math.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,33 +15,6 @@
 #include "samebrain/store.h"
 #include "store/writer.h"
 
-// Memory for the scans in work. Each takes what it needs before it is loaded and waits until there
-// is room; one that needs more than there is at all is refused.
-typedef struct budget {
-  pthread_mutex_t lock;
-  pthread_cond_t given_back;
-  int64_t bytes, taken;
-  int64_t held; // by the process before any scan
-} budget;
-
-// One call of sb_ingest. While scans are prepared only `writer`, `summary`, `status` and `stop`
-// change, and `done`, and those only in the loop's ordered part, by one thread at a time.
-typedef struct run {
-  const sb_template *template;
-  const sb_preparer *preparer;
-  const sb_ingest_options *options;
-  const sb_progress *progress;
-  bool several_datasets; // saved images get a folder for each
-  sb_store *store;       // as it was at the start
-  sb_store_writer *writer;
-  sb_ingest_summary *summary;
-  budget memory;
-  const sb_scan **scans; // to be prepared
-  int64_t todo, done;
-  sb_status status; // why the run stopped
-  atomic_bool stop;
-} run;
-
 // What became of one scan.
 typedef struct outcome {
   sb_prepared prepared;
@@ -50,7 +22,37 @@ typedef struct outcome {
   bool had_row;          // from a file of another name
   sb_status status;      // the scan's own
   sb_status fatal;       // what ends the run: no space for its image
+  bool ready;            // to be committed
 } outcome;
+
+// One call of sb_ingest. Threads take scans in the order of the list and leave what became of them
+// in a window of places; one of them at a time commits what is ready, in the list's order, while the
+// others go on. So a scan that takes long holds nobody up until the window is full.
+typedef struct run {
+  const sb_template *template;
+  const sb_preparer *preparer;
+  const sb_ingest_options *options;
+  const sb_progress *progress;
+  bool several_datasets; // saved images get a folder for each
+  sb_store *store;       // as it was at the start
+  const sb_scan **scans; // to be prepared
+  int64_t todo;
+  int threads;
+
+  // Of the thread that commits.
+  sb_store_writer *writer;
+  sb_ingest_summary *summary;
+  sb_status status; // why the run stopped
+
+  // Under the lock, and told by `changed`.
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  outcome *places; // scan i has place i % window from when it is taken until it is committed
+  int64_t window, taken, committed;
+  bool committing, stop;
+  int64_t memory_bytes, memory_taken; // for the scans in work
+  int64_t memory_held;                // by the process before any scan
+} run;
 
 static double now_s(void) {
   struct timespec time;
@@ -164,31 +166,18 @@ cleanup:
 
 // ---- Memory -------------------------------------------------------------------------------------
 
-static void budget_start(budget *b, int64_t granted) {
-  pthread_mutex_init(&b->lock, NULL);
-  pthread_cond_init(&b->given_back, NULL);
-  b->held = sb_resident_bytes();
-  b->bytes = (granted > 0 ? granted : sb_default_memory_bytes()) - b->held;
-  b->taken = 0;
+static void memory_take(run *r, int64_t bytes) {
+  pthread_mutex_lock(&r->lock);
+  while (r->memory_taken + bytes > r->memory_bytes) pthread_cond_wait(&r->changed, &r->lock);
+  r->memory_taken += bytes;
+  pthread_mutex_unlock(&r->lock);
 }
 
-static void budget_end(budget *b) {
-  pthread_mutex_destroy(&b->lock);
-  pthread_cond_destroy(&b->given_back);
-}
-
-static void budget_take(budget *b, int64_t bytes) {
-  pthread_mutex_lock(&b->lock);
-  while (b->taken + bytes > b->bytes) pthread_cond_wait(&b->given_back, &b->lock);
-  b->taken += bytes;
-  pthread_mutex_unlock(&b->lock);
-}
-
-static void budget_give_back(budget *b, int64_t bytes) {
-  pthread_mutex_lock(&b->lock);
-  b->taken -= bytes;
-  pthread_cond_broadcast(&b->given_back);
-  pthread_mutex_unlock(&b->lock);
+static void memory_give_back(run *r, int64_t bytes) {
+  pthread_mutex_lock(&r->lock);
+  r->memory_taken -= bytes;
+  pthread_cond_broadcast(&r->changed);
+  pthread_mutex_unlock(&r->lock);
 }
 
 // What a scan needs with its mask; 0 for files that cannot be read, as loading them will tell.
@@ -199,8 +188,8 @@ static int64_t memory_of(const sb_preparer *preparer, const sb_scan *scan) {
   return bytes + mask_bytes;
 }
 
-static sb_status too_large(const budget *b, const sb_scan *scan, int64_t need) {
-  const int64_t step = (int64_t)256 << 20, enough = (b->held + need + step - 1) / step * 256;
+static sb_status too_large(const run *r, const sb_scan *scan, int64_t need) {
+  const int64_t step = (int64_t)256 << 20, enough = (r->memory_held + need + step - 1) / step * 256;
   return sb_error(
       SB_NO_MEMORY,
       "%s: preparing an image of this size takes %lld MB, more memory than was granted; "
@@ -259,12 +248,12 @@ cleanup:
 // while they do.
 static sb_status prepare_within(run *r, const sb_scan *scan, sb_prepared *out) {
   const int64_t need = memory_of(r->preparer, scan);
-  if (need > r->memory.bytes) return too_large(&r->memory, scan, need);
-  budget_take(&r->memory, need);
+  if (need > r->memory_bytes) return too_large(r, scan, need);
+  memory_take(r, need);
   const sb_status status = scan->mask_path[0] == '\0'
                                ? sb_prepare_file(r->preparer, scan->source_path, out)
                                : prepare_masked(r->preparer, scan, out);
-  budget_give_back(&r->memory, need);
+  memory_give_back(r, need);
   return status;
 }
 
@@ -332,33 +321,73 @@ static sb_status commit(run *r, outcome *o) {
   return sb_store_writer_append(r->writer, &o->record, NULL, NULL);
 }
 
-static void commit_and_tell(run *r, outcome *o) {
-  if (atomic_load(&r->stop)) return;
-  r->status = commit(r, o);
-  if (r->status.code != SB_OK) {
-    atomic_store(&r->stop, true);
-  } else if (r->progress != NULL && r->progress->advance != NULL) {
-    r->progress->advance(r->progress->context, "preparing", ++r->done, r->todo);
+// The place of the next scan, NULL when there is none; waits while the window is full.
+static outcome *take(run *r, int64_t *i) {
+  pthread_mutex_lock(&r->lock);
+  while (!r->stop && r->taken < r->todo && r->taken - r->committed >= r->window)
+    pthread_cond_wait(&r->changed, &r->lock);
+  const bool more = !r->stop && r->taken < r->todo;
+  if (more) *i = r->taken++;
+  pthread_mutex_unlock(&r->lock);
+  return more ? &r->places[*i % r->window] : NULL;
+}
+
+// Commits what is ready, up to the first scan that is not, unless another thread is about it.
+static void hand_in(run *r, outcome *o) {
+  pthread_mutex_lock(&r->lock);
+  o->ready = true;
+  if (!r->committing) {
+    r->committing = true;
+    for (outcome *first; (first = &r->places[r->committed % r->window])->ready;) {
+      const bool stopped = r->stop;
+      pthread_mutex_unlock(&r->lock);
+      if (!stopped) r->status = commit(r, first);
+      if (!stopped && r->status.code == SB_OK && r->progress != NULL &&
+          r->progress->advance != NULL)
+        r->progress->advance(r->progress->context, "preparing", r->committed + 1, r->todo);
+      free(first->record.scan.source_path);
+      sb_prepared_free(&first->prepared);
+      pthread_mutex_lock(&r->lock);
+      memset(first, 0, sizeof *first);
+      r->stop = r->status.code != SB_OK;
+      r->committed++;
+      pthread_cond_broadcast(&r->changed);
+    }
+    r->committing = false;
   }
+  pthread_mutex_unlock(&r->lock);
 }
 
 static void prepare_all(run *r) {
   r->status = sb_ok();
-  const int threads = sb_thread_count(r->options->threads);
-  // Dynamic, one at a time: scans are handed out in the order of the list, so that the thread whose
-  // turn it is to commit is never behind one that has not begun.
-#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
-  for (int64_t i = 0; i < r->todo; i++) {
-    outcome o = {0};
-    bool stopped = atomic_load(&r->stop);
-    // The scan that some thread will take next is read while this one is computed.
-    if (!stopped && i + threads < r->todo) sb_file_expect(r->scans[i + threads]->source_path);
-    if (!stopped) work(r, r->scans[i], &o);
-#pragma omp ordered
-    if (!stopped) commit_and_tell(r, &o);
-    free(o.record.scan.source_path);
-    sb_prepared_free(&o.prepared);
+#pragma omp parallel num_threads(r->threads)
+  {
+    int64_t i = 0;
+    for (outcome *o; (o = take(r, &i)) != NULL;) {
+      // The scan that some thread will take next is read while this one is computed.
+      if (i + r->threads < r->todo) sb_file_expect(r->scans[i + r->threads]->source_path);
+      work(r, r->scans[i], o);
+      hand_in(r, o);
+    }
   }
+}
+
+// Room for twice as many outcomes as there are threads. What memory is left is for scans in work.
+static sb_status make_room(run *r) {
+  const int64_t *dims = sb_template_grid_dims(r->template);
+  const int64_t outcome_bytes =
+      sb_template_row_length(r->template) * (int64_t)sizeof(float) + dims[0] * dims[1] * dims[2];
+  r->threads = sb_thread_count(r->options->threads);
+  r->window = 2 * (int64_t)r->threads;
+  r->memory_held = sb_resident_bytes() + r->window * outcome_bytes;
+  r->memory_bytes =
+      (r->options->memory_bytes > 0 ? r->options->memory_bytes : sb_default_memory_bytes()) -
+      r->memory_held;
+  if (r->memory_bytes > 0) return SB_NEW_ZERO(&r->places, r->window, "scans in work");
+  return sb_error(SB_NO_MEMORY,
+                  "template, program and the rows in work hold %lld MB, as much as was granted or "
+                  "more; grant more with --memory, or use fewer threads",
+                  (long long)(r->memory_held / 1000000));
 }
 
 // The share of the list that is this process's and has no row yet, or one from another path.
@@ -407,9 +436,10 @@ sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *p
            .preparer = preparer,
            .options = options == NULL ? &defaults : options,
            .progress = progress,
-           .summary = summary == NULL ? &unwanted : summary};
+           .summary = summary == NULL ? &unwanted : summary,
+           .lock = PTHREAD_MUTEX_INITIALIZER,
+           .changed = PTHREAD_COND_INITIALIZER};
   memset(r.summary, 0, sizeof *r.summary);
-  budget_start(&r.memory, r.options->memory_bytes);
   sb_status status = sb_ok();
   if (r.options->shard_count < 1 || r.options->shard_index < 1 ||
       r.options->shard_index > r.options->shard_count) {
@@ -417,13 +447,7 @@ sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *p
                       r.options->shard_index, r.options->shard_count);
     goto cleanup;
   }
-  if (r.memory.bytes <= 0) {
-    status = sb_error(SB_NO_MEMORY,
-                      "template and program hold %lld MB before the first scan, as much as was "
-                      "granted or more; grant more with --memory",
-                      (long long)(r.memory.held / 1000000));
-    goto cleanup;
-  }
+  SB_TRY(make_room(&r));
   if (r.options->save_images_dir != NULL) SB_TRY(sb_make_folder(r.options->save_images_dir));
   SB_TRY(open_writer(path, t, preparer, &r.writer));
   SB_TRY(sb_store_open(path, &r.store));
@@ -434,7 +458,7 @@ cleanup:
   sb_store_writer_close(r.writer);
   sb_store_close(r.store);
   free((void *)r.scans);
-  budget_end(&r.memory);
+  free(r.places);
   r.summary->seconds = now_s() - started;
   return status;
 }
