@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 // Large blocks are asked for in huge pages: touching fresh memory page by page costs more than
 // filling it.
@@ -47,6 +50,12 @@ int64_t sb_resident_bytes(void) {
   if (fscanf(file, "%lld %lld", &size, &resident) != 2) resident = 0;
   fclose(file);
   return (int64_t)resident * (int64_t)sysconf(_SC_PAGESIZE);
+}
+
+void sb_release_freed(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 char *sb_strdup(const char *text) {

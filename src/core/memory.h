@@ -18,6 +18,9 @@ int64_t sb_default_memory_bytes(void);
 // What this process holds now, from /proc; 0 where there is none.
 int64_t sb_resident_bytes(void);
 
+// Gives what was freed, and kept for later, back to the system. All threads wait for it.
+void sb_release_freed(void);
+
 // A copy of a string, free() it; NULL only when memory is short.
 char *sb_strdup(const char *text);
 // A formatted string of any length, free() it; NULL only when memory is short.

@@ -52,6 +52,7 @@ typedef struct run {
   bool committing, stop;
   int64_t memory_bytes, memory_taken; // for the scans in work
   int64_t memory_held;                // by the process before any scan
+  int memory_waiters;
 } run;
 
 static double now_s(void) {
@@ -168,13 +169,17 @@ cleanup:
 
 static void memory_take(run *r, int64_t bytes) {
   pthread_mutex_lock(&r->lock);
+  r->memory_waiters++;
   while (r->memory_taken + bytes > r->memory_bytes) pthread_cond_wait(&r->changed, &r->lock);
+  r->memory_waiters--;
   r->memory_taken += bytes;
   pthread_mutex_unlock(&r->lock);
 }
 
 static void memory_give_back(run *r, int64_t bytes) {
   pthread_mutex_lock(&r->lock);
+  // What this thread keeps for its next scan is another's when that one waits for it.
+  if (r->memory_waiters > 0) sb_release_freed();
   r->memory_taken -= bytes;
   pthread_cond_broadcast(&r->changed);
   pthread_mutex_unlock(&r->lock);
@@ -358,8 +363,17 @@ static void hand_in(run *r, outcome *o) {
   pthread_mutex_unlock(&r->lock);
 }
 
+// No more threads than there is memory for, going by the first scan: each keeps what it took for its
+// next one.
+static void limit_threads(run *r) {
+  const int64_t need = r->todo > 0 ? memory_of(r->preparer, r->scans[0]) : 0;
+  if (need > 0 && r->memory_bytes / need < r->threads)
+    r->threads = r->memory_bytes < 2 * need ? 1 : (int)(r->memory_bytes / need);
+}
+
 static void prepare_all(run *r) {
   r->status = sb_ok();
+  limit_threads(r);
 #pragma omp parallel num_threads(r->threads)
   {
     int64_t i = 0;
@@ -377,6 +391,7 @@ static sb_status make_room(run *r) {
   const int64_t *dims = sb_template_grid_dims(r->template);
   const int64_t outcome_bytes =
       sb_template_row_length(r->template) * (int64_t)sizeof(float) + dims[0] * dims[1] * dims[2];
+  sb_release_freed(); // what making the template took
   r->threads = sb_thread_count(r->options->threads);
   r->window = 2 * (int64_t)r->threads;
   r->memory_held = sb_resident_bytes() + r->window * outcome_bytes;
