@@ -149,7 +149,7 @@ static const sb_option OPTIONS[] = {
     {"--template", "FILE", "brain to align to ($SAMEBRAIN_TEMPLATE, else Colin27)"},
     {"--template-mask", "FILE", "its brain mask (where the template is above zero)"},
     {"--resolution-mm", "MM", "voxel size of the rows: 1, 2, 3 or 4 (2)"},
-    {"--dof", "N", "alignment: 12 affine, 6 rigid (12)"},
+    {"--dof", "N", "alignment: 12 affine; 6 without its scales and shears (12)"},
     {"--space", "SPACE", "native, or template: scans are aligned to it already (native)"},
     {"--brain", "KIND", "auto or stripped: scans are skull-stripped (auto)"},
     {"--bias", "KIND", "bias field: auto, n4, gain (as alignment fits it) or off (auto)"},
@@ -175,7 +175,17 @@ const sb_command sb_cmd_prepare = {
         "A scan is known by its dataset and its file name without _T1w and extension. Scans that\n"
         "the store has are skipped, so the same command again goes on where it was stopped. A "
         "scan\n"
-        "that fails is recorded with its reason, and the run goes on (exit code 1).",
+        "that fails is recorded with its reason, and the run goes on (exit code 1).\n\n"
+        "--space template takes scans that another program aligned to the template (brains, in "
+        "any\n"
+        "voxel size and storage order) where they lie; of a BIDS folder's files those that name a\n"
+        "space-, where there are any. Each is checked: alignment may move it by 8 mm at most. "
+        "Their\n"
+        "rows are not compared with those of scans that were aligned here.\n\n"
+        "--memory bounds the scans in work by what their headers say; one that needs more than "
+        "all\n"
+        "of it fails and says how much. With --shard any number of processes, on any number of\n"
+        "machines, write into one store.",
     .example = "samebrain prepare oasis/ other/sub-01/anat/sub-01_T1w.nii.gz -o my.store",
     .options = OPTIONS,
     .min_arguments = 1,

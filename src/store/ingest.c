@@ -150,6 +150,7 @@ static sb_status prepare_masked(const sb_preparer *preparer, const sb_scan *scan
   int64_t voxels = volume.dims[0] * volume.dims[1] * volume.dims[2];
   for (int64_t i = 0; i < voxels; i++)
     if (mask.voxels[i] <= 0) volume.voxels[i] = 0;
+  sb_volume_free(&mask);
   status = sb_prepare_volume(preparer, &volume, out);
   if (status.code != SB_OK) {
     // Of a volume in memory the message does not know the file.
