@@ -45,8 +45,9 @@ static const char *const STEPS[] = {"load (read, inflate, to float)",
 enum { STEP_COUNT = sizeof STEPS / sizeof *STEPS };
 
 typedef struct figures {
-  double steps[STEP_COUNT][MOST], in_process[MOST]; // a run each
-  double alone[MOST], theirs[MOST];                 // a scan each
+  double steps[STEP_COUNT][MOST];     // wall time of a run each
+  run_time in_process[MOST];          // the same
+  run_time alone[MOST], theirs[MOST]; // a scan each
   int runs, scans;
 } figures;
 
@@ -60,6 +61,18 @@ static double median(int count, const double *values) {
   memcpy(sorted, values, (size_t)count * sizeof *values);
   qsort(sorted, (size_t)count, sizeof *sorted, compare_doubles);
   return count == 0 ? NAN : sorted[count / 2];
+}
+
+static double median_wall_s(int count, const run_time *times) {
+  double values[MOST];
+  for (int i = 0; i < count; i++) values[i] = times[i].wall_s;
+  return median(count, values);
+}
+
+static double median_cpu_s(int count, const run_time *times) {
+  double values[MOST];
+  for (int i = 0; i < count; i++) values[i] = times[i].cpu_s;
+  return median(count, values);
 }
 
 // ---- Runs ---------------------------------------------------------------------------------------
@@ -83,7 +96,7 @@ static void run_in_process(const bench *b, char *path, figures *f) {
   char id[32], dataset[] = "bench";
   sb_prepared prepared;
   sb_scan_record record = {.scan = {.dataset = dataset, .scan_id = id, .source_path = path}};
-  const double started = now_s();
+  const double started = now_s(), cpu_started = (double)clock();
   must(sb_sha256_file(path, record.source_sha256));
   const double hashed = now_s();
   must(sb_prepare_file(b->preparer, path, &prepared));
@@ -97,62 +110,54 @@ static void run_in_process(const bench *b, char *path, figures *f) {
                                     s->bias,          s->harmonise,   s->check, s->outside,
                                     hashed - started, written - ready};
   for (int i = 0; i < STEP_COUNT; i++) f->steps[i][f->runs] = steps[i];
-  f->in_process[f->runs++] = written - started;
+  f->in_process[f->runs++] = (run_time){.wall_s = written - started,
+                                        .cpu_s = ((double)clock() - cpu_started) / CLOCKS_PER_SEC};
   sb_prepared_free(&prepared);
 }
 
 // The whole program on `count` scans, into a new store.
-static double run_program(const bench *b, char **paths, int count) {
+static run_time run_program(const bench *b, char **paths, int count) {
   char store[64], command[128];
+  run_time taken = {0};
   snprintf(store, sizeof store, "%s/alone", b->folder);
   const char **arguments = calloc((size_t)count + 8, sizeof *arguments);
   if (arguments == NULL) exit(1);
-  int n = 0;
-  arguments[n++] = b->samebrain;
-  arguments[n++] = "prepare";
-  arguments[n++] = "--quiet";
-  arguments[n++] = "--threads";
-  arguments[n++] = "1";
-  arguments[n++] = "-o";
-  arguments[n++] = store;
-  for (int i = 0; i < count; i++) arguments[n++] = paths[i];
-  const double started = now_s();
-  fflush(NULL);
-  pid_t child = fork();
-  if (child == 0) {
-    execvp(b->samebrain, (char *const *)arguments);
-    _exit(127);
-  }
-  int code = -1;
-  if (child < 0 || waitpid(child, &code, 0) < 0 || code != 0)
-    must(sb_error(SB_IO, "%s prepare failed", b->samebrain));
-  const double seconds = now_s() - started;
+  const char *const first[] = {b->samebrain, "prepare", "--quiet", "--threads", "1", "-o", store};
+  const size_t fixed = sizeof first / sizeof *first;
+  memcpy((void *)arguments, (const void *)first, sizeof first);
+  for (int i = 0; i < count; i++) arguments[fixed + (size_t)i] = paths[i];
+  must(run_timed(arguments, &taken));
   snprintf(command, sizeof command, "rm -r '%s'", store);
   if (system(command) != 0) exit(1); // NOLINT(cert-env33-c): a benchmark, run by hand
   free((void *)arguments);
-  return seconds;
+  return taken;
 }
 
 // ---- The table ----------------------------------------------------------------------------------
 
-static void print(const figures *f, double batch_s) {
-  double ratios[MOST];
+static void print_times(const char *what, int count, const run_time *times, double divided_by) {
+  printf("  %-32s %8.1f ms   %8.1f ms CPU\n", what, 1e3 * median_wall_s(count, times) / divided_by,
+         1e3 * median_cpu_s(count, times) / divided_by);
+}
+
+static void print(const figures *f, run_time batch) {
+  double ratios[MOST], alone[MOST];
   printf("%d scans, %d runs; medians, one thread\n", f->scans, f->runs);
   for (int i = 0; i < STEP_COUNT; i++)
     printf("  %-32s %8.1f ms\n", STEPS[i], 1e3 * median(f->runs, f->steps[i]));
-  printf("  %-32s %8.1f ms\n", "all of it, in a running process",
-         1e3 * median(f->runs, f->in_process));
-  printf("  %-32s %8.1f ms\n", "a process for one scan", 1e3 * median(f->scans, f->alone));
-  printf("  %-32s %8.1f ms\n", "a process for all, a scan", 1e3 * batch_s / f->scans);
-  if (f->theirs[0] <= 0) return;
-  printf("  %-32s %8.1f ms\n", "elastix, affine alone", 1e3 * median(f->scans, f->theirs));
+  print_times("all of it, in a running process", f->runs, f->in_process, 1);
+  print_times("a process for all, a scan", 1, &batch, f->scans);
+  print_times("a process for one scan", f->scans, f->alone, 1);
+  if (f->theirs[0].wall_s <= 0) return;
+  print_times("elastix, affine alone", f->scans, f->theirs, 1);
   const int repeat = f->runs / f->scans;
-  for (int i = 0; i < f->scans; i++)
-    ratios[i] = f->theirs[i] / median(repeat, f->in_process + (ptrdiff_t)i * repeat);
-  printf("elastix takes %.1f times as long as all of it (median of pairs)",
-         median(f->scans, ratios));
-  for (int i = 0; i < f->scans; i++) ratios[i] = f->theirs[i] / f->alone[i];
-  printf(", %.1f times as long as a process for one scan\n", median(f->scans, ratios));
+  for (int i = 0; i < f->scans; i++) {
+    ratios[i] = f->theirs[i].cpu_s / median_cpu_s(repeat, f->in_process + (ptrdiff_t)i * repeat);
+    alone[i] = f->theirs[i].cpu_s / f->alone[i].cpu_s;
+  }
+  printf("elastix takes %.1f times the CPU time of all of it, %.1f times that of a process for one "
+         "scan (medians of pairs)\n",
+         median(f->scans, ratios), median(f->scans, alone));
 }
 
 int main(int argc, char **argv) {

@@ -39,8 +39,9 @@ static double correlation(int64_t n, const float *x, const float *y) {
 // The scan where elastix says that it belongs.
 static void place_by_elastix(const bench *b, const char *path, const sb_volume *scan,
                              sb_volume *placed) {
-  double map[16], seconds;
-  must(elastix_run(b->elastix, sb_template_path(b->t), path, b->folder, &seconds));
+  double map[16];
+  run_time taken = {0};
+  must(elastix_run(b->elastix, sb_template_path(b->t), path, b->folder, &taken));
   must(elastix_read(b->transform, map));
   if (!sb_affine_invert(map, map)) must(sb_error(SB_ALIGN, "%s: a singular map", path));
   must(moved_scan(scan, map, placed));

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,27 +44,41 @@ static inline bool elastix_there(const char *program) {
   return system(command) == 0; // NOLINT(cert-env33-c): a benchmark, run by hand
 }
 
-// Aligns `image` to `fixed` in one thread, its results in `folder`, and says how long the whole
-// process took. Needs ELASTIX_PARAMETERS as `folder`/affine.txt; leaves
-// `folder`/TransformParameters.0.txt.
-static inline sb_status elastix_run(const char *program, const char *fixed, const char *image,
-                                    const char *folder, double *seconds) {
-  char parameters[128];
-  snprintf(parameters, sizeof parameters, "%s/affine.txt", folder);
+// Wall time, and processor time of all threads: the same on a machine that is otherwise idle, and the
+// one to compare on a machine that is not.
+typedef struct run_time {
+  double wall_s, cpu_s;
+} run_time;
+
+// Runs a program, its standard output thrown away. Errors: SB_IO.
+static inline sb_status run_timed(const char *const *arguments, run_time *taken) {
   const double started = now_s();
+  struct rusage used;
+  int code = -1;
   fflush(NULL);
   pid_t child = fork();
   if (child == 0) {
     if (freopen("/dev/null", "w", stdout) == NULL) _exit(127);
-    execlp(program, program, "-f", fixed, "-m", image, "-p", parameters, "-out", folder, "-threads",
-           "1", (char *)NULL);
+    execvp(arguments[0], (char *const *)arguments);
     _exit(127);
   }
-  int code = -1;
-  if (child < 0 || waitpid(child, &code, 0) < 0 || code != 0)
-    return sb_error(SB_IO, "%s failed on %s", program, image);
-  *seconds = now_s() - started;
+  if (child < 0 || wait4(child, &code, 0, &used) < 0 || code != 0)
+    return sb_error(SB_IO, "%s failed", arguments[0]);
+  taken->wall_s = now_s() - started;
+  taken->cpu_s = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                 1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
   return sb_ok();
+}
+
+// Aligns `image` to `fixed` in one thread, its results in `folder`: the whole process. Needs
+// ELASTIX_PARAMETERS as `folder`/affine.txt; leaves `folder`/TransformParameters.0.txt.
+static inline sb_status elastix_run(const char *program, const char *fixed, const char *image,
+                                    const char *folder, run_time *taken) {
+  char parameters[128];
+  snprintf(parameters, sizeof parameters, "%s/affine.txt", folder);
+  const char *const arguments[] = {program,    "-f",   fixed,  "-m",       image, "-p",
+                                   parameters, "-out", folder, "-threads", "1",   NULL};
+  return run_timed(arguments, taken);
 }
 
 static inline int numbers_after(const char *text, const char *key, int most, double *numbers) {

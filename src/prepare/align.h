@@ -46,7 +46,7 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int 
 
 // Looks at a brain that was aligned to the template elsewhere: the identity, with its figures.
 //   moved_mm  out: how far a descent from there moves a point 70 mm from the brain's centre, at most;
-//             0 when it ends in a place that fits no better
+//             0 when it ends in a place that fits worse
 sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_alignment *given,
                          double *moved_mm);
 

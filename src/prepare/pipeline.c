@@ -484,7 +484,7 @@ cleanup:
     const sb_status reason = status;
     status = sb_error(SB_ALIGN,
                       "not on the template as it lies (%s); without --space template it is aligned",
-                      reason.message);
+                      reason.code == SB_ALIGN ? reason.message : "hardly any of it is there");
   }
   return status;
 }
