@@ -5,8 +5,8 @@
 //
 // For each scan, N times: the steps of sb_prepare_file, the file's SHA-256 and the write of its row
 // to a store, in this process; then once each: `samebrain prepare SCAN` and elastix, as processes.
-// For a batch `samebrain prepare SCAN...` runs once on all of them. Prints medians, and of ratios the
-// median of pairs.
+// For a batch `samebrain prepare SCAN...` runs once on all of them. Prints medians, and of ratios of
+// processor time the median of pairs.
 #include "elastix.h"
 
 #include "core/hash.h"
@@ -77,6 +77,10 @@ static double median_cpu_s(int count, const run_time *times) {
 
 // ---- Runs ---------------------------------------------------------------------------------------
 
+static double cpu_s(void) {
+  return (double)clock() / CLOCKS_PER_SEC;
+}
+
 static void open_store(bench *b) {
   char path[64];
   const sb_store_header header = {.grid_dims = sb_template_grid_dims(b->t),
@@ -96,22 +100,21 @@ static void run_in_process(const bench *b, char *path, figures *f) {
   char id[32], dataset[] = "bench";
   sb_prepared prepared;
   sb_scan_record record = {.scan = {.dataset = dataset, .scan_id = id, .source_path = path}};
-  const double started = now_s(), cpu_started = (double)clock();
+  const double started = now_s(), cpu_started = cpu_s();
   must(sb_sha256_file(path, record.source_sha256));
-  const double hashed = now_s();
+  const double hashed = cpu_s();
   must(sb_prepare_file(b->preparer, path, &prepared));
-  const double ready = now_s();
+  const double ready = cpu_s();
   snprintf(id, sizeof id, "run-%d", f->runs);
   record.quality = prepared.quality;
   must(sb_store_writer_append(b->writer, &record, prepared.row, prepared.own_mask));
-  const double written = now_s();
+  const double written = cpu_s();
   const sb_step_seconds *s = &prepared.steps;
-  const double steps[STEP_COUNT] = {s->load,          s->brain,       s->align, s->resample,
-                                    s->bias,          s->harmonise,   s->check, s->outside,
-                                    hashed - started, written - ready};
+  const double steps[STEP_COUNT] = {
+      s->load,      s->brain, s->align,   s->resample,          s->bias,
+      s->harmonise, s->check, s->outside, hashed - cpu_started, written - ready};
   for (int i = 0; i < STEP_COUNT; i++) f->steps[i][f->runs] = steps[i];
-  f->in_process[f->runs++] = (run_time){.wall_s = written - started,
-                                        .cpu_s = ((double)clock() - cpu_started) / CLOCKS_PER_SEC};
+  f->in_process[f->runs++] = (run_time){now_s() - started, written - cpu_started};
   sb_prepared_free(&prepared);
 }
 
@@ -144,7 +147,7 @@ static void print(const figures *f, run_time batch) {
   double ratios[MOST], alone[MOST];
   printf("%d scans, %d runs; medians, one thread\n", f->scans, f->runs);
   for (int i = 0; i < STEP_COUNT; i++)
-    printf("  %-32s %8.1f ms\n", STEPS[i], 1e3 * median(f->runs, f->steps[i]));
+    printf("  %-32s %13s %8.1f ms CPU\n", STEPS[i], "", 1e3 * median(f->runs, f->steps[i]));
   print_times("all of it, in a running process", f->runs, f->in_process, 1);
   print_times("a process for all, a scan", 1, &batch, f->scans);
   print_times("a process for one scan", f->scans, f->alone, 1);

@@ -120,7 +120,7 @@ typedef struct sb_quality {
   int64_t nonfinite_voxels;
 } sb_quality;
 
-// Wall time of each step of preparing one scan. Steps that were repeated for a second look count as
+// Processor time of each step of preparing one scan, which one thread does. Steps that were repeated for a second look count as
 // often as they ran.
 typedef struct sb_step_seconds {
   double load, brain, align, resample, bias, harmonise, check, outside;
