@@ -84,7 +84,7 @@ typedef struct sb_ingest_summary {
 } sb_ingest_summary;
 
 // Prepares the scans that have no row yet and appends them to the store at `path`, creating it if
-// there is none (folders 0700, files 0600). Rows are committed one by one: a kill at any moment
+// there is none (folders 0700, files 0600). Rows are committed as they become ready: a kill at any moment
 // loses at most the scans in work, and calling again finishes the rest. Any number of processes may
 // write into one store; each has its own shard. A scan that fails is recorded and the run goes on.
 // Rows and their order in a shard do not depend on `threads`.

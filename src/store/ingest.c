@@ -306,25 +306,48 @@ static void warn_assumed(const run *r, const sb_scan *scan) {
   free(text);
 }
 
-// In the order of the list: writes what became of a scan.
-static sb_status commit(run *r, outcome *o) {
+// Writes what became of a scan, to be committed.
+static sb_status stage(run *r, outcome *o) {
   if (o->fatal.code != SB_OK) return o->fatal;
-  if (o->status.code == SB_OK && o->had_row) {
-    r->summary->skipped++;
-    return sb_ok();
-  }
-  if (o->status.code == SB_OK) {
-    sb_status status =
-        sb_store_writer_append(r->writer, &o->record, o->prepared.row, o->prepared.own_mask);
-    r->summary->prepared += status.code == SB_OK;
-    if (o->prepared.quality.orientation == SB_ASSUMED) warn_assumed(r, &o->record.scan);
-    return status;
-  }
-  r->summary->failed++;
-  r->summary->conflicts += o->had_row;
-  warn_failure(r, &o->record.scan, o->status.message);
+  if (o->status.code == SB_OK && !o->had_row)
+    return sb_store_writer_add(r->writer, &o->record, o->prepared.row, o->prepared.own_mask);
   if (o->had_row || known_failure(r->store, &o->record)) return sb_ok();
-  return sb_store_writer_append(r->writer, &o->record, NULL, NULL);
+  return sb_store_writer_add(r->writer, &o->record, NULL, NULL);
+}
+
+// Counts a scan that is settled, and says what a person should know.
+static void tell(run *r, const outcome *o, int64_t done) {
+  if (o->status.code != SB_OK) {
+    r->summary->failed++;
+    r->summary->conflicts += o->had_row;
+    warn_failure(r, &o->record.scan, o->status.message);
+  } else if (o->had_row) {
+    r->summary->skipped++;
+  } else {
+    r->summary->prepared++;
+    if (o->prepared.quality.orientation == SB_ASSUMED) warn_assumed(r, &o->record.scan);
+  }
+  if (r->progress != NULL && r->progress->advance != NULL)
+    r->progress->advance(r->progress->context, "preparing", done, r->todo);
+}
+
+static outcome *place_of(const run *r, int64_t i) {
+  return &r->places[i % r->window];
+}
+
+// Commits the scans first..first+count-1, with the syncs of one. Of an error those before it are
+// committed, unless it was the disk's.
+static sb_status commit(run *r, int64_t first, int64_t count) {
+  int64_t staged = 0;
+  sb_status stopped = sb_ok();
+  while (staged < count && stopped.code == SB_OK) {
+    stopped = stage(r, place_of(r, first + staged));
+    staged += stopped.code == SB_OK;
+  }
+  sb_status status = sb_store_writer_commit(r->writer);
+  for (int64_t i = 0; i < staged && status.code == SB_OK; i++)
+    tell(r, place_of(r, first + i), first + i + 1);
+  return stopped.code != SB_OK ? stopped : status;
 }
 
 // The place of the next scan, NULL when there is none; waits while the window is full.
@@ -335,32 +358,41 @@ static outcome *take(run *r, int64_t *i) {
   const bool more = !r->stop && r->taken < r->todo;
   if (more) *i = r->taken++;
   pthread_mutex_unlock(&r->lock);
-  return more ? &r->places[*i % r->window] : NULL;
+  return more ? place_of(r, *i) : NULL;
+}
+
+// How many scans from the first that is not committed on are ready. Under the lock.
+static int64_t ready_count(const run *r) {
+  int64_t count = 0;
+  while (count < r->window && place_of(r, r->committed + count)->ready) count++;
+  return count;
 }
 
 // Commits what is ready, up to the first scan that is not, unless another thread is about it.
 static void hand_in(run *r, outcome *o) {
   pthread_mutex_lock(&r->lock);
   o->ready = true;
-  if (!r->committing) {
-    r->committing = true;
-    for (outcome *first; (first = &r->places[r->committed % r->window])->ready;) {
-      const bool stopped = r->stop;
-      pthread_mutex_unlock(&r->lock);
-      if (!stopped) r->status = commit(r, first);
-      if (!stopped && r->status.code == SB_OK && r->progress != NULL &&
-          r->progress->advance != NULL)
-        r->progress->advance(r->progress->context, "preparing", r->committed + 1, r->todo);
-      free(first->record.scan.source_path);
-      sb_prepared_free(&first->prepared);
-      pthread_mutex_lock(&r->lock);
-      memset(first, 0, sizeof *first);
-      r->stop = r->status.code != SB_OK;
-      r->committed++;
-      pthread_cond_broadcast(&r->changed);
-    }
-    r->committing = false;
+  if (r->committing) {
+    pthread_mutex_unlock(&r->lock);
+    return;
   }
+  r->committing = true;
+  for (int64_t count; (count = ready_count(r)) > 0;) {
+    const bool stopped = r->stop;
+    pthread_mutex_unlock(&r->lock);
+    if (!stopped) r->status = commit(r, r->committed, count);
+    for (int64_t i = 0; i < count; i++) {
+      outcome *done = place_of(r, r->committed + i);
+      free(done->record.scan.source_path);
+      sb_prepared_free(&done->prepared);
+    }
+    pthread_mutex_lock(&r->lock);
+    for (int64_t i = 0; i < count; i++) memset(place_of(r, r->committed + i), 0, sizeof *r->places);
+    r->stop = r->status.code != SB_OK;
+    r->committed += count;
+    pthread_cond_broadcast(&r->changed);
+  }
+  r->committing = false;
   pthread_mutex_unlock(&r->lock);
 }
 

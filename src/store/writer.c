@@ -35,7 +35,11 @@ struct sb_store_writer {
   int64_t rows, table_bytes; // committed
   uint16_t *half;            // one row, packed for writing
   uint8_t *packed;           // one mask
-  bool failed; // an append went wrong: what the disk holds is the next opener's matter
+  FILE *lines;               // the table's lines that are not on disk yet; NULL: none
+  char *text;                // what they are once `lines` is closed
+  size_t text_bytes;
+  int64_t pending; // rows written and not committed
+  bool failed;     // an append went wrong: what the disk holds is the next opener's matter
 };
 
 // ---- Files --------------------------------------------------------------------------------------
@@ -225,26 +229,31 @@ cleanup:
   return status;
 }
 
-static sb_status append_table(sb_store_writer *w, const sb_scan_record *record) {
-  char *text = NULL;
-  size_t bytes = 0;
-  FILE *line = open_memstream(&text, &bytes);
-  if (line == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", w->files.table);
-  if (record == NULL)
-    sb_shard_put_header(line);
-  else
-    sb_shard_put_record(line, record);
+// Writes the pending lines after the committed ones.
+static sb_status append_lines(sb_store_writer *w) {
   sb_status status = sb_ok();
-  if (fclose(line) != 0) {
-    status = sb_error(SB_NO_MEMORY, "%s: out of memory", w->files.table);
-    goto cleanup;
-  }
-  SB_TRY(write_at(w->table, w->files.table, text, (int64_t)bytes, w->table_bytes));
+  if (fclose(w->lines) != 0) status = sb_error(SB_NO_MEMORY, "%s: out of memory", w->files.table);
+  w->lines = NULL;
+  SB_TRY(status);
+  SB_TRY(write_at(w->table, w->files.table, w->text, (int64_t)w->text_bytes, w->table_bytes));
   SB_TRY(sync_file(w->table, w->files.table));
-  w->table_bytes += (int64_t)bytes;
+  w->table_bytes += (int64_t)w->text_bytes;
 cleanup:
-  free(text);
+  free(w->text);
+  w->text = NULL;
   return status;
+}
+
+static sb_status open_lines(sb_store_writer *w) {
+  if (w->lines == NULL) w->lines = open_memstream(&w->text, &w->text_bytes);
+  return w->lines != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "%s: out of memory", w->files.table);
+}
+
+static sb_status write_header_line(sb_store_writer *w) {
+  sb_status status = open_lines(w);
+  if (status.code != SB_OK) return status;
+  sb_shard_put_header(w->lines);
+  return append_lines(w);
 }
 
 // Brings a shard whose lock is held into its committed state.
@@ -260,7 +269,7 @@ static sb_status recover(sb_store_writer *w) {
   w->masks_file = open(w->files.masks, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (w->masks_file < 0) return file_error(w->files.masks, "write");
   SB_TRY(settle(w));
-  if (w->table_bytes == 0) SB_TRY(append_table(w, NULL));
+  if (w->table_bytes == 0) SB_TRY(write_header_line(w));
   SB_TRY(sb_sync_folder(w->path));
 cleanup:
   return status;
@@ -333,6 +342,8 @@ void sb_store_writer_close(sb_store_writer *w) {
   if (w->rows_file >= 0) close(w->rows_file);
   if (w->masks_file >= 0) close(w->masks_file);
   if (w->table >= 0) close(w->table); // last: this drops the lock
+  if (w->lines != NULL) fclose(w->lines);
+  free(w->text);
   sb_shard_files_free(&w->files);
   free(w->half);
   free(w->packed);
@@ -384,15 +395,12 @@ static void pack_mask(sb_store_writer *w, const uint8_t *mask) {
     if (mask[i] != 0) w->packed[i / 8] |= (uint8_t)(0x80u >> (i % 8));
 }
 
-static sb_status write_row(sb_store_writer *w) {
+static sb_status write_row(sb_store_writer *w, int64_t row) {
   sb_status status;
   SB_TRY(write_at(w->rows_file, w->files.rows, w->half, w->row_bytes,
-                  SB_NPY_HEADER + w->rows * w->row_bytes));
+                  SB_NPY_HEADER + row * w->row_bytes));
   SB_TRY(write_at(w->masks_file, w->files.masks, w->packed, w->mask_bytes,
-                  SB_NPY_HEADER + w->rows * w->mask_bytes));
-  SB_TRY(sync_arrays(w));
-  SB_TRY(write_shapes(w, w->rows + 1));
-  SB_TRY(sync_arrays(w));
+                  SB_NPY_HEADER + row * w->mask_bytes));
 cleanup:
   return status;
 }
@@ -412,29 +420,64 @@ static sb_status check_record(const sb_store_writer *w, const sb_scan_record *r,
   return sb_ok();
 }
 
-sb_status sb_store_writer_append(sb_store_writer *w, sb_scan_record *record, const float *row,
-                                 const uint8_t *own_mask) {
-  if (w->failed)
-    return sb_error(SB_IO, "%s: an earlier write failed; open the store again", w->files.rows);
+// Forgets what is pending, here and on disk; the writer takes no more.
+static void give_up(sb_store_writer *w) {
+  w->failed = true;
+  w->pending = 0;
+  if (w->lines != NULL) fclose(w->lines);
+  free(w->text);
+  w->lines = NULL;
+  w->text = NULL;
+  settle(w); // as well as the disk lets us; what is left is cut off when the shard is next taken
+}
+
+static sb_status earlier_failure(const sb_store_writer *w) {
+  return sb_error(SB_IO, "%s: an earlier write failed; open the store again", w->files.rows);
+}
+
+sb_status sb_store_writer_add(sb_store_writer *w, sb_scan_record *record, const float *row,
+                              const uint8_t *own_mask) {
+  if (w->failed) return earlier_failure(w);
   record->row = -1;
   sb_status status = check_record(w, record, row != NULL);
   if (status.code == SB_OK && row != NULL)
     status = choose_scale(w, row, &record->scale, &record->offset);
   if (status.code != SB_OK) return status;
+  SB_TRY(open_lines(w));
   if (row != NULL) {
     pack_row(w, row, record->scale, record->offset);
     pack_mask(w, own_mask);
     record->row_checksum = sb_crc32(w->half, (size_t)w->row_bytes);
-    SB_TRY(write_row(w));
-    record->row = w->rows;
+    SB_TRY(write_row(w, w->rows + w->pending));
+    record->row = w->rows + w->pending++;
   }
-  SB_TRY(append_table(w, record));
-  w->rows += row != NULL;
+  sb_shard_put_record(w->lines, record);
 cleanup:
-  if (status.code != SB_OK) {
-    record->row = -1;
-    w->failed = true;
-    settle(w); // as well as the disk lets us; what is left is cut off when the shard is next taken
+  if (status.code != SB_OK) give_up(w);
+  return status;
+}
+
+sb_status sb_store_writer_commit(sb_store_writer *w) {
+  if (w->failed) return earlier_failure(w);
+  if (w->lines == NULL) return sb_ok();
+  sb_status status;
+  if (w->pending > 0) {
+    SB_TRY(sync_arrays(w));
+    SB_TRY(write_shapes(w, w->rows + w->pending));
+    SB_TRY(sync_arrays(w));
   }
+  SB_TRY(append_lines(w));
+  w->rows += w->pending;
+  w->pending = 0;
+cleanup:
+  if (status.code != SB_OK) give_up(w);
+  return status;
+}
+
+sb_status sb_store_writer_append(sb_store_writer *w, sb_scan_record *record, const float *row,
+                                 const uint8_t *own_mask) {
+  sb_status status = sb_store_writer_add(w, record, row, own_mask);
+  if (status.code == SB_OK) status = sb_store_writer_commit(w);
+  if (status.code != SB_OK) record->row = -1;
   return status;
 }

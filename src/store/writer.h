@@ -43,7 +43,15 @@ sb_status sb_store_writer_open(const char *path, const sb_store_header *header,
 sb_status sb_store_writer_append(sb_store_writer *writer, sb_scan_record *record, const float *row,
                                  const uint8_t *own_mask);
 
-// Gives the shard back; NULL is fine. Nothing is pending, so nothing can fail.
+// The same for several scans with the syncs of one: add each, then commit. What is added is on disk
+// when commit has succeeded, all of it; after an error of either none of what was added since the
+// last commit is. An error of sb_store_writer_add other than SB_IO and SB_NO_MEMORY concerns that
+// scan alone: what was added before can still be committed.
+sb_status sb_store_writer_add(sb_store_writer *writer, sb_scan_record *record, const float *row,
+                              const uint8_t *own_mask);
+sb_status sb_store_writer_commit(sb_store_writer *writer);
+
+// Gives the shard back; NULL is fine. What was added and not committed is lost.
 void sb_store_writer_close(sb_store_writer *writer);
 
 #endif

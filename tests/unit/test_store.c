@@ -101,7 +101,10 @@ static void fill_mask(int k, uint8_t *mask) {
   for (int i = 0; i < VOXELS; i++) mask[i] = (i * (k + 3)) % 7 < 4;
 }
 
-static sb_status append(sb_store_writer *writer, int k, sb_scan_record *out) {
+typedef sb_status (*put_scan)(sb_store_writer *writer, sb_scan_record *record, const float *row,
+                              const uint8_t *own_mask);
+
+static sb_status put(put_scan how, sb_store_writer *writer, int k, sb_scan_record *out) {
   char id[32], path[64];
   snprintf(id, sizeof id, "sub-%03d_ses-01", k);
   snprintf(path, sizeof path, "/data/my scans/%s_T1w.nii.gz", id);
@@ -130,9 +133,13 @@ static sb_status append(sb_store_writer *writer, int k, sb_scan_record *out) {
   uint8_t mask[VOXELS];
   fill_row(k, row);
   fill_mask(k, mask);
-  sb_status status = sb_store_writer_append(writer, &record, fails(k) ? NULL : row, mask);
+  sb_status status = how(writer, &record, fails(k) ? NULL : row, mask);
   if (out != NULL) *out = record;
   return status;
+}
+
+static sb_status append(sb_store_writer *writer, int k, sb_scan_record *out) {
+  return put(sb_store_writer_append, writer, k, out);
 }
 
 static void write_scans(const char *path, int first, int end) {
@@ -173,6 +180,37 @@ static void assert_holds(const char *path, int count) {
   assert_int_equal(sb_store_failed_count(store), failed);
   assert_ok(sb_store_verify(store, NULL));
   sb_store_close(store);
+}
+
+// Several scans with one commit: nothing before it, everything after it, one bad scan left out.
+static void test_several_at_once(void **state) {
+  (void)state;
+  char *path = in_scratch("several");
+  sb_store_header h = header();
+  sb_store_writer *writer;
+  sb_scan_record record;
+  float row[VOXELS];
+  assert_ok(sb_store_writer_open(path, &h, &writer));
+  assert_ok(sb_store_writer_commit(writer)); // of nothing
+  for (int k = 0; k < 4; k++) assert_ok(put(sb_store_writer_add, writer, k, &record));
+  assert_int_equal(record.row, -1); // number 3 failed
+  assert_holds(path, 0);
+  assert_ok(sb_store_writer_commit(writer));
+  assert_holds(path, 4);
+  assert_ok(put(sb_store_writer_add, writer, 4, &record));
+  assert_int_equal(record.row, 3);
+  fill_row(5, row);
+  row[1] = NAN;
+  record.status = SB_OK;
+  assert_fails(sb_store_writer_add(writer, &record, row, NULL), SB_USAGE, "not finite");
+  assert_ok(append(writer, 5, NULL)); // commits what was added before it
+  assert_holds(path, 6);
+  assert_ok(put(sb_store_writer_add, writer, 6, NULL));
+  sb_store_writer_close(writer); // not committed
+  assert_holds(path, 6);
+  write_scans(path, 6, 11);
+  assert_holds(path, 11);
+  free(path);
 }
 
 static int64_t size_of(const char *folder, const char *name) {
@@ -1010,6 +1048,7 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_scratch, remove_scratch)
   const struct CMUnitTest tests[] = {
       TEST(test_round_trip),
+      TEST(test_several_at_once),
       TEST(test_files_are_private),
       TEST(test_arrays_are_numpy_files),
       TEST(test_scaling),
