@@ -1,7 +1,7 @@
-// Appending scans to a store: makes or checks the store, takes a shard, commits scan by scan.
+// Appending scans to a store: makes or checks the store, takes a shard, commits one scan or several.
 //
-// Commit protocol: write row and mask, sync; write the arrays' new shape, sync; append the table's
-// line, sync. The line is the commit: whatever has none is cut off when the shard is next taken.
+// Commit protocol: write rows and masks, sync; write the arrays' new shape, sync; append the table's
+// lines, sync. The line is the commit: whatever has none is cut off when the shard is next taken.
 //
 // Locks are open-file-description locks (F_OFD_SETLK). Like classic record locks they die with the
 // process (the kernel closes its files) and work over NFS. Unlike those they belong to one opened
