@@ -174,15 +174,15 @@ static sb_status resample(const sb_template *t, const sb_brain *brain,
   sb_padded padded = {0};
   double grid_to_scan[16], to_voxels[16];
   sb_status status;
+  *grid = t->row_image;
+  grid->voxels = NULL;
+  SB_TRY(SB_NEW(&grid->voxels, n, "resampled scan"));
   if (!sb_affine_invert(image->affine, to_voxels)) {
     status = sb_error(SB_FORMAT, "the header's orientation matrix is singular");
     goto cleanup;
   }
   sb_affine_multiply(template_to_scan, t->row_image.affine, grid_to_scan);
   sb_affine_multiply(to_voxels, grid_to_scan, grid_to_scan);
-  *grid = t->row_image;
-  grid->voxels = NULL;
-  SB_TRY(SB_NEW(&grid->voxels, n, "resampled scan"));
 
   SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
   // The scan's own brain is where the intensity at the voxel's centre stands out.
@@ -222,8 +222,8 @@ static void alignment_gain(const sb_preparer *p, const sb_alignment *alignment, 
   const sb_template *t = p->tmpl;
   const int64_t nx = t->row_image.dims[0], ny = t->row_image.dims[1];
   for (int64_t i = 0; i < t->row_length; i++) {
-    const int64_t at = t->row_index[i];
-    double point[3] = {(double)(at % nx), (double)(at / nx % ny), (double)(at / (nx * ny))};
+    const int64_t at = t->row_index[i], x = at % nx, y = at / nx % ny, z = at / (nx * ny);
+    double point[3] = {(double)x, (double)y, (double)z};
     sb_affine_apply(t->row_image.affine, point, point);
     gain[i] = (float)sb_align_gain(&p->aligner, alignment, point);
   }
