@@ -2,6 +2,7 @@
 #ifndef SAMEBRAIN_PREPARE_H
 #define SAMEBRAIN_PREPARE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ typedef struct sb_template sb_template;
 typedef struct sb_template_options {
   const char *image_path; // NULL: $SAMEBRAIN_TEMPLATE, else Colin27 as Debian's mricron-data has it
   const char *mask_path;  // NULL: where the template's image is above zero
+  const char *head_path;  // the template's whole head, on its grid, for scans that are not
+                          // skull-stripped; NULL: Colin27's head and brain, where installed
   double resolution_mm;   // of the rows' grid: 1, 2, 3 or 4
 } sb_template_options;
 
@@ -86,8 +89,16 @@ typedef enum sb_outside {
 // Where scans are: wherever the scanner put them, or aligned to the template already.
 typedef enum sb_space { SB_SPACE_NATIVE = 0, SB_SPACE_TEMPLATE } sb_space;
 
+// What is done about the skull.
+typedef enum sb_brain_mode {
+  SB_BRAIN_AUTO = 0, // the brain is cut out where the scan is a whole head
+  SB_BRAIN_STRIPPED, // scans are taken as skull-stripped
+  SB_BRAIN_EXTRACT   // scans are taken as whole heads
+} sb_brain_mode;
+
 typedef struct sb_prepare_options {
   sb_space space;         // SB_SPACE_TEMPLATE: taken where they lie, after a check that they fit
+  sb_brain_mode brain;    // default SB_BRAIN_AUTO; in SB_SPACE_TEMPLATE scans are stripped
   int dof;                // 12 (affine), or 6: of the affine map only rotation and shift are kept
   sb_bias bias;           // default SB_BIAS_AUTO
   double smooth_mm;       // sigma of a Gaussian before sampling; 0: a row's voxel averages its box
@@ -98,6 +109,13 @@ typedef struct sb_prepare_options {
 } sb_prepare_options;
 
 SB_API sb_prepare_options sb_prepare_options_default(void);
+
+// How the brain was told from the rest of the scan.
+typedef enum sb_brain_source {
+  SB_BRAIN_WAS_STRIPPED = 0, // the scan came skull-stripped
+  SB_BRAIN_WAS_MASKED,       // by a mask given with it
+  SB_BRAIN_WAS_EXTRACTED     // here, out of a whole head
+} sb_brain_source;
 
 // How well a scan was placed; written beside its row.
 typedef struct sb_quality {
@@ -116,9 +134,16 @@ typedef struct sb_quality {
   double structure_whole; // the same over the whole brain
   int starts;             // places the search began from; 0: aligned elsewhere
   double off_mm;          // SB_SPACE_TEMPLATE: how far alignment would move it; else NaN
+  sb_brain_source brain;
+  // Of an extracted brain, else NaN: Dice with the template's, as the head was aligned, and the
+  // share of the voxels around it that are as bright as tissue (more where the cut may be wrong).
+  double extraction_overlap, extraction_edge;
   sb_orientation_source orientation;
   int64_t nonfinite_voxels;
 } sb_quality;
+
+// Whether the brain was cut out of a whole head and much around the cut is as bright as tissue.
+SB_API bool sb_quality_is_doubtful(const sb_quality *quality);
 
 // Processor time of each step of preparing one scan, which one thread does. Steps that were repeated for a second look count as
 // often as they ran.
@@ -149,15 +174,23 @@ SB_API void sb_preparer_free(sb_preparer *preparer);
 // equal.
 SB_API const char *sb_preparer_parameters(const sb_preparer *preparer);
 
-// Prepares one scan: load, find the brain (skull-stripped input), align, resample once from the
-// original voxels, harmonise. The result depends on the file, template and options alone.
-// Errors: those of sb_volume_load; SB_UNSUPPORTED for a whole head; SB_ALIGN when no plausible
-// alignment is found; SB_CONTENT when too little of the image is brain.
+// Prepares one scan: load, find the brain (cut it out where the scan is a whole head), align,
+// resample once from the original voxels, harmonise. The result depends on the file, template and
+// options alone. Errors: those of sb_volume_load; SB_UNSUPPORTED for a whole head where there is no
+// head to align it to, or that was to be taken as stripped; SB_ALIGN when no plausible alignment is
+// found, or what was cut out is not like a brain (with its figures); SB_CONTENT when too little of
+// the image is brain, or what was to be taken as a head is none.
 SB_API sb_status sb_prepare_file(const sb_preparer *preparer, const char *path, sb_prepared *out);
 
 // The same for a volume in memory (RAS order, as sb_volume_load gives it).
 SB_API sb_status sb_prepare_volume(const sb_preparer *preparer, const sb_volume *volume,
                                    sb_prepared *out);
+
+// The same for a scan whose brain is known: where `mask`, on the scan's grid, is above 0. The rest is
+// taken away, in `volume` itself, and what is left is taken as stripped, whatever the options say.
+// Errors: also SB_CONFLICT when the mask is on another grid.
+SB_API sb_status sb_prepare_masked(const sb_preparer *preparer, sb_volume *volume,
+                                   const sb_volume *mask, sb_prepared *out);
 
 // The most memory that preparing a file holds at one time, beyond the template and the preparer: from
 // its header, for the largest brain that the image can hold. Errors: as sb_volume_cost.

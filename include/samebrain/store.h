@@ -15,7 +15,7 @@ typedef struct sb_scan {
   char *participant; // e.g. "sub-01"; "" when unknown
   char *session;     // e.g. "ses-01"; "" when unknown
   char *source_path; // absolute where it comes from a store
-  char *mask_path;   // a brain mask given with the scan; "" when none
+  char *mask_path;   // a brain mask given with the scan (manifest) or beside it; "" when none
 } sb_scan;
 
 typedef struct sb_scan_list {
@@ -38,7 +38,8 @@ typedef struct sb_input_options {
 //   a manifest .tsv columns path, participant_id, session_id, dataset, mask, scan_id; only path is
 //                   required; relative paths start at the manifest's folder. Dataset: the column,
 //                   else options->dataset, else the scan's BIDS folder, else the manifest's folder
-// The endings of NIfTI files may be in capitals (.NII.GZ).
+// The endings of NIfTI files may be in capitals (.NII.GZ). SCAN_desc-brain_mask.nii[.gz] beside
+// SCAN[_desc-...]_T1w.nii[.gz] is that scan's brain mask, and never a scan.
 // Participants and sessions are told as BIDS does ("sub-01", "ses-01"), from the file's name or the
 // manifest, there with or without the prefix. The list is sorted by (dataset, scan_id) within each
 // input. A file given twice counts once. Only names are read, not the scans: one that cannot be

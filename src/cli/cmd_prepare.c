@@ -8,12 +8,11 @@
 #include "cli/cli.h"
 #include "core/file.h"
 
-static const char *const BRAIN[] = {"auto", "stripped", "extract", NULL};
+static const char *const BRAIN[] = {"auto", "stripped", "extract", NULL}; // as in sb_brain_mode
 static const char *const HARMONISE[] = {"nyul", "zscore", "rank", "none",
                                         NULL};                         // as in sb_harmonise
 static const char *const SPACE[] = {"native", "template", NULL};       // as in sb_space
 static const char *const BIAS[] = {"auto", "n4", "gain", "off", NULL}; // as in sb_bias
-enum { BRAIN_EXTRACT = 2 };
 
 // The command line, parsed.
 typedef struct request {
@@ -34,11 +33,12 @@ static int complain(const char *text) {
 // -1 to go on, else the exit code.
 static int parse(const sb_arguments *a, request *r) {
   int64_t dof = r->prepare.dof;
-  int brain = 0, space = (int)r->prepare.space, harmonise = (int)r->prepare.harmonise,
-      bias = (int)r->prepare.bias;
+  int brain = (int)r->prepare.brain, space = (int)r->prepare.space;
+  int harmonise = (int)r->prepare.harmonise, bias = (int)r->prepare.bias;
   r->store = sb_arg_text(a, "-o", NULL);
   r->template.image_path = sb_arg_text(a, "--template", NULL);
   r->template.mask_path = sb_arg_text(a, "--template-mask", NULL);
+  r->template.head_path = sb_arg_text(a, "--template-head", NULL);
   r->input.dataset = sb_arg_text(a, "--dataset", NULL);
   r->ingest.save_images_dir = sb_arg_text(a, "--save-images", NULL);
   if (!sb_arg_double(a, "--resolution-mm", &r->template.resolution_mm) ||
@@ -53,13 +53,12 @@ static int parse(const sb_arguments *a, request *r) {
   if (r->store == NULL || r->store[0] == '\0')
     return complain("-o STORE is missing: the folder that the rows go to");
   if (dof != 6 && dof != 12) return complain("--dof: expects 12 (affine) or 6 (rigid)");
-  if (brain == BRAIN_EXTRACT)
-    return complain("--brain extract: brains are not extracted yet; give skull-stripped scans");
   if (r->input.dataset != NULL && r->input.dataset[0] == '\0')
     return complain("--dataset: expects a name");
   r->prepare.dof = (int)dof;
   r->prepare.space = (sb_space)space;
   r->input.in_template_space = r->prepare.space == SB_SPACE_TEMPLATE;
+  r->prepare.brain = (sb_brain_mode)brain;
   r->prepare.bias = (sb_bias)bias;
   r->prepare.harmonise = (sb_harmonise)harmonise;
   r->input.participant_labels = (const char *const *)r->labels;
@@ -151,7 +150,8 @@ static const sb_option OPTIONS[] = {
     {"--resolution-mm", "MM", "voxel size of the rows: 1, 2, 3 or 4 (2)"},
     {"--dof", "N", "alignment: 12 affine; 6 without its scales and shears (12)"},
     {"--space", "SPACE", "native, or template: scans are aligned to it already (native)"},
-    {"--brain", "KIND", "auto or stripped: scans are skull-stripped (auto)"},
+    {"--template-head", "FILE", "a whole head whose brain is the template (Colin27's)"},
+    {"--brain", "KIND", "auto: cut out of whole heads; stripped: never; extract: always (auto)"},
     {"--bias", "KIND", "bias field: auto, n4, gain (as alignment fits it) or off (auto)"},
     {"--harmonise", "KIND", "intensities: nyul, zscore, rank or none (nyul)"},
     {"--dataset", "NAME", "dataset the scans belong to (the input folder's name)"},
@@ -172,6 +172,9 @@ const sb_command sb_cmd_prepare = {
         "the\n"
         "columns path, participant_id, session_id, dataset, mask, scan_id (only path is "
         "required).\n"
+        "Of whole heads the brain is cut out, by a mask where one is given or lies beside the "
+        "scan\n"
+        "as SCAN_desc-brain_mask.nii.gz.\n"
         "A scan is known by its dataset and its file name without _T1w and extension. Scans that\n"
         "the store has are skipped, so the same command again goes on where it was stopped. A "
         "scan\n"

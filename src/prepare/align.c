@@ -11,6 +11,7 @@
 #include "core/select.h"
 #include "image/resample.h"
 #include "image/smooth.h"
+#include "prepare/mask.h"
 
 static const double LEVEL_MM[SB_ALIGN_LEVELS] = {8, 4, 2, 1};
 
@@ -59,10 +60,10 @@ cleanup:
   return status;
 }
 
-sb_status sb_aligner_create(const sb_template *t, sb_aligner *out) {
+// The frame that all levels share.
+static sb_status make_frame(const sb_template *t, double fine_mm[3], sb_aligner *out) {
+  double to_voxels[16];
   memset(out, 0, sizeof *out);
-  sb_volume mask = t->image;
-  double fine_mm[3], to_voxels[16];
   sb_affine_identity(to_voxels);
   for (int i = 0; i < 3; i++) {
     const double *a = t->image.affine;
@@ -73,16 +74,50 @@ sb_status sb_aligner_create(const sb_template *t, sb_aligner *out) {
   if (!sb_affine_invert(out->frame_to_ras, out->ras_to_frame))
     return sb_error(SB_FORMAT, "%s: the template's orientation matrix is singular", t->path);
   brain_centre(&t->image, t->mask, fine_mm, out);
-  int64_t n = t->image.dims[0] * t->image.dims[1] * t->image.dims[2];
-  sb_status status;
-  SB_TRY(SB_NEW(&mask.voxels, n, "template mask"));
-  for (int64_t i = 0; i < n; i++) mask.voxels[i] = t->mask[i];
-  for (int l = 0; l < SB_ALIGN_LEVELS; l++) {
-    SB_TRY(make_level(&t->image, &mask, fine_mm, out->centre_mm, LEVEL_MM[l], &out->levels[l]));
-    if (out->levels[l].longest > out->longest) out->longest = out->levels[l].longest;
-  }
-cleanup:
+  return sb_ok();
+}
+
+// Level `at` of an image on the template's grid, of which the voxels where `near` is 1 take part.
+static sb_status add_level(const sb_volume *image, const uint8_t *near, const double fine_mm[3],
+                           double mm, int at, sb_aligner *out) {
+  sb_volume mask = *image;
+  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2];
+  sb_status status = SB_NEW(&mask.voxels, n, "template mask");
+  if (status.code != SB_OK) return status;
+  for (int64_t i = 0; i < n; i++) mask.voxels[i] = near[i];
+  status = make_level(image, &mask, fine_mm, out->centre_mm, mm, &out->levels[at]);
+  if (out->levels[at].longest > out->longest) out->longest = out->levels[at].longest;
   free(mask.voxels);
+  return status;
+}
+
+sb_status sb_aligner_create(const sb_template *t, sb_aligner *out) {
+  double fine_mm[3];
+  sb_status status;
+  SB_TRY(make_frame(t, fine_mm, out));
+  for (int l = 0; l < SB_ALIGN_LEVELS; l++)
+    SB_TRY(add_level(&t->image, t->mask, fine_mm, LEVEL_MM[l], l, out));
+cleanup:
+  if (status.code != SB_OK) sb_aligner_free(out);
+  return status;
+}
+
+sb_status sb_aligner_create_head(const sb_template *t, const sb_volume *head, double margin_mm,
+                                 sb_aligner *out) {
+  const int64_t n = head->dims[0] * head->dims[1] * head->dims[2];
+  double fine_mm[3];
+  uint8_t *near = NULL;
+  sb_status status;
+  SB_TRY(make_frame(t, fine_mm, out));
+  SB_TRY(SB_NEW(&near, n, "template mask"));
+  memcpy(near, t->mask, (size_t)n);
+  SB_TRY(sb_mask_grow(head->dims, near,
+                      (int)(margin_mm / cbrt(fine_mm[0] * fine_mm[1] * fine_mm[2]) + 0.5)));
+  SB_TRY(add_level(head, near, fine_mm, 8, SB_HEAD_COARSE, out));
+  SB_TRY(add_level(head, near, fine_mm, 4, SB_HEAD_FINE, out));
+  SB_TRY(add_level(head, t->mask, fine_mm, 4, SB_HEAD_BRAIN, out));
+cleanup:
+  free(near);
   if (status.code != SB_OK) sb_aligner_free(out);
   return status;
 }
@@ -247,11 +282,10 @@ static void polish(const search *s, int level, sb_freedom freedom, int steps, do
 
 // ---- Starts -------------------------------------------------------------------------------------
 
-enum { AXIS_ROTATIONS = 24, TILTS = 12, SHIFTS = 6, KEPT = SB_ALIGN_PLACES };
-enum { STARTS = AXIS_ROTATIONS * (1 + TILTS + SHIFTS) };
+enum { TILTS = 12, SHIFTS = 6, KEPT = SB_ALIGN_PLACES };
+enum { STARTS = SB_AXIS_ROTATIONS * (1 + TILTS + SHIFTS) };
 
-// The `which`-th of the 24 rotations that permute the axes.
-static void axis_rotation(int which, double r[9]) {
+void sb_axis_rotation(int which, double r[9]) {
   static const int orders[6][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1},
                                    {0, 2, 1}, {2, 1, 0}, {1, 0, 2}};
   int order = which / 4, signs = which % 4;
@@ -322,9 +356,9 @@ static void keep(const sb_aligner *aligner, const candidate *c, candidate best[K
 static void start_of(const sb_aligner *aligner, const sb_brain *brain, double scale, int which,
                      double map[16]) {
   static const double SHIFT_MM = 25;
-  const int variant = which / AXIS_ROTATIONS - 1;
+  const int variant = which / SB_AXIS_ROTATIONS - 1;
   double axis[9], tilted[9], centre[3];
-  axis_rotation(which % AXIS_ROTATIONS, axis);
+  sb_axis_rotation(which % SB_AXIS_ROTATIONS, axis);
   memcpy(centre, brain->centre_mm, sizeof centre);
   if (variant >= 0 && variant < TILTS) {
     double r[9];
@@ -430,17 +464,17 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int 
   scan_pyramid pyramid = {0};
   search s = {aligner, &pyramid, NULL};
   candidate best[KEPT];
-  int kept = 0, starts = AXIS_ROTATIONS + 1;
+  int kept = 0, starts = SB_AXIS_ROTATIONS + 1;
   sb_status status;
   *count = 0;
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
   SB_TRY(pyramid_create(&brain->image, &pyramid));
 
-  try_starts(&s, brain, most, 0, AXIS_ROTATIONS, best, &kept);
+  try_starts(&s, brain, most, 0, SB_AXIS_ROTATIONS, best, &kept);
   try_header(&s, brain, most, best, &kept);
   refine(&s, most, best, &kept);
   if (thorough || doubtful(best, kept)) {
-    try_starts(&s, brain, most, AXIS_ROTATIONS, STARTS, best, &kept);
+    try_starts(&s, brain, most, SB_AXIS_ROTATIONS, STARTS, best, &kept);
     refine(&s, most, best, &kept);
     starts = STARTS + 1;
   }
@@ -497,6 +531,79 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   polish(&s, 2, SB_AFFINE, 12, 0.02, &settled);
   // Plain correlation may fall a little where the model with its gain fits better.
   *moved_mm = settled.ncc > here.ncc - 0.02 ? difference_mm(aligner, &here, &settled) : 0;
+cleanup:
+  free(s.line);
+  pyramid_free(&pyramid);
+  return status;
+}
+
+// Takes a place of a head to the end. False when it comes to nothing.
+static bool finish_head(const search *s, const sb_brain *brain, candidate *c, sb_alignment *out) {
+  memset(out, 0, sizeof *out);
+  descend(s, SB_HEAD_FINE, SB_AFFINE, 16, 0.1, c);
+  out->correlation = c->ncc;
+  polish(s, SB_HEAD_BRAIN, SB_AFFINE, 12, 0.1, c);
+  sb_affine_multiply(brain->image.affine, c->map, out->template_to_scan);
+  sb_affine_multiply(out->template_to_scan, s->aligner->ras_to_frame, out->template_to_scan);
+  return out->correlation > 0 && c->ncc > 0;
+}
+
+sb_status sb_align_head(const sb_aligner *aligner, const sb_brain *brain,
+                        const sb_align_start *starts, int start_count, bool thorough,
+                        sb_alignment places[SB_ALIGN_PLACES], int *count) {
+  scan_pyramid pyramid = {0};
+  search s = {aligner, &pyramid, NULL};
+  candidate coarse[KEPT], best[KEPT];
+  int coarse_kept = 0, kept = 0;
+  sb_status status;
+  *count = 0;
+  SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
+  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  for (int i = 0; i < start_count; i++) {
+    candidate c;
+    start_map(aligner, brain, starts[i].rotation, starts[i].scale, starts[i].centre_mm, c.map);
+    descend(&s, SB_HEAD_COARSE, SB_SIMILARITY, thorough ? 16 : 8, 1, &c);
+    if (c.ncc > 0) keep(aligner, &c, coarse, &coarse_kept);
+  }
+  for (int i = 0; i < coarse_kept; i++) {
+    descend(&s, SB_HEAD_COARSE, SB_AFFINE, 12, 0.5, &coarse[i]);
+    descend(&s, SB_HEAD_FINE, SB_AFFINE, thorough ? 12 : 4, 0.5, &coarse[i]);
+    if (coarse[i].ncc > 0) keep(aligner, &coarse[i], best, &kept);
+  }
+  const double ahead = kept > 0 ? lead(best, kept) : 0;
+  for (int i = 0; i < (thorough ? kept : 1) && i < kept; i++) {
+    sb_alignment *place = &places[*count];
+    if (!finish_head(&s, brain, &best[i], place)) continue;
+    place->next_correlation = i == 0 ? ahead : place->correlation - places[0].correlation;
+    place->starts = start_count;
+    (*count)++;
+  }
+  if (*count == 0) status = sb_error(SB_ALIGN, "no alignment to the template's head fits");
+cleanup:
+  free(s.line);
+  pyramid_free(&pyramid);
+  return status;
+}
+
+sb_status sb_align_near(const sb_aligner *aligner, const sb_brain *brain,
+                        const double template_to_scan[16], sb_alignment *out) {
+  scan_pyramid pyramid = {0};
+  search s = {aligner, &pyramid, NULL};
+  candidate found;
+  double to_box[16];
+  sb_status status;
+  memset(out, 0, sizeof *out);
+  SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
+  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  bool fits = sb_affine_invert(brain->image.affine, to_box);
+  if (fits) {
+    sb_affine_multiply(template_to_scan, aligner->frame_to_ras, found.map);
+    sb_affine_multiply(to_box, found.map, found.map);
+    descend(&s, 1, SB_AFFINE, 20, 0.2, &found);
+    fits = found.ncc > 0 && finish(&s, brain, SB_AFFINE, &found, out);
+  }
+  if (!fits) status = sb_error(SB_ALIGN, "no alignment to the template fits nearby");
+  out->starts = 1;
 cleanup:
   free(s.line);
   pyramid_free(&pyramid);

@@ -9,6 +9,8 @@
 #include "prepare/template.h"
 
 enum { SB_ALIGN_LEVELS = 4 }; // 8, 4, 2 and 1 mm
+// Those of a head: 8 and 4 mm with its surroundings, and 4 mm of the brain alone.
+enum { SB_HEAD_COARSE, SB_HEAD_FINE, SB_HEAD_BRAIN };
 
 // The template's side of the alignment; read-only once made.
 typedef struct sb_aligner {
@@ -30,13 +32,40 @@ typedef struct sb_alignment {
 } sb_alignment;
 
 sb_status sb_aligner_create(const sb_template *t, sb_aligner *out);
+// The same for scans of heads of about 4 mm: `head` is on the template's grid, and what is within
+// `margin_mm` of the template's brain takes part.
+sb_status sb_aligner_create_head(const sb_template *t, const sb_volume *head, double margin_mm,
+                                 sb_aligner *out);
 void sb_aligner_free(sb_aligner *aligner);
 
 // Aligns a brain. `dof` is 12 or 6. Deterministic: no random numbers, one thread.
 // Errors: SB_ALIGN when every start ended somewhere implausible; SB_NO_MEMORY.
 sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out);
 
+// A place for the search to begin from: the template turned and scaled, its brain's centre put at
+// `centre_mm` (RAS).
+typedef struct sb_align_start {
+  double rotation[9], scale, centre_mm[3];
+} sb_align_start;
+
 enum { SB_ALIGN_PLACES = 4 };
+
+// Aligns a head from these starts, affinely, at 8 and 4 mm; `correlation` is that at 4 mm, and there
+// is no handedness and no gain. Errors as those of sb_align.
+//   aligner   as sb_aligner_create_head makes it
+//   thorough  more steps from each start, and the next best places too, best first
+sb_status sb_align_head(const sb_aligner *aligner, const sb_brain *brain,
+                        const sb_align_start *starts, int start_count, bool thorough,
+                        sb_alignment places[SB_ALIGN_PLACES], int *count);
+
+// Aligns affinely from a place nearby (RAS mm to RAS mm). Errors as those of sb_align.
+sb_status sb_align_near(const sb_aligner *aligner, const sb_brain *brain,
+                        const double template_to_scan[16], sb_alignment *out);
+
+enum { SB_AXIS_ROTATIONS = 24 };
+
+// The `which`-th of the 24 rotations that permute the axes, row-major 3x3.
+void sb_axis_rotation(int which, double r[9]);
 
 // The same where correlation alone may mislead (it counts what is cut off as a misfit): the best
 // place, and when that is in doubt also the next ones, best first.

@@ -211,6 +211,10 @@ static void move_dark_end(double sigma, float scratch[SAMPLES], sb_brain *brain)
 }
 
 sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
+  return sb_brain_find_below(scan, INFINITY, out);
+}
+
+sb_status sb_brain_find_below(const sb_volume *scan, double most_mm3, sb_brain *out) {
   memset(out, 0, sizeof *out);
   cell_grid cells = {0};
   float *values = NULL, *scratch = NULL;
@@ -244,6 +248,7 @@ sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
   }
   for (int i = 0; i < 3; i++) centre[i] = (centre[i] + 0.5) * (double)cells.size[i] - 0.5;
   sb_affine_apply(scan->affine, centre, out->centre_mm);
+  if (out->volume_mm3 > most_mm3) goto cleanup;
   SB_TRY(sb_mask_dilate(cells.dims, cells.on)); // what cells at the brain's edge hold is brain too
   SB_TRY(cut_out(scan, &cells, low, high, (float)out->background, &out->image));
   move_dark_end(sigma, scratch, out);
@@ -251,6 +256,20 @@ cleanup:
   free(values);
   free(scratch);
   free(cells.on);
+  return status;
+}
+
+sb_status sb_brain_background(const sb_volume *scan, float *background) {
+  float *values = NULL, *scratch = NULL;
+  double value = 0, sigma;
+  sb_status status;
+  SB_TRY(SB_NEW(&values, SAMPLES, "brain"));
+  SB_TRY(SB_NEW(&scratch, SAMPLES, "brain"));
+  background_of(values, face_values(scan, values), scratch, &value, &sigma);
+  *background = (float)value;
+cleanup:
+  free(values);
+  free(scratch);
   return status;
 }
 

@@ -20,6 +20,10 @@ typedef struct sb_brain {
 // Errors: SB_CONTENT when nothing, or next to nothing, stands out from the background, or two
 // bodies of like size do.
 sb_status sb_brain_find(const sb_volume *scan, sb_brain *out);
+// The same, but where more than `most_mm3` stand out the box is not cut out: `image` is left empty.
+sb_status sb_brain_find_below(const sb_volume *scan, double most_mm3, sb_brain *out);
+// The background's value alone.
+sb_status sb_brain_background(const sb_volume *scan, float *background);
 void sb_brain_free(sb_brain *brain);
 
 // Standard deviation of the noise over the brain's mean intensity, from second differences.

@@ -1,4 +1,5 @@
-// Binary masks on a grid: components and holes, by flood fill with an explicit stack.
+// Binary masks on a grid: components and holes, by flood fill with an explicit stack; growing and
+// shrinking, row by row.
 #include "prepare/mask.h"
 
 #include <stdbool.h>
@@ -116,4 +117,121 @@ sb_status sb_mask_dilate(const int64_t dims[3], uint8_t *mask) {
   }
   free(before);
   return status;
+}
+
+// ---- Growing and shrinking ----------------------------------------------------------------------
+
+// A mask as bits, each row starting a new word: all of it stays in the processor's cache.
+typedef struct bits {
+  int64_t nx, ny, nz, words; // words a row
+  uint64_t last;             // which bits of a row's last word there are
+} bits;
+
+static bits bits_of(const int64_t dims[3]) {
+  bits b = {dims[0], dims[1], dims[2], (dims[0] + 63) / 64, ~(uint64_t)0};
+  if (dims[0] % 64 != 0) b.last = ((uint64_t)1 << (dims[0] % 64)) - 1;
+  return b;
+}
+
+// Eight bytes of 0 or 1 as eight bits, the first byte lowest. The product puts byte i's bit at 56 + i.
+static uint64_t pack_eight(const uint8_t *bytes) {
+  uint64_t sum = 0;
+  for (int i = 0; i < 8; i++) sum |= (uint64_t)bytes[i] << (8 * i);
+  return (sum * 0x0102040810204080u) >> 56;
+}
+
+static void pack(const bits *b, const uint8_t *mask, uint64_t flip, uint64_t *out) {
+  for (int64_t row = 0; row < b->ny * b->nz; row++)
+    for (int64_t w = 0; w < b->words; w++) {
+      const uint8_t *bytes = mask + b->nx * row + 64 * w;
+      const int64_t left = b->nx - 64 * w, count = left < 64 ? left : 64;
+      uint64_t word = 0;
+      int64_t i = 0;
+      for (; i + 8 <= count; i += 8) word |= pack_eight(bytes + i) << i;
+      for (; i < count; i++) word |= (uint64_t)bytes[i] << i;
+      out[b->words * row + w] = (word ^ flip) & (w + 1 == b->words ? b->last : ~(uint64_t)0);
+    }
+}
+
+static void unpack(const bits *b, const uint64_t *in, uint64_t flip, uint8_t *mask) {
+  for (int64_t row = 0; row < b->ny * b->nz; row++)
+    for (int64_t w = 0; w < b->words; w++) {
+      uint8_t *bytes = mask + b->nx * row + 64 * w;
+      const int64_t left = b->nx - 64 * w, count = left < 64 ? left : 64;
+      const uint64_t word = in[b->words * row + w] ^ flip;
+      for (int64_t i = 0; i < count; i++) bytes[i] = (uint8_t)(word >> i & 1);
+    }
+}
+
+// One step of a row to its neighbours along x; `row` may be `out`.
+static void grow_along(const bits *b, const uint64_t *row, uint64_t *out) {
+  uint64_t before = 0;
+  for (int64_t w = 0; w < b->words; w++) {
+    const uint64_t now = row[w], after = w + 1 < b->words ? row[w + 1] : 0;
+    out[w] |= now | now << 1 | now >> 1 | before >> 63 | after << 63;
+    before = now;
+  }
+  out[b->words - 1] &= b->last;
+}
+
+// One step to the 26 neighbours (`cube`) or the 6. `sum` is a row of scratch.
+static void grow_once(const bits *b, const uint64_t *in, bool cube, uint64_t *sum, uint64_t *out) {
+  for (int64_t z = 0; z < b->nz; z++)
+    for (int64_t y = 0; y < b->ny; y++) {
+      uint64_t *to = out + b->words * (y + b->ny * z);
+      memset(sum, 0, (size_t)b->words * sizeof *sum);
+      for (int64_t dz = -1; dz <= 1; dz++)
+        for (int64_t dy = -1; dy <= 1; dy++) {
+          if (!cube && dy * dz != 0) continue;
+          if (z + dz < 0 || z + dz >= b->nz || y + dy < 0 || y + dy >= b->ny) continue;
+          const uint64_t *row = in + b->words * (y + dy + b->ny * (z + dz));
+          for (int64_t w = 0; w < b->words; w++) sum[w] |= row[w];
+        }
+      memcpy(to, sum, (size_t)b->words * sizeof *to);
+      grow_along(b, cube ? sum : in + b->words * (y + b->ny * z), to);
+    }
+}
+
+// Grows the 1s, or if `flip` is all ones the 0s.
+static sb_status grow(const int64_t dims[3], uint8_t *mask, const uint8_t *within, int steps,
+                      uint64_t flip) {
+  const bits b = bits_of(dims);
+  const int64_t n = b.words * b.ny * b.nz;
+  uint64_t *now = NULL, *next = NULL, *allowed = NULL, *sum = NULL;
+  sb_status status;
+  SB_TRY(SB_NEW(&now, n, "mask"));
+  SB_TRY(SB_NEW(&next, n, "mask"));
+  SB_TRY(SB_NEW(&sum, b.words, "mask"));
+  pack(&b, mask, flip, now);
+  if (within != NULL) {
+    SB_TRY(SB_NEW(&allowed, n, "mask"));
+    pack(&b, within, 0, allowed);
+  }
+  for (int i = 0; i < steps; i++) {
+    uint64_t *swap = now;
+    grow_once(&b, now, i % 2 == 1, sum, next);
+    for (int64_t w = 0; allowed != NULL && w < n; w++) next[w] &= allowed[w];
+    now = next;
+    next = swap;
+  }
+  unpack(&b, now, flip, mask);
+cleanup:
+  free(now);
+  free(next);
+  free(allowed);
+  free(sum);
+  return status;
+}
+
+sb_status sb_mask_grow(const int64_t dims[3], uint8_t *mask, int steps) {
+  return grow(dims, mask, NULL, steps, 0);
+}
+
+sb_status sb_mask_grow_within(const int64_t dims[3], uint8_t *mask, const uint8_t *within,
+                              int steps) {
+  return grow(dims, mask, within, steps, 0);
+}
+
+sb_status sb_mask_shrink(const int64_t dims[3], uint8_t *mask, int steps) {
+  return grow(dims, mask, NULL, steps, ~(uint64_t)0);
 }

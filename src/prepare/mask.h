@@ -1,4 +1,4 @@
-// Binary masks on a grid: components and holes.
+// Binary masks on a grid: components, holes, growing and shrinking.
 #ifndef SB_PREPARE_MASK_H
 #define SB_PREPARE_MASK_H
 
@@ -17,5 +17,15 @@ sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask);
 
 // Sets to 1 every voxel that touches a 1 by a face, an edge or a corner.
 sb_status sb_mask_dilate(const int64_t dims[3], uint8_t *mask);
+
+// Grows (or shrinks) the 1s by about `steps` voxels in every direction: steps to the 6 and to the
+// 26 neighbours in turn, whose sum is nearly a ball. The world outside the grid is 0 when growing
+// and 1 when shrinking. Masks hold 0 and 1 only.
+sb_status sb_mask_grow(const int64_t dims[3], uint8_t *mask, int steps);
+sb_status sb_mask_shrink(const int64_t dims[3], uint8_t *mask, int steps);
+// Grows as sb_mask_grow does, after each step keeping only what `within` has: it goes around what
+// is not there, never across.
+sb_status sb_mask_grow_within(const int64_t dims[3], uint8_t *mask, const uint8_t *within,
+                              int steps);
 
 #endif

@@ -1,8 +1,9 @@
-// The steps from a scan to a row, in order: find the brain, align, resample once, take the bias
-// field off, harmonise.
+// The steps from a scan to a row, in order: find the brain (cut it out of a head), align, resample
+// once, take the bias field off, harmonise.
 #include "prepare/pipeline.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "core/memory.h"
 #include "image/smooth.h"
 #include "prepare/bias.h"
+#include "prepare/extract.h"
 #include "prepare/harmonise.h"
 #include "prepare/mask.h"
 #include "prepare/sample.h"
@@ -25,6 +27,9 @@ struct sb_preparer {
   sb_standard_scale scale;
   float *standard_row; // the template's own row on the standard scale
   char parameters[256];
+  // The template's head takes time to read and most runs need none: made when first asked for.
+  pthread_mutex_t head_lock;
+  sb_head *head;
 };
 
 sb_prepare_options sb_prepare_options_default(void) {
@@ -73,6 +78,8 @@ static sb_status check_options(const sb_prepare_options *o) {
                     o->winsor_sigma);
   if (!(o->smooth_mm >= 0 && o->smooth_mm <= 20))
     return sb_error(SB_USAGE, "smoothing by %g mm: it must be 0 (none) to 20", o->smooth_mm);
+  if ((unsigned)o->brain > SB_BRAIN_EXTRACT)
+    return sb_error(SB_USAGE, "unknown kind of scan: stripped, a head, or to be told");
   if ((unsigned)o->bias > SB_BIAS_OFF || (unsigned)o->harmonise > SB_HARMONISE_NONE ||
       (unsigned)o->outside > SB_OUTSIDE_FALLOFF || (unsigned)o->space > SB_SPACE_TEMPLATE)
     return sb_error(SB_USAGE, "unknown space, bias field, harmonisation or outside method");
@@ -100,6 +107,7 @@ sb_status sb_preparer_create(const sb_template *t, const sb_prepare_options *opt
   if (p == NULL) return sb_error(SB_NO_MEMORY, "out of memory for preparation");
   p->tmpl = t;
   p->options = *options;
+  pthread_mutex_init(&p->head_lock, NULL);
   describe(t, options, sizeof p->parameters, p->parameters);
   SB_TRY(sb_standard_scale_create(t, &p->scale));
   SB_TRY(SB_NEW(&p->standard_row, t->row_length, "template row"));
@@ -117,6 +125,9 @@ cleanup:
 void sb_preparer_free(sb_preparer *preparer) {
   if (preparer == NULL) return;
   sb_aligner_free(&preparer->aligner);
+  if (preparer->head != NULL) sb_head_free(preparer->head);
+  free(preparer->head);
+  pthread_mutex_destroy(&preparer->head_lock);
   free(preparer->standard_row);
   free(preparer);
 }
@@ -338,6 +349,8 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
   sb_affine_apply(p->aligner.frame_to_ras, p->aligner.centre_mm, centre);
   sb_affine_apply(alignment->template_to_scan, centre, placed);
   for (int i = 0; i < 3; i++) square += (placed[i] - centre[i]) * (placed[i] - centre[i]);
+  q->brain = SB_BRAIN_WAS_STRIPPED;
+  q->extraction_overlap = q->extraction_edge = NAN;
   q->translation_mm = sqrt(square);
   q->rotation_deg = rotation_deg(alignment->template_to_scan);
   q->scale = cbrt(fabs(sb_affine_determinant(alignment->template_to_scan)));
@@ -359,18 +372,18 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
 // a right alignment correlate with 0.30 and more, those of a wrong one and of what is no brain with
 // 0.22 at most.
 static const double LEAST_STRUCTURE = 0.25, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
-                    MOST_HEAD_CM3 = 2500, MOST_OFF_MM = 8;
+                    MOST_BRAIN_CM3 = 2000, MOST_OFF_MM = 8;
 
 // Is the result a brain on the template? The outline alone does not tell (a potato overlaps as
 // well as a brain does): the pattern of tissues must be there, nearly everywhere.
 static sb_status check_quality(const sb_brain *brain, const sb_quality *q) {
   const double cm3 = brain->volume_mm3 / 1000;
-  if (q->mask_overlap < LEAST_OVERLAP && cm3 > MOST_HEAD_CM3)
+  if (q->mask_overlap < LEAST_OVERLAP && cm3 > MOST_BRAIN_CM3)
     return sb_error(
         SB_UNSUPPORTED,
         "looks like a whole head (%.0f cm3 stand out from the background, overlap with "
-        "the template brain %.2f): only skull-stripped scans are taken so far; strip the "
-        "skull first",
+        "the template brain %.2f) and was taken as skull-stripped: use --brain auto or extract, "
+        "give the scan's brain mask, or strip the skull first",
         cm3, q->mask_overlap);
   if (q->mask_overlap < LEAST_OVERLAP)
     return sb_error(SB_ALIGN,
@@ -388,6 +401,11 @@ static sb_status check_quality(const sb_brain *brain, const sb_quality *q) {
                     "are the header's voxel sizes right?",
                     q->stretch, MOST_STRETCH);
   return sb_ok();
+}
+
+bool sb_quality_is_doubtful(const sb_quality *quality) {
+  static const double MOST_EDGE = 0.3;
+  return quality->brain == SB_BRAIN_WAS_EXTRACTED && quality->extraction_edge > MOST_EDGE;
 }
 
 // ---- The list of steps --------------------------------------------------------------------------
@@ -507,17 +525,21 @@ static sb_status rigid_place(const sb_preparer *p, const sb_brain *brain, uint8_
   return status;
 }
 
-// The row of a scan that is aligned here.
-static sb_status found_place(const sb_preparer *p, const sb_brain *brain, uint8_t *brain_in_row,
-                             sb_prepared *out) {
+// The row of a scan that is aligned here. `retry`: where it does not fit, once more with all starts and
+// the next best places.
+//   affine  out: the alignment, whatever the degrees of freedom of the row
+static sb_status found_place(const sb_preparer *p, const sb_brain *brain, bool retry,
+                             uint8_t *brain_in_row, double affine[16], sb_prepared *out) {
   sb_alignment alignment;
   sb_status status;
   SB_TRY(best_place(p, brain, false, brain_in_row, &alignment, out));
   status = check_quality(brain, &out->quality);
-  if (status.code == SB_ALIGN) { // once more, with all starts and the next best places
+  if (status.code == SB_ALIGN && retry) {
     SB_TRY(best_place(p, brain, true, brain_in_row, &alignment, out));
-    SB_TRY(check_quality(brain, &out->quality));
+    status = check_quality(brain, &out->quality);
   }
+  if (status.code != SB_OK) goto cleanup;
+  memcpy(affine, alignment.template_to_scan, sizeof alignment.template_to_scan);
   if (p->options.dof == 6) SB_TRY(rigid_place(p, brain, brain_in_row, &alignment, out));
 cleanup:
   return status;
@@ -557,36 +579,249 @@ cleanup:
   return status;
 }
 
-// From the brain on. `steps` has those before it.
-static sb_status prepare_brain(const sb_preparer *p, const sb_brain *brain,
-                               const sb_step_seconds *steps, sb_prepared *out) {
+// ---- Whole heads --------------------------------------------------------------------------------
+
+static sb_status head_of(const sb_preparer *preparer, const sb_head **out) {
+  sb_preparer *p = (sb_preparer *)preparer; // only `head` changes, once, behind its lock
+  sb_status status = sb_ok();
+  pthread_mutex_lock(&p->head_lock);
+  if (p->head == NULL) {
+    sb_head *head = calloc(1, sizeof *head);
+    status = head == NULL ? sb_error(SB_NO_MEMORY, "out of memory for the template's head")
+                          : sb_head_create(p->tmpl, &p->aligner, head);
+    if (status.code == SB_OK)
+      p->head = head;
+    else
+      free(head);
+  }
+  *out = p->head;
+  pthread_mutex_unlock(&p->head_lock);
+  return status;
+}
+
+// Aligns a brain that was cut out, from where its head was aligned. The check of its structure tells
+// whether that was right.
+static sb_status near_place(const sb_preparer *p, const sb_head *head, const sb_brain *brain,
+                            const sb_alignment *head_alignment, uint8_t *brain_in_row,
+                            double affine[16], sb_prepared *out) {
+  sb_alignment found;
+  double start[16], since = cpu_s();
+  sb_status status;
+  if (!sb_affine_invert(head->to_template, start))
+    return sb_error(SB_ALIGN, "the template and its head do not fit");
+  sb_affine_multiply(head_alignment->template_to_scan, start, start);
+  SB_TRY(sb_align_near(&p->aligner, brain, start, &found));
+  found.starts = head_alignment->starts;
+  found.next_correlation = head_alignment->next_correlation;
+  lap(&since, &out->steps.align);
+  SB_TRY(place(p, &p->options, brain, &found, brain_in_row, out));
+  SB_TRY(check_quality(brain, &out->quality));
+  memcpy(affine, found.template_to_scan, sizeof found.template_to_scan);
+  if (p->options.dof == 6) SB_TRY(rigid_place(p, brain, brain_in_row, &found, out));
+cleanup:
+  return status;
+}
+
+// Cuts the brain out of a head that has been aligned and takes it as a stripped scan.
+//   cut     out: the brain as it was cut out; free with sb_volume_free
+//   affine  out: the brain's own alignment
+static sb_status place_cut(const sb_preparer *p, const sb_head *head, const sb_volume *volume,
+                           const sb_alignment *alignment, uint8_t *brain_in_row, double affine[16],
+                           sb_volume *cut, sb_prepared *out) {
+  sb_extraction figures;
+  sb_brain brain = {0};
+  double since = cpu_s();
+  sb_status status;
+  sb_volume_free(cut);
+  SB_TRY(sb_head_extract(head, volume, alignment, &figures, cut));
+  SB_TRY(sb_brain_find(cut, &brain));
+  lap(&since, &out->steps.brain);
+  status = near_place(p, head, &brain, alignment, brain_in_row, affine, out);
+  if (status.code != SB_OK) SB_TRY(found_place(p, &brain, true, brain_in_row, affine, out));
+  out->quality.brain = SB_BRAIN_WAS_EXTRACTED;
+  out->quality.extraction_overlap = figures.overlap;
+  out->quality.extraction_edge = figures.edge;
+cleanup:
+  sb_brain_free(&brain);
+  return status;
+}
+
+// How far, in mm, a point 70 mm from the brain's centre is moved between the head's alignment and
+// its brain's.
+static double disagreement_mm(const sb_head *head, const double head_map[16],
+                              const double brain_map[16]) {
+  double centre[3], most = 0;
+  sb_affine_apply(head->aligner.frame_to_ras, head->aligner.centre_mm, centre);
+  for (int corner = 0; corner < 8; corner++) {
+    double p[3], u[3], v[3], square = 0;
+    for (int i = 0; i < 3; i++) p[i] = centre[i] + ((corner >> i & 1) != 0 ? 40 : -40);
+    sb_affine_apply(head_map, p, u);
+    sb_affine_apply(brain_map, p, v);
+    for (int i = 0; i < 3; i++) square += (u[i] - v[i]) * (u[i] - v[i]);
+    most = fmax(most, sqrt(square));
+  }
+  return most;
+}
+
+// The first of the places where a head may be that gives a brain.
+//   found   out: that place
+//   affine  out: the brain's own alignment
+static sb_status try_places(const sb_preparer *p, const sb_head *head, const sb_volume *volume,
+                            bool thorough, uint8_t *brain_in_row, sb_alignment *found,
+                            double affine[16], sb_volume *cut, sb_prepared *out) {
+  sb_alignment places[SB_ALIGN_PLACES];
+  int count;
+  double since = cpu_s();
+  sb_status first = sb_head_align(head, volume, thorough, places, &count);
+  lap(&since, &out->steps.brain);
+  for (int i = 0; i < count; i++) {
+    sb_status status = place_cut(p, head, volume, &places[i], brain_in_row, affine, cut, out);
+    *found = places[i];
+    if (status.code == SB_OK) return status;
+    if (i == 0) first = status; // of several failures that of the best place tells most
+    if (status.code != SB_ALIGN && status.code != SB_CONTENT) return status;
+  }
+  return first;
+}
+
+// The row of a whole head. The brain that was cut out is aligned on its own; where that tells that the
+// head was aligned wrongly, the brain is cut out again, where it is.
+static sb_status head_place(const sb_preparer *p, const sb_volume *volume, uint8_t *brain_in_row,
+                            sb_volume *cut, sb_prepared *out) {
+  static const double MOST_MM = 8;
+  const sb_head *head;
+  sb_alignment alignment;
+  double affine[16];
+  sb_status status;
+  SB_TRY(head_of(p, &head));
+  status = try_places(p, head, volume, false, brain_in_row, &alignment, affine, cut, out);
+  if (status.code == SB_ALIGN || status.code == SB_CONTENT)
+    status = try_places(p, head, volume, true, brain_in_row, &alignment, affine, cut, out);
+  if (status.code != SB_OK) goto cleanup;
+  sb_affine_multiply(affine, head->to_template, affine);
+  if (disagreement_mm(head, alignment.template_to_scan, affine) > MOST_MM) {
+    memcpy(alignment.template_to_scan, affine, sizeof affine);
+    SB_TRY(place_cut(p, head, volume, &alignment, brain_in_row, affine, cut, out));
+  }
+cleanup:
+  return status;
+}
+
+sb_status sb_prepare_extract(const sb_preparer *p, const sb_volume *volume, sb_volume *brain) {
   uint8_t *brain_in_row = NULL;
+  sb_prepared prepared;
+  sb_status status;
+  memset(brain, 0, sizeof *brain);
+  SB_TRY(make_room(p->tmpl, &prepared, &brain_in_row));
+  SB_TRY(head_place(p, volume, brain_in_row, brain, &prepared));
+cleanup:
+  free(brain_in_row);
+  sb_prepared_free(&prepared);
+  if (status.code != SB_OK) sb_volume_free(brain);
+  return status;
+}
+
+// Whether more stands out from the background than a stripped brain has around it: a head without
+// face and neck may well fit as a brain. Stripped scans have up to 1.15 times the template's volume.
+static bool is_too_large(const sb_preparer *p, const sb_brain *brain, const sb_prepared *found) {
+  static const double MOST_RATIO = 1.3;
+  return brain->volume_mm3 >
+         MOST_RATIO * p->aligner.volume_mm3 * fabs(sb_affine_determinant(found->template_to_scan));
+}
+
+// As a head, else as a brain.
+//   likely  a head's size: where it is neither, what is wrong with it as a head matters, unless it
+//           has no scalp
+static sb_status head_first(const sb_preparer *p, const sb_volume *volume, bool likely,
+                            sb_brain *brain, uint8_t *brain_in_row, sb_volume *cut,
+                            sb_prepared *out) {
+  double affine[16];
+  sb_status as_head = head_place(p, volume, brain_in_row, cut, out), as_brain;
+  if (as_head.code == SB_OK) return as_head;
+  sb_brain_free(brain);
+  as_brain = sb_brain_find(volume, brain);
+  if (as_brain.code == SB_OK) as_brain = found_place(p, brain, true, brain_in_row, affine, out);
+  return as_brain.code == SB_OK || !likely || as_head.code == SB_CONTENT ? as_brain : as_head;
+}
+
+// Stripped or a head? What it fits as, it is. The volume only says what is tried first.
+static sb_status either_place(const sb_preparer *p, const sb_volume *volume, sb_brain *brain,
+                              uint8_t *brain_in_row, sb_volume *cut, sb_prepared *out) {
+  double affine[16];
+  if (brain->volume_mm3 > 1000 * MOST_BRAIN_CM3)
+    return head_first(p, volume, true, brain, brain_in_row, cut, out);
+  sb_status status = found_place(p, brain, false, brain_in_row, affine, out);
+  if (status.code == SB_OK && !is_too_large(p, brain, out)) return status;
+  if (status.code != SB_OK && status.code != SB_ALIGN) return status;
+  return head_first(p, volume, false, brain, brain_in_row, cut, out);
+}
+
+// ---- All of it ----------------------------------------------------------------------------------
+
+// From the loaded volume on.
+//   stripped  it is one, whatever the options say
+//   owned     the volume, to be let go of where only its brain is needed any more: the brain has its
+//             own copy, and what follows takes as much again; NULL: it is kept
+//   steps     those before this
+static sb_status prepare(const sb_preparer *p, const sb_volume *volume, bool stripped,
+                         sb_volume *owned, const sb_step_seconds *steps, sb_prepared *out) {
+  const bool given = p->options.space == SB_SPACE_TEMPLATE;
+  double since = cpu_s(), affine[16];
+  uint8_t *brain_in_row = NULL;
+  sb_brain brain = {0};
+  sb_volume cut = {0};
   sb_status status;
   SB_TRY(make_room(p->tmpl, out, &brain_in_row));
   out->steps = *steps;
-  if (p->options.space == SB_SPACE_TEMPLATE)
-    SB_TRY(given_place(p, brain, brain_in_row, out));
+  stripped = stripped || given || p->options.brain == SB_BRAIN_STRIPPED;
+  if (!stripped && p->options.brain == SB_BRAIN_EXTRACT) {
+    SB_TRY(head_place(p, volume, brain_in_row, &cut, out));
+    goto cleanup;
+  }
+  SB_TRY(sb_brain_find_below(volume, stripped ? INFINITY : 1000 * MOST_BRAIN_CM3, &brain));
+  lap(&since, &out->steps.brain);
+  if (stripped && owned != NULL) sb_volume_free(owned);
+  if (given)
+    SB_TRY(given_place(p, &brain, brain_in_row, out));
+  else if (stripped)
+    SB_TRY(found_place(p, &brain, true, brain_in_row, affine, out));
   else
-    SB_TRY(found_place(p, brain, brain_in_row, out));
+    SB_TRY(either_place(p, volume, &brain, brain_in_row, &cut, out));
 cleanup:
   free(brain_in_row);
+  sb_volume_free(&cut);
+  sb_brain_free(&brain);
   if (status.code != SB_OK) sb_prepared_free(out);
   return status;
 }
 
 sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_prepared *out) {
   const double started = now_s();
-  double since = cpu_s();
-  sb_brain brain = {0};
-  sb_step_seconds steps = {0};
-  sb_status status;
-  memset(out, 0, sizeof *out);
-  SB_TRY(sb_brain_find(volume, &brain));
-  lap(&since, &steps.brain);
-  SB_TRY(prepare_brain(p, &brain, &steps, out));
+  const sb_step_seconds steps = {0};
+  sb_status status = prepare(p, volume, false, NULL, &steps, out);
   out->seconds = now_s() - started;
-cleanup:
-  sb_brain_free(&brain);
+  return status;
+}
+
+static bool same_grid(const sb_volume *a, const sb_volume *b) {
+  for (int i = 0; i < 16; i++)
+    if (fabs(a->affine[i] - b->affine[i]) > 1e-2) return false;
+  return memcmp(a->dims, b->dims, sizeof a->dims) == 0;
+}
+
+sb_status sb_prepare_masked(const sb_preparer *p, sb_volume *volume, const sb_volume *mask,
+                            sb_prepared *out) {
+  const double started = now_s();
+  const sb_step_seconds steps = {0};
+  memset(out, 0, sizeof *out);
+  if (!same_grid(volume, mask))
+    return sb_error(SB_CONFLICT, "the mask has another grid; resample it to the scan's");
+  const int64_t n = volume->dims[0] * volume->dims[1] * volume->dims[2];
+  for (int64_t i = 0; i < n; i++)
+    if (!(mask->voxels[i] > 0)) volume->voxels[i] = 0;
+  sb_status status = prepare(p, volume, true, NULL, &steps, out);
+  out->quality.brain = SB_BRAIN_WAS_MASKED;
+  out->seconds = now_s() - started;
   return status;
 }
 
@@ -595,36 +830,33 @@ sb_status sb_prepare_file(const sb_preparer *p, const char *path, sb_prepared *o
   double since = cpu_s();
   sb_volume volume = {0};
   sb_volume_info info;
-  sb_brain brain = {0};
   sb_step_seconds steps = {0};
   memset(out, 0, sizeof *out);
   sb_status status = sb_volume_load(path, &volume, &info);
   if (status.code != SB_OK) return status;
   lap(&since, &steps.load);
-  SB_TRY(sb_brain_find(&volume, &brain));
-  sb_volume_free(&volume); // the brain has its own copy, and what follows takes as much again
-  lap(&since, &steps.brain);
-  SB_TRY(prepare_brain(p, &brain, &steps, out));
+  status = prepare(p, &volume, false, &volume, &steps, out);
+  sb_volume_free(&volume);
+  if (status.code != SB_OK) return sb_error(status.code, "%s: %s", path, status.message);
   out->quality.orientation = info.orientation;
   out->quality.nonfinite_voxels = info.nonfinite_voxels;
   out->seconds = now_s() - started;
-cleanup:
-  sb_volume_free(&volume);
-  sb_brain_free(&brain);
-  if (status.code == SB_OK) return status;
-  const sb_status reason = status;
-  return sb_error(reason.code, "%s: %s", path, reason.message);
+  return status;
 }
 
 sb_status sb_prepare_memory(const sb_preparer *p, const char *path, int64_t *bytes) {
   // What a voxel takes after loading: twice a float (the volume and the brain, then the brain and
-  // its padded copy); a voxel of the rows' grid: the row, the field and the masks; and what the
-  // allocator keeps.
-  enum { OF_VOXEL = 2 * sizeof(float), OF_GRID = 40, KEPT = 32 << 20 };
+  // its padded copy; in heads the volume and what is around its brain), and the volume itself where
+  // it may turn out to be a head; a voxel of the rows' grid: the row, the field and the masks; and
+  // what the allocator keeps.
+  enum { OF_GRID = 40, KEPT = 32 << 20 };
+  const bool stripped =
+      p->options.space == SB_SPACE_TEMPLATE || p->options.brain == SB_BRAIN_STRIPPED;
+  const int64_t of_voxel = (stripped ? 2 : 3) * (int64_t)sizeof(float);
   const int64_t *dims = p->tmpl->row_image.dims;
   int64_t voxels, loading;
   sb_status status = sb_volume_cost(path, &voxels, &loading);
-  const int64_t working = OF_VOXEL * voxels + OF_GRID * dims[0] * dims[1] * dims[2];
+  const int64_t working = of_voxel * voxels + OF_GRID * dims[0] * dims[1] * dims[2];
   *bytes = (loading > working ? loading : working) + KEPT;
   return status;
 }

@@ -1,4 +1,4 @@
-// The two halves of preparation, for programs that try several ways of making a row.
+// Parts of preparation, for programs that try several ways of making a row or look at what is between.
 #ifndef SB_PREPARE_PIPELINE_H
 #define SB_PREPARE_PIPELINE_H
 
@@ -14,5 +14,9 @@ sb_status sb_prepare_place(const sb_preparer *p, const sb_volume *volume, sb_bra
 //   out  row and own_mask are allocated here; free with sb_prepared_free, also after an error
 sb_status sb_prepare_row(const sb_preparer *p, const sb_prepare_options *options,
                          const sb_brain *brain, const sb_alignment *alignment, sb_prepared *out);
+
+// The brain of a whole head as preparation cuts it out: the box around it on the scan's own voxels, 0
+// outside the brain. Free with sb_volume_free.
+sb_status sb_prepare_extract(const sb_preparer *p, const sb_volume *volume, sb_volume *brain);
 
 #endif

@@ -13,6 +13,7 @@
 #include "prepare/sample.h"
 
 static const char COLIN27[] = "/usr/share/mricron/templates/ch2bet.nii.gz";
+static const char COLIN27_HEAD[] = "/usr/share/mricron/templates/ch2.nii.gz";
 
 sb_template_options sb_template_options_default(void) {
   return (sb_template_options){.resolution_mm = 2};
@@ -147,6 +148,20 @@ cleanup:
   return status;
 }
 
+// Which head scans of whole heads are aligned to: the one named, else Colin27's, whose brain need not
+// be the template, as only a mask is carried over from it.
+static sb_status find_head(sb_template *t, const char *given) {
+  if (given != NULL && !sb_is_file(given))
+    return sb_error(SB_NOT_FOUND, "%s: no such file (the template's whole head)", given);
+  if (given == NULL && !(sb_is_file(COLIN27) && sb_is_file(COLIN27_HEAD))) return sb_ok();
+  t->head_path = sb_strdup(given != NULL ? given : COLIN27_HEAD);
+  if (given == NULL && strcmp(t->path, COLIN27) != 0) t->head_brain_path = sb_strdup(COLIN27);
+  if (t->head_path == NULL ||
+      (given == NULL && strcmp(t->path, COLIN27) != 0 && t->head_brain_path == NULL))
+    return sb_error(SB_NO_MEMORY, "out of memory for the template");
+  return sb_ok();
+}
+
 static void set_hash(sb_template *t) {
   sb_sha256 hash;
   sb_sha256_start(&hash);
@@ -180,6 +195,7 @@ sb_status sb_template_load(const sb_template_options *options, sb_template **out
     goto cleanup;
   }
   SB_TRY(sb_volume_load(path, &t->image, NULL));
+  SB_TRY(find_head(t, options->head_path));
   SB_TRY(make_mask(t, options->mask_path));
   SB_TRY(make_rows(t));
   set_hash(t);
@@ -198,6 +214,8 @@ void sb_template_free(sb_template *t) {
   free(t->row_mask);
   free(t->row_index);
   free(t->path);
+  free(t->head_path);
+  free(t->head_brain_path);
   free(t);
 }
 

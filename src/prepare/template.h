@@ -11,6 +11,9 @@ struct sb_template {
   sb_volume image;
   uint8_t *mask;
   char *path;
+  // A whole head for scans that are not skull-stripped, NULL where there is none, and its brain on
+  // the same grid, NULL where that is the template itself.
+  char *head_path, *head_brain_path;
   double resolution_mm;
   sb_volume row_image;
   uint8_t *row_mask;

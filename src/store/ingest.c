@@ -128,13 +128,7 @@ static bool known_failure(const sb_store *store, const sb_scan_record *record) {
 
 // ---- Preparing one scan -------------------------------------------------------------------------
 
-static bool same_grid(const sb_volume *a, const sb_volume *b) {
-  for (int i = 0; i < 16; i++)
-    if (fabs(a->affine[i] - b->affine[i]) > 1e-2) return false;
-  return memcmp(a->dims, b->dims, sizeof a->dims) == 0;
-}
-
-// A scan that comes with a mask of its brain: everything outside is taken away first.
+// A scan that comes with a mask of its brain.
 static sb_status prepare_masked(const sb_preparer *preparer, const sb_scan *scan,
                                 sb_prepared *out) {
   sb_volume volume = {0}, mask = {0};
@@ -142,20 +136,12 @@ static sb_status prepare_masked(const sb_preparer *preparer, const sb_scan *scan
   sb_status status;
   SB_TRY(sb_volume_load(scan->source_path, &volume, &info));
   SB_TRY(sb_volume_load(scan->mask_path, &mask, NULL));
-  if (!same_grid(&volume, &mask)) {
-    status = sb_error(SB_CONFLICT, "%s: the mask %s has another grid; resample it to the scan's",
-                      scan->source_path, scan->mask_path);
-    goto cleanup;
-  }
-  int64_t voxels = volume.dims[0] * volume.dims[1] * volume.dims[2];
-  for (int64_t i = 0; i < voxels; i++)
-    if (mask.voxels[i] <= 0) volume.voxels[i] = 0;
-  sb_volume_free(&mask);
-  status = sb_prepare_volume(preparer, &volume, out);
+  status = sb_prepare_masked(preparer, &volume, &mask, out);
   if (status.code != SB_OK) {
-    // Of a volume in memory the message does not know the file.
+    // Of volumes in memory the message does not know the files.
     sb_status unnamed = status;
-    status = sb_error(unnamed.code, "%s: %s", scan->source_path, unnamed.message);
+    status = sb_error(unnamed.code, "%s (its brain mask: %s): %s", scan->source_path,
+                      scan->mask_path, unnamed.message);
     goto cleanup;
   }
   out->quality.orientation = info.orientation;
@@ -296,6 +282,16 @@ static void warn_failure(const run *r, const sb_scan *scan, const char *reason) 
   free(text);
 }
 
+static void warn_doubtful(const run *r, const sb_scan *scan, const sb_quality *quality) {
+  if (r->progress == NULL || r->progress->warn == NULL) return;
+  char *text = sb_format("scan %s of dataset %s: cutting out the brain is doubtful, as %.0f %% of "
+                         "what is around the cut "
+                         "is as bright as brain; look at it (--save-images), or give a mask",
+                         scan->scan_id, scan->dataset, 100 * quality->extraction_edge);
+  if (text != NULL) r->progress->warn(r->progress->context, text);
+  free(text);
+}
+
 static void warn_assumed(const run *r, const sb_scan *scan) {
   if (r->progress == NULL || r->progress->warn == NULL) return;
   char *text =
@@ -326,6 +322,8 @@ static void tell(run *r, const outcome *o, int64_t done) {
   } else {
     r->summary->prepared++;
     if (o->prepared.quality.orientation == SB_ASSUMED) warn_assumed(r, &o->record.scan);
+    if (sb_quality_is_doubtful(&o->prepared.quality))
+      warn_doubtful(r, &o->record.scan, &o->prepared.quality);
   }
   if (r->progress != NULL && r->progress->advance != NULL)
     r->progress->advance(r->progress->context, "preparing", done, r->todo);

@@ -175,14 +175,40 @@ static sb_status add(finder *f, sb_scan *scan) {
   return status;
 }
 
+// "SCAN_desc-brain_mask", of any ending.
+static bool is_brain_mask(const char *name) {
+  static const char ending[] = "_desc-brain_mask";
+  const size_t stem = nifti_stem(name), length = sizeof ending - 1;
+  return stem > length && strncmp(name + stem - length, ending, length) == 0;
+}
+
+// The mask beside a scan: SCAN_desc-brain_mask.nii[.gz], where SCAN is the scan's name without its
+// own desc- and what follows. "" when there is none; NULL only when memory is short.
+static char *mask_beside(const char *path, const char *scan_id) {
+  static const char *const endings[] = {".nii.gz", ".nii"};
+  const char *desc = strstr(scan_id, "_desc-");
+  const int length = (int)(desc == NULL ? strlen(scan_id) : (size_t)(desc - scan_id));
+  char *folder = sb_path_folder(path), *mask = NULL;
+  bool found = false;
+  for (size_t i = 0; i < 2 && folder != NULL && !found; i++) {
+    free(mask);
+    mask = sb_format("%s/%.*s_desc-brain_mask%s", folder, length, scan_id, endings[i]);
+    if (mask == NULL) break;
+    found = sb_is_file(mask);
+  }
+  free(folder);
+  if (!found && mask != NULL) mask[0] = '\0';
+  return mask;
+}
+
 // A file whose labels are in its name. Takes over `path`.
 static sb_status add_file(finder *f, char *path, const char *name, const char *dataset) {
   sb_scan scan = {.dataset = sb_strdup(dataset),
                   .scan_id = scan_id_of(name),
                   .participant = entity_of(name, "sub-"),
                   .session = entity_of(name, "ses-"),
-                  .source_path = path,
-                  .mask_path = sb_strdup("")};
+                  .source_path = path};
+  if (path != NULL && scan.scan_id != NULL) scan.mask_path = mask_beside(path, scan.scan_id);
   return add(f, &scan);
 }
 
@@ -259,7 +285,7 @@ static sb_status find_in_plain(finder *f, const char *folder, const char *datase
   size_t count = 0;
   sb_status status = sb_list_folder(folder, &names, &count);
   for (size_t i = 0; i < count && status.code == SB_OK; i++) {
-    if (names[i][0] == '.' || nifti_stem(names[i]) == 0) continue;
+    if (names[i][0] == '.' || nifti_stem(names[i]) == 0 || is_brain_mask(names[i])) continue;
     if (is_header_of_pair(names[i]) && image_listed(names, count, i)) continue;
     status = add_file(f, sb_path_join(folder, names[i]), names[i], dataset);
   }
@@ -355,7 +381,9 @@ static sb_status add_line(finder *f, const char *manifest, const sb_tsv *table, 
   const char *dataset = cell(table, row, "dataset"), *id = cell(table, row, "scan_id");
   const char *participant = cell(table, row, "participant_id");
   const char *session = cell(table, row, "session_id");
-  char *path = resolve(folder, cell(table, row, "path")), *scan_folder = NULL, *name = NULL;
+  const char *mask = cell(table, row, "mask");
+  char *path = resolve(folder, cell(table, row, "path"));
+  char *scan_folder = NULL, *name = NULL, *file_id = NULL;
   sb_scan scan = {0};
   sb_status status = sb_error(SB_NO_MEMORY, "%s: out of memory", manifest);
   if (path == NULL) goto cleanup;
@@ -367,12 +395,14 @@ static sb_status add_line(finder *f, const char *manifest, const sb_tsv *table, 
                       row + 1, cell(table, row, "path"));
     goto cleanup;
   }
+  file_id = scan_id_of(name);
+  if (file_id == NULL) goto cleanup;
   scan.dataset = dataset[0] != '\0' ? sb_strdup(dataset) : dataset_of(f, scan_folder, otherwise);
   scan.scan_id = id[0] != '\0' ? sb_strdup(id) : scan_id_of(name);
   scan.participant =
       participant[0] != '\0' ? with_prefix("sub-", participant) : entity_of(name, "sub-");
   scan.session = session[0] != '\0' ? with_prefix("ses-", session) : entity_of(name, "ses-");
-  scan.mask_path = resolve(folder, cell(table, row, "mask"));
+  scan.mask_path = mask[0] != '\0' ? resolve(folder, mask) : mask_beside(path, file_id);
   scan.source_path = path;
   path = NULL;
   status = add(f, &scan);
@@ -380,6 +410,7 @@ cleanup:
   free(path);
   free(scan_folder);
   free(name);
+  free(file_id);
   return status;
 }
 

@@ -96,6 +96,9 @@ enum {
   STRETCH,
   STRUCTURE,
   OFF_MM,
+  BRAIN,
+  EXTRACTION_OVERLAP,
+  EXTRACTION_EDGE,
   ORIENTATION,
   NONFINITE_VOXELS,
   SECONDS,
@@ -108,10 +111,11 @@ static const char HEADER[] =
     "path\t"
     "source_sha256\ttemplate_to_scan\ttemplate_correlation\tmask_overlap\tnoise\tscale_factor\t"
     "rotation_deg\ttranslation_"
-    "mm\thandedness\tfit\tlead\tstretch\tstructure\toff_mm\torientation\tnonfinite_"
-    "voxels\tseconds\treason\n";
+    "mm\thandedness\tfit\tlead\tstretch\tstructure\toff_mm\tbrain\textraction_overlap\t"
+    "extraction_edge\torientation\tnonfinite_voxels\tseconds\treason\n";
 
 static const char *const ORIENTATIONS[] = {"sform", "qform", "assumed"};
+static const char *const BRAINS[] = {"stripped", "mask", "extracted"}; // as in sb_brain_source
 
 void sb_shard_put_header(FILE *file) {
   fputs(HEADER, file);
@@ -151,6 +155,9 @@ static void put_quality(FILE *file, const sb_scan_record *record) {
                             q->off_mm};
   for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
     put_number(file, "%.6g", figures[i]);
+  put_text(file, BRAINS[q->brain]);
+  put_number(file, "%.6g", q->extraction_overlap);
+  put_number(file, "%.6g", q->extraction_edge);
   fprintf(file, "%s\t%" PRId64 "\t", ORIENTATIONS[q->orientation], q->nonfinite_voxels);
 }
 
@@ -223,12 +230,25 @@ static bool matrix_of(const char *cell, double matrix[16]) {
   return true;
 }
 
-static bool orientation_of(const char *cell, sb_orientation_source *orientation) {
-  for (int i = 0; i < 3; i++) {
-    *orientation = (sb_orientation_source)i;
-    if (strcmp(cell, ORIENTATIONS[i]) == 0) return true;
-  }
+// Which of three words a cell holds.
+static bool word_of(const char *cell, const char *const words[3], int *which) {
+  for (*which = 0; *which < 3; ++*which)
+    if (strcmp(cell, words[*which]) == 0) return true;
   return false;
+}
+
+static bool orientation_of(const char *cell, sb_orientation_source *orientation) {
+  int which;
+  bool known = word_of(cell, ORIENTATIONS, &which);
+  if (known) *orientation = (sb_orientation_source)which;
+  return known;
+}
+
+static bool brain_of(const char *cell, sb_brain_source *brain) {
+  int which;
+  bool known = word_of(cell, BRAINS, &which);
+  if (known) *brain = (sb_brain_source)which;
+  return known;
 }
 
 static bool checksum_of(const char *cell, uint32_t *checksum) {
@@ -251,6 +271,9 @@ static bool parse_quality(char *const *cells, sb_scan_record *record) {
          number_of(cells[HANDEDNESS], &q->handedness) && number_of(cells[FIT], &q->fit) &&
          number_of(cells[LEAD], &q->lead) && number_of(cells[STRETCH], &q->stretch) &&
          number_of(cells[STRUCTURE], &q->structure) && number_of(cells[OFF_MM], &q->off_mm) &&
+         brain_of(cells[BRAIN], &q->brain) &&
+         number_of(cells[EXTRACTION_OVERLAP], &q->extraction_overlap) &&
+         number_of(cells[EXTRACTION_EDGE], &q->extraction_edge) &&
          orientation_of(cells[ORIENTATION], &q->orientation) &&
          integer_of(cells[NONFINITE_VOXELS], &q->nonfinite_voxels);
 }

@@ -30,7 +30,10 @@ static bool as_it_should_be(int scan, int which, const outcome *o) {
            non_brain_name(which - damage_count()), q->structure, q->mask_overlap);
     return false;
   }
-  if (outcome_links(o)) return true;
+  if (o->status.code == SB_OK && q->brain != SB_BRAIN_WAS_STRIPPED)
+    printf("%s: %s: taken for a whole head\n", path, damage_name(which));
+  else if (outcome_links(o))
+    return true;
   if (o->status.code != SB_OK)
     printf("%s: %s: refused: %s\n", path, damage_name(which), o->status.message);
   else

@@ -147,6 +147,33 @@ static void test_bids_opens_nothing_else(void **state) {
                "sub-02_ses-b_T1w.nii.gz|\n");
 }
 
+// A mask beside a scan is its mask, and no scan of its own.
+static void test_masks_beside(void **state) {
+  (void)state;
+  touch("masked/sub-01/anat/sub-01_T1w.nii.gz");
+  touch("masked/sub-01/anat/sub-01_desc-brain_mask.nii.gz");
+  touch("masked/sub-02/anat/sub-02_desc-preproc_T1w.nii.gz");
+  touch("masked/sub-02/anat/sub-02_desc-brain_mask.nii");
+  touch("masked/sub-03/anat/sub-03_T1w.nii.gz");
+  touch("masked/sub-03/anat/sub-03_label-CSF_mask.nii.gz");
+  assert_finds(INPUTS("masked"), NULL,
+               "masked|sub-01|sub-01||masked/sub-01/anat/sub-01_T1w.nii.gz|"
+               "masked/sub-01/anat/sub-01_desc-brain_mask.nii.gz\n"
+               "masked|sub-02_desc-preproc|sub-02||masked/sub-02/anat/"
+               "sub-02_desc-preproc_T1w.nii.gz|masked/sub-02/anat/sub-02_desc-brain_mask.nii\n"
+               "masked|sub-03|sub-03||masked/sub-03/anat/sub-03_T1w.nii.gz|\n");
+  touch("flat/a.nii.gz");
+  touch("flat/a_desc-brain_mask.nii.gz");
+  assert_finds(INPUTS("flat"), NULL, "flat|a|||flat/a.nii.gz|flat/a_desc-brain_mask.nii.gz\n");
+  // A manifest's own mask comes first.
+  put("list.tsv", "path\tmask\tscan_id\nflat/a.nii.gz\tother.nii\t1\n"
+                  "masked/sub-01/anat/sub-01_T1w.nii.gz\tn/a\t2\n");
+  assert_finds(INPUTS("list.tsv"), &(sb_input_options){.dataset = "d"},
+               "d|1|||./flat/a.nii.gz|./other.nii\n"
+               "d|2|sub-01||./masked/sub-01/anat/sub-01_T1w.nii.gz|"
+               "./masked/sub-01/anat/sub-01_desc-brain_mask.nii.gz\n");
+}
+
 static void test_participants(void **state) {
   (void)state;
   make_bids();
@@ -299,15 +326,11 @@ static void test_nothing_usable(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_scratch, remove_scratch)
   const struct CMUnitTest tests[] = {
-      TEST(test_bids),
-      TEST(test_bids_opens_nothing_else),
-      TEST(test_participants),
-      TEST(test_plain_folder),
-      TEST(test_uppercase_endings),
-      TEST(test_manifest),
-      TEST(test_duplicates),
-      TEST(test_linked_files),
-      TEST(test_nothing_usable),
+      TEST(test_bids),         TEST(test_bids_opens_nothing_else),
+      TEST(test_masks_beside), TEST(test_participants),
+      TEST(test_plain_folder), TEST(test_uppercase_endings),
+      TEST(test_manifest),     TEST(test_duplicates),
+      TEST(test_linked_files), TEST(test_nothing_usable),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

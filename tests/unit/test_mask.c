@@ -1,4 +1,4 @@
-// Components, holes and dilation of masks, against the plainest way to compute them.
+// Components, holes, dilation, growing and shrinking of masks, against the plainest way to compute them.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,11 +120,78 @@ static void dilation(void **state) {
       }
 }
 
+// ---- Growing: rows of one word, of several, and ending at a word's end ---------------------------
+
+enum { MOST_ROW = 131, GROW_Y = 6, GROW_Z = 5, GROW_MOST = MOST_ROW * GROW_Y * GROW_Z };
+
+// Whether a voxel or one of its neighbours (the 26, or the 6) has this value. Beyond the grid none has.
+static uint8_t any_around(int nx, const uint8_t *mask, int x, int y, int z, int cube,
+                          uint8_t value) {
+  for (int dz = -1; dz <= 1; dz++)
+    for (int dy = -1; dy <= 1; dy++)
+      for (int dx = -1; dx <= 1; dx++) {
+        if (cube == 0 && dx * dx + dy * dy + dz * dz > 1) continue;
+        if (x + dx < 0 || x + dx >= nx || y + dy < 0 || y + dy >= GROW_Y || z + dz < 0 ||
+            z + dz >= GROW_Z)
+          continue;
+        if (mask[x + dx + nx * (y + dy + GROW_Y * (z + dz))] == value) return 1;
+      }
+  return 0;
+}
+
+// Grows the voxels of this value, step by step.
+static void grow_plainly(int nx, uint8_t *mask, const uint8_t *within, int steps, uint8_t value) {
+  static uint8_t before[GROW_MOST];
+  for (int step = 0; step < steps; step++) {
+    memcpy(before, mask, (size_t)(nx * GROW_Y * GROW_Z));
+    for (int z = 0; z < GROW_Z; z++)
+      for (int y = 0; y < GROW_Y; y++)
+        for (int x = 0; x < nx; x++) {
+          const int i = x + nx * (y + GROW_Y * z);
+          if (any_around(nx, before, x, y, z, step % 2, value) != 0) mask[i] = value;
+          if (within != NULL && within[i] == 0) mask[i] = 0;
+        }
+  }
+}
+
+static void growing_and_shrinking(void **state) {
+  (void)state;
+  static const int rows[] = {1, 7, 63, 64, 65, 128, MOST_ROW};
+  static uint8_t mask[GROW_MOST], within[GROW_MOST], found[GROW_MOST], expected[GROW_MOST];
+  uint32_t seed = 3;
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
+    for (int steps = 0; steps <= 4; steps++) {
+      const int nx = rows[r], n = nx * GROW_Y * GROW_Z;
+      const int64_t dims[3] = {nx, GROW_Y, GROW_Z};
+      for (int i = 0; i < n; i++) {
+        mask[i] = next(&seed) % 100 < 2;
+        within[i] = next(&seed) % 100 < 70;
+      }
+      memcpy(found, mask, (size_t)n);
+      memcpy(expected, mask, (size_t)n);
+      must_be_ok(sb_mask_grow(dims, found, steps));
+      grow_plainly(nx, expected, NULL, steps, 1);
+      assert_memory_equal(found, expected, (size_t)n);
+
+      memcpy(found, mask, (size_t)n);
+      memcpy(expected, mask, (size_t)n);
+      must_be_ok(sb_mask_grow_within(dims, found, within, steps));
+      grow_plainly(nx, expected, within, steps, 1);
+      assert_memory_equal(found, expected, (size_t)n);
+
+      for (int i = 0; i < n; i++) found[i] = expected[i] = mask[i] == 0;
+      must_be_ok(sb_mask_shrink(dims, found, steps));
+      grow_plainly(nx, expected, NULL, steps, 0);
+      assert_memory_equal(found, expected, (size_t)n);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(largest_component),
       cmocka_unit_test(holes),
       cmocka_unit_test(dilation),
+      cmocka_unit_test(growing_and_shrinking),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
