@@ -535,7 +535,11 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int 
     (*count)++;
   }
   if (*count == 0)
-    status = sb_error(SB_ALIGN, "no alignment to the template fits; is this a T1-weighted brain?");
+    status =
+        sb_error(SB_ALIGN,
+                 "no alignment to the template fits from any of %d starts: not T1-weighted, or "
+                 "not a brain?",
+                 starts);
 cleanup:
   free(s.line);
   focus_free(&focus);
@@ -554,7 +558,7 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
 sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_alignment *given,
                          double *moved_mm) {
   scan_pyramid pyramid = {0};
-  search s = {aligner, &pyramid, NULL};
+  search s = {.aligner = aligner, .scan = &pyramid}; // whole levels: outlines are to fit too
   candidate here = {.gain = {1}}, settled;
   sb_alignment_sums sums;
   double to_box[16], step[16];
@@ -566,11 +570,11 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   sb_affine_invert(brain->image.affine, to_box);
   sb_affine_multiply(to_box, aligner->frame_to_ras, here.map);
 
-  here.ncc = look(&s, 2, &here, &sums);
+  here.ncc = look(&s, &aligner->levels[2], 2, &here, &sums);
   given->correlation = here.ncc;
   given->handedness = handedness(&s, SB_AFFINE, &here);
   given->next_correlation = NAN; // nothing was searched for
-  look(&s, 3, &here, &sums);
+  look(&s, &aligner->levels[3], 3, &here, &sums);
   sb_align_level_step(&aligner->levels[3], &sums, SB_AFFINE, step, here.gain);
   memcpy(given->gain, here.gain, sizeof given->gain);
 
