@@ -558,7 +558,8 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
 sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_alignment *given,
                          double *moved_mm) {
   scan_pyramid pyramid = {0};
-  search s = {.aligner = aligner, .scan = &pyramid}; // whole levels: outlines are to fit too
+  scan_focus focus = {0};
+  search s = {aligner, &pyramid, NULL, &focus};
   candidate here = {.gain = {1}}, settled;
   sb_alignment_sums sums;
   double to_box[16], step[16];
@@ -567,15 +568,19 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   sb_affine_identity(given->template_to_scan);
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
   SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
   sb_affine_invert(brain->image.affine, to_box);
   sb_affine_multiply(to_box, aligner->frame_to_ras, here.map);
 
-  here.ncc = look(&s, &aligner->levels[2], 2, &here, &sums);
+  const sb_align_level *on = level_from(&s, 2, &here);
+  here.ncc = look(&s, on != NULL ? on : &aligner->levels[2], 2, &here, &sums);
   given->correlation = here.ncc;
   given->handedness = handedness(&s, SB_AFFINE, &here);
   given->next_correlation = NAN; // nothing was searched for
-  look(&s, &aligner->levels[3], 3, &here, &sums);
-  sb_align_level_step(&aligner->levels[3], &sums, SB_AFFINE, step, here.gain);
+  on = level_from(&s, 3, &here);
+  if (on == NULL) on = &aligner->levels[3];
+  look(&s, on, 3, &here, &sums);
+  sb_align_level_step(on, &sums, SB_AFFINE, step, here.gain);
   memcpy(given->gain, here.gain, sizeof given->gain);
 
   settled = here;
@@ -587,6 +592,7 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   *moved_mm = settled.ncc > here.ncc - 0.02 ? difference_mm(aligner, &here, &settled) : 0;
 cleanup:
   free(s.line);
+  focus_free(&focus);
   pyramid_free(&pyramid);
   return status;
 }
