@@ -40,10 +40,11 @@ typedef struct study {
 static void print_raw(const study *s, int scan, int which, const outcome *o) {
   const sb_quality *q = &o->quality;
   printf("%s\t%s\t%d\t%.3f\t%.3f\t%.2f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.2f\t%.3f\t%d\t%.3f\t%"
-         ".3f\n",
+         ".3f\t%.3f\n",
          strrchr(s->g->scans[scan].path, '/') + 1, case_name(which), o->status.code != SB_OK,
          o->own, o->other, o->error_mm, q->template_correlation, q->mask_overlap, q->scale, q->fit,
-         q->lead, q->noise, q->stretch, o->seconds, q->starts, q->structure_whole, q->structure);
+         q->lead, q->noise, q->stretch, o->seconds, q->starts, q->structure_whole, q->structure,
+         q->sharpness);
   if (o->status.code != SB_OK) printf("#\t%s\n", o->status.message);
 }
 

@@ -127,11 +127,12 @@ typedef struct sb_quality {
   double translation_mm;  // distance of the brain's centre from where the header puts it
   double noise;           // standard deviation of the noise over the brain's mean intensity
   double handedness;      // NCC minus the NCC of the mirrored scan (below 0: maybe mirrored)
-  double fit;             // NCC of scan and template at 2 mm, the brain's surroundings included
+  double fit;             // NCC of scan and template at 2 mm, well inside the brain
   double lead;            // NCC of the best place minus that of the next best, at 4 mm
   double stretch;         // largest over smallest singular value of the matrix's 3x3 part
   double structure;       // correlation with the template between 4 and 10 mm, third worst octant
   double structure_whole; // the same over the whole brain
+  double sharpness; // strength of that band over the template's: 1 when sharp, less when blurred
   int starts;             // places the search began from; 0: aligned elsewhere
   double off_mm;          // SB_SPACE_TEMPLATE: how far alignment would move it; else NaN
   sb_brain_source brain;

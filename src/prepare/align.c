@@ -132,6 +132,7 @@ void sb_aligner_free(sb_aligner *aligner) {
 typedef struct scan_pyramid {
   sb_packed levels[SB_ALIGN_LEVELS];
   double from_box[SB_ALIGN_LEVELS][16]; // the box's voxel coordinates to the level's
+  float low, high; // the intensities that the packed values 0 and 255 stand for
 } scan_pyramid;
 
 static void pyramid_free(scan_pyramid *pyramid) {
@@ -165,11 +166,10 @@ static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
   memset(out, 0, sizeof *out);
   sb_volume current = {0}, smaller = {0};
   const sb_volume *source = image;
-  float low, high;
   double position[16];
   sb_affine_identity(position);
   sb_status status;
-  SB_TRY(value_range(image, &low, &high));
+  SB_TRY(value_range(image, &out->low, &out->high));
   for (int l = SB_ALIGN_LEVELS - 1; l >= 0; l--) {
     int64_t factors[3];
     bool shrinks = false;
@@ -192,7 +192,7 @@ static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
       sb_affine_multiply(block, position, position);
     }
     memcpy(out->from_box[l], position, sizeof position);
-    SB_TRY(sb_packed_create(source, low, high, &out->levels[l]));
+    SB_TRY(sb_packed_create(source, out->low, out->high, &out->levels[l]));
   }
 cleanup:
   sb_volume_free(&current);
@@ -210,11 +210,71 @@ typedef struct candidate {
   double gain[SB_GAINS]; // of the last step
 } candidate;
 
+// The levels as the scan at hand is seen on them.
+typedef struct scan_focus {
+  sb_align_view views[SB_ALIGN_LEVELS];
+  bool wanted[SB_ALIGN_LEVELS]; // false: the whole level
+  sb_align_level level;         // the one in work
+  float *weight, *basis;
+} scan_focus;
+
 typedef struct search {
   const sb_aligner *aligner;
   const scan_pyramid *scan;
   float *line;
+  scan_focus *focus; // NULL: whole levels
 } search;
+
+// Coarse levels take all that the field of view holds: the outline leads to the right place. Fine
+// ones stay inside the brain: where its outline runs is up to the stripping, and what is as dark as
+// fluid may be brain that was cut off, resected or lost.
+static sb_status focus_create(const sb_aligner *aligner, const sb_brain *brain,
+                              const scan_pyramid *scan, scan_focus *out) {
+  enum { FIRST_INSIDE = 2 };
+  static const float DARK = 1.0f / 6; // of the bright end
+  const float per_step = (scan->high - scan->low) / 255;
+  const float dark = fmaxf((float)brain->threshold, DARK * scan->high);
+  int64_t stored = 0;
+  sb_status status;
+  memset(out, 0, sizeof *out);
+  for (int l = 0; l < SB_ALIGN_LEVELS; l++) {
+    sb_align_view *view = &out->views[l];
+    *view = (sb_align_view){.inside = l >= FIRST_INSIDE,
+                            .dark_low = (-dark - scan->low) / per_step,
+                            .dark_high = (dark - scan->low) / per_step};
+    out->wanted[l] = view->inside;
+    for (int i = 0; i < 3; i++) {
+      // The last voxel of a level may be made of fewer of the scan's than the others.
+      const double whole = floor((double)brain->image.dims[i] * scan->from_box[l][5 * i] + 1e-6);
+      view->low[i] = brain->cut[i][0] ? 0 : -INFINITY;
+      view->high[i] = brain->cut[i][1] ? whole - 1 : INFINITY;
+      out->wanted[l] = out->wanted[l] || brain->cut[i][0] || brain->cut[i][1];
+    }
+    if (aligner->levels[l].stored > stored) stored = aligner->levels[l].stored;
+  }
+  SB_TRY(SB_NEW(&out->weight, stored, "alignment"));
+  SB_TRY(SB_NEW(&out->basis, aligner->longest * SB_ALIGN_BASIS, "alignment"));
+cleanup:
+  return status;
+}
+
+static void focus_free(scan_focus *focus) {
+  free(focus->weight);
+  free(focus->basis);
+}
+
+// A level as the scan is seen on it from a place; NULL when too little is seen.
+static const sb_align_level *level_from(const search *s, int level, const candidate *c) {
+  const sb_align_level *whole = &s->aligner->levels[level];
+  scan_focus *f = s->focus;
+  double to_scan[16];
+  if (f == NULL || !f->wanted[level]) return whole;
+  sb_affine_multiply(s->scan->from_box[level], c->map, to_scan);
+  return sb_align_level_focus(whole, &s->scan->levels[level], to_scan, &f->views[level], s->line,
+                              f->weight, f->basis, &f->level)
+             ? &f->level
+             : NULL;
+}
 
 // How far the map moved, in mm of the template: the largest shift of a point 70 mm from the centre.
 static double step_mm(const sb_aligner *aligner, const double step[16]) {
@@ -229,30 +289,41 @@ static double step_mm(const sb_aligner *aligner, const double step[16]) {
   return most;
 }
 
-static double look(const search *s, int level, const candidate *c, sb_alignment_sums *sums) {
+static double look(const search *s, const sb_align_level *on, int level, const candidate *c,
+                   sb_alignment_sums *sums) {
   double to_scan[16];
   sb_affine_multiply(s->scan->from_box[level], c->map, to_scan);
-  sb_align_level_look(&s->aligner->levels[level], &s->scan->levels[level], to_scan, s->line, sums);
-  return sb_align_level_ncc(&s->aligner->levels[level], sums);
+  sb_align_level_look(on, &s->scan->levels[level], to_scan, s->line, sums);
+  return sb_align_level_ncc(on, sums);
 }
+
+enum { REFOCUS = 4 }; // most steps between looks at what the scan tells about
 
 // Up to `steps` Gauss-Newton steps from a rough place: correlation may fall on the way, and the map
 // where it was highest is kept. Ends early when a step is below `enough_mm`.
 static void descend(const search *s, int level, sb_freedom freedom, int steps, double enough_mm,
                     candidate *c) {
+  const sb_align_level *const whole = &s->aligner->levels[level], *on = NULL;
+  int age = REFOCUS;
   candidate now = *c;
   c->ncc = -1;
   for (int i = 0; i <= steps; i++) {
     double step[16];
     sb_alignment_sums sums;
-    now.ncc = look(s, level, &now, &sums);
+    if (age == REFOCUS) {
+      on = level_from(s, level, &now);
+      age = 0;
+    }
+    if (on == NULL) return;
+    age++;
+    now.ncc = look(s, on, level, &now, &sums);
     if (!isfinite(now.ncc)) return;
     if (now.ncc > c->ncc) *c = now;
-    if (i == steps ||
-        !sb_align_level_step(&s->aligner->levels[level], &sums, freedom, step, now.gain))
-      return;
+    if (i == steps || !sb_align_level_step(on, &sums, freedom, step, now.gain)) return;
     sb_affine_multiply(now.map, step, now.map);
-    if (step_mm(s->aligner, step) < enough_mm) return;
+    if (step_mm(s->aligner, step) >= enough_mm) continue;
+    if (age == 1 || on == whole) return;
+    age = REFOCUS; // there, unless another look at the scan says otherwise
   }
 }
 
@@ -261,22 +332,32 @@ static void descend(const search *s, int level, sb_freedom freedom, int steps, d
 // correlation is that before the last step. It ends when correlation falls clearly.
 static void polish(const search *s, int level, sb_freedom freedom, int steps, double enough_mm,
                    candidate *c) {
+  const sb_align_level *const whole = &s->aligner->levels[level], *on = NULL;
+  int age = REFOCUS;
   candidate now = *c;
   c->ncc = -1;
   for (int i = 0; i < steps; i++) {
     double step[16];
     sb_alignment_sums sums;
-    now.ncc = look(s, level, &now, &sums);
-    if (!isfinite(now.ncc) || now.ncc < c->ncc - 0.02) return;
+    if (age == REFOCUS) {
+      on = level_from(s, level, &now);
+      age = 0;
+    }
+    if (on == NULL) return;
+    age++;
+    now.ncc = look(s, on, level, &now, &sums);
+    if (!isfinite(now.ncc) || (age > 1 && now.ncc < c->ncc - 0.02)) return;
     *c = now;
-    if (!sb_align_level_step(&s->aligner->levels[level], &sums, freedom, step, now.gain)) return;
+    if (!sb_align_level_step(on, &sums, freedom, step, now.gain)) return;
     sb_affine_multiply(now.map, step, now.map);
     double moved_mm = step_mm(s->aligner, step);
     if (moved_mm < 2) {
       memcpy(c->map, now.map, sizeof now.map);
       memcpy(c->gain, now.gain, sizeof now.gain);
     }
-    if (moved_mm < enough_mm) return;
+    if (moved_mm >= enough_mm) continue;
+    if (age == 1 || on == whole) return;
+    age = REFOCUS;
   }
 }
 
@@ -462,13 +543,15 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int 
                           sb_alignment places[SB_ALIGN_PLACES], int *count) {
   sb_freedom most = dof == 6 ? SB_RIGID : SB_AFFINE;
   scan_pyramid pyramid = {0};
-  search s = {aligner, &pyramid, NULL};
+  scan_focus focus = {0};
+  search s = {aligner, &pyramid, NULL, &focus};
   candidate best[KEPT];
   int kept = 0, starts = SB_AXIS_ROTATIONS + 1;
   sb_status status;
   *count = 0;
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
   SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
 
   try_starts(&s, brain, most, 0, SB_AXIS_ROTATIONS, best, &kept);
   try_header(&s, brain, most, best, &kept);
@@ -486,9 +569,14 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int 
     (*count)++;
   }
   if (*count == 0)
-    status = sb_error(SB_ALIGN, "no alignment to the template fits; is this a T1-weighted brain?");
+    status =
+        sb_error(SB_ALIGN,
+                 "no alignment to the template fits from any of %d starts: not T1-weighted, or "
+                 "not a brain?",
+                 starts);
 cleanup:
   free(s.line);
+  focus_free(&focus);
   pyramid_free(&pyramid);
   return status;
 }
@@ -504,7 +592,8 @@ sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb
 sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_alignment *given,
                          double *moved_mm) {
   scan_pyramid pyramid = {0};
-  search s = {aligner, &pyramid, NULL};
+  scan_focus focus = {0};
+  search s = {aligner, &pyramid, NULL, &focus};
   candidate here = {.gain = {1}}, settled;
   sb_alignment_sums sums;
   double to_box[16], step[16];
@@ -513,15 +602,19 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   sb_affine_identity(given->template_to_scan);
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
   SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
   sb_affine_invert(brain->image.affine, to_box);
   sb_affine_multiply(to_box, aligner->frame_to_ras, here.map);
 
-  here.ncc = look(&s, 2, &here, &sums);
+  const sb_align_level *on = level_from(&s, 2, &here);
+  here.ncc = look(&s, on != NULL ? on : &aligner->levels[2], 2, &here, &sums);
   given->correlation = here.ncc;
   given->handedness = handedness(&s, SB_AFFINE, &here);
   given->next_correlation = NAN; // nothing was searched for
-  look(&s, 3, &here, &sums);
-  sb_align_level_step(&aligner->levels[3], &sums, SB_AFFINE, step, here.gain);
+  on = level_from(&s, 3, &here);
+  if (on == NULL) on = &aligner->levels[3];
+  look(&s, on, 3, &here, &sums);
+  sb_align_level_step(on, &sums, SB_AFFINE, step, here.gain);
   memcpy(given->gain, here.gain, sizeof given->gain);
 
   settled = here;
@@ -533,6 +626,7 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   *moved_mm = settled.ncc > here.ncc - 0.02 ? difference_mm(aligner, &here, &settled) : 0;
 cleanup:
   free(s.line);
+  focus_free(&focus);
   pyramid_free(&pyramid);
   return status;
 }
@@ -552,7 +646,7 @@ sb_status sb_align_head(const sb_aligner *aligner, const sb_brain *brain,
                         const sb_align_start *starts, int start_count, bool thorough,
                         sb_alignment places[SB_ALIGN_PLACES], int *count) {
   scan_pyramid pyramid = {0};
-  search s = {aligner, &pyramid, NULL};
+  search s = {.aligner = aligner, .scan = &pyramid};
   candidate coarse[KEPT], best[KEPT];
   int coarse_kept = 0, kept = 0;
   sb_status status;
@@ -588,7 +682,7 @@ cleanup:
 sb_status sb_align_near(const sb_aligner *aligner, const sb_brain *brain,
                         const double template_to_scan[16], sb_alignment *out) {
   scan_pyramid pyramid = {0};
-  search s = {aligner, &pyramid, NULL};
+  search s = {.aligner = aligner, .scan = &pyramid};
   candidate found;
   double to_box[16];
   sb_status status;

@@ -24,7 +24,7 @@ typedef struct sb_aligner {
 
 typedef struct sb_alignment {
   double template_to_scan[16]; // row-major 4x4, RAS mm to RAS mm
-  double correlation;          // NCC with the template at 2 mm, scan's gain as it is
+  double correlation;          // NCC with the template at 2 mm inside the brain, gain as it is
   double next_correlation;     // at 4 mm: best start minus the best that ended elsewhere
   int starts;                  // places the search began from
   double handedness;           // NCC minus that of the mirror image, both at 4 mm

@@ -1,6 +1,7 @@
 // One resolution of the alignment: regressors, normal matrix, sums and the Gauss-Newton step.
 #include "prepare/align_level.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static const double UNIT_MM = 100;
 // Along one span y and z are fixed, so every regressor is one of 11 functions of x times one of 6
 // constants of the row.
 enum { GX, GX_X, GY, GY_X, GZ, GZ_X, T, T_X, T_XX, M, ONE, BASIS };
+static_assert((int)BASIS == (int)SB_ALIGN_BASIS, "as the header says");
 enum { R_1, R_Y, R_Z, R_YY, R_ZZ, R_YZ, ROW_FACTORS };
 static const struct {
   uint8_t basis, factor;
@@ -62,16 +64,17 @@ static void span_basis(const sb_align_level *level, const sb_span *span, float *
   x_ramp(level, span, &first, &step);
   for (int32_t i = 0; i < span->count; i++) {
     int64_t at = span->offset + i;
-    float x = first + (float)i * step, t = level->template_values[at];
+    const float weight = level->weight != NULL ? level->weight[at] : 1;
+    float x = first + (float)i * step, t = level->template_values[at] * weight;
     for (int d = 0; d < 3; d++) {
-      basis[2 * d][i] = level->gradient[d][at];
-      basis[2 * d + 1][i] = level->gradient[d][at] * x;
+      basis[2 * d][i] = level->gradient[d][at] * weight;
+      basis[2 * d + 1][i] = basis[2 * d][i] * x;
     }
     basis[T][i] = t;
     basis[T_X][i] = t * x;
     basis[T_XX][i] = t * x * x;
-    basis[M][i] = level->smooth_mask[at];
-    basis[ONE][i] = 1;
+    basis[M][i] = level->smooth_mask[at] * weight;
+    basis[ONE][i] = weight;
   }
 }
 
@@ -89,10 +92,10 @@ static void span_products(int32_t padded, float *const basis[BASIS], double out[
     }
 }
 
-static sb_status normal_matrix(sb_align_level *level, double h[SB_UNKNOWNS * SB_UNKNOWNS]) {
-  float *store = NULL, *basis[BASIS];
-  sb_status status = SB_NEW_ZERO(&store, level->longest * BASIS, "alignment");
-  if (status.code != SB_OK) return status;
+//   store  scratch, BASIS times the longest span
+static void normal_matrix(const sb_align_level *level, float *store,
+                          double h[SB_UNKNOWNS * SB_UNKNOWNS]) {
+  float *basis[BASIS];
   for (int b = 0; b < BASIS; b++) basis[b] = store + b * level->longest;
   memset(h, 0, SB_UNKNOWNS * SB_UNKNOWNS * sizeof *h);
   for (int64_t s = 0; s < level->span_count; s++) {
@@ -110,8 +113,6 @@ static sb_status normal_matrix(sb_align_level *level, double h[SB_UNKNOWNS * SB_
   }
   for (int i = 0; i < SB_UNKNOWNS; i++)
     for (int j = 0; j < i; j++) h[j * SB_UNKNOWNS + i] = h[i * SB_UNKNOWNS + j];
-  free(store);
-  return status;
 }
 
 // ---- Freedoms: fewer motions than 12 ------------------------------------------------------------
@@ -262,13 +263,15 @@ sb_status sb_align_level_create(const sb_volume *image, const sb_volume *mask,
   memcpy(out->origin_mm, origin_mm, sizeof out->origin_mm);
   memcpy(out->centre_mm, centre_mm, sizeof out->centre_mm);
   double h[SB_UNKNOWNS * SB_UNKNOWNS];
+  float *basis = NULL;
   sb_status status;
   SB_TRY(find_spans(nearness, out));
   SB_TRY(SB_NEW_ZERO(&out->template_values, out->stored, "alignment"));
   SB_TRY(SB_NEW_ZERO(&out->smooth_mask, out->stored, "alignment"));
   for (int d = 0; d < 3; d++) SB_TRY(SB_NEW_ZERO(&out->gradient[d], out->stored, "alignment"));
   fill_spans(image, mask, out);
-  SB_TRY(normal_matrix(out, h));
+  SB_TRY(SB_NEW(&basis, out->longest * BASIS, "alignment"));
+  normal_matrix(out, basis, h);
   set_mean_polynomial(h, out);
   for (int f = 0; f < SB_FREEDOMS; f++)
     if (!factorise_freedom(h, (sb_freedom)f, out->factor[f])) {
@@ -276,6 +279,7 @@ sb_status sb_align_level_create(const sb_volume *image, const sb_volume *mask,
       goto cleanup;
     }
 cleanup:
+  free(basis);
   if (status.code != SB_OK) sb_align_level_free(out);
   return status;
 }
@@ -286,6 +290,84 @@ void sb_align_level_free(sb_align_level *level) {
   free(level->smooth_mask);
   for (int d = 0; d < 3; d++) free(level->gradient[d]);
   memset(level, 0, sizeof *level);
+}
+
+// Where a span begins in the scan, and the way from voxel to voxel.
+static void place_span(const sb_align_level *level, const sb_span *span, const double to_scan[16],
+                       double start[3], double step[3]) {
+  const double p[3] = {level->origin_mm[0] + span->x * level->spacing_mm[0],
+                       level->origin_mm[1] + span->y * level->spacing_mm[1],
+                       level->origin_mm[2] + span->z * level->spacing_mm[2]};
+  sb_affine_apply(to_scan, p, start);
+  for (int i = 0; i < 3; i++) step[i] = to_scan[4 * i] * level->spacing_mm[0];
+}
+
+// ---- What the scan tells about ------------------------------------------------------------------
+
+static const float INSIDE = 0.9f; // of the smooth mask: 2 to 3 mm inside the template's brain
+static const double LEAST_LEFT = 1.0 / 2; // of the template's squares, to align to
+
+// The voxels of a span that lie in the scan's field of view: from..to-1.
+static void clip_span(const sb_align_view *view, const double start[3], const double step[3],
+                      int32_t count, int32_t *from, int32_t *to) {
+  double low = 0, high = (double)count - 1;
+  for (int i = 0; i < 3; i++) {
+    const double near = view->low[i] - start[i], far = view->high[i] - start[i];
+    if (fabs(step[i]) < 1e-9) { // alongside: all of the span or none of it
+      if (near > 0 || far < 0) high = -1;
+      continue;
+    }
+    low = fmax(low, fmin(near / step[i], far / step[i]));
+    high = fmin(high, fmax(near / step[i], far / step[i]));
+  }
+  *from = (int32_t)ceil(fmin(low, (double)count));
+  *to = high < low ? *from : (int32_t)floor(high) + 1;
+}
+
+// Weighs the voxels of a span, and sums up those that take part.
+//   squares  in/out: of the template's voxels that would take part if the scan told about them
+static void weigh_span(const sb_align_view *view, const sb_span *span, int32_t from, int32_t to,
+                       const float *line, double *squares, sb_align_level *out) {
+  const float least = view->inside ? INSIDE : -1;
+  for (int32_t i = 0; i < span->count; i++) {
+    const int64_t at = span->offset + i;
+    const double t = (double)out->template_values[at];
+    const bool wanted = out->smooth_mask[at] > least;
+    const bool seen = i >= from && i < to &&
+                      !(view->inside && line[i] >= view->dark_low && line[i] <= view->dark_high);
+    out->weight[at] = wanted && seen ? 1 : 0;
+    if (!wanted) continue;
+    *squares += t * t;
+    if (!seen) continue;
+    out->voxels++;
+    out->template_sum += t;
+    out->template_squares += t * t;
+  }
+}
+
+bool sb_align_level_focus(const sb_align_level *whole, const sb_packed *scan,
+                          const double to_scan[16], const sb_align_view *view, float *line,
+                          float *weight, float *basis, sb_align_level *out) {
+  double h[SB_UNKNOWNS * SB_UNKNOWNS], squares = 0;
+  *out = *whole;
+  out->weight = weight;
+  out->voxels = 0;
+  out->template_sum = out->template_squares = 0;
+  for (int64_t s = 0; s < whole->span_count; s++) {
+    const sb_span *span = &whole->spans[s];
+    double start[3], step[3];
+    int32_t from, to;
+    place_span(whole, span, to_scan, start, step);
+    clip_span(view, start, step, span->count, &from, &to);
+    if (view->inside) sb_sample_packed_row(scan, start, step, span->count, line);
+    weigh_span(view, span, from, to, line, &squares, out);
+  }
+  if (!(out->template_squares > LEAST_LEFT * squares)) return false;
+  normal_matrix(out, basis, h);
+  set_mean_polynomial(h, out);
+  for (int f = 0; f < SB_FREEDOMS; f++)
+    if (!factorise_freedom(h, (sb_freedom)f, out->factor[f])) return false;
+  return true;
 }
 
 // ---- Looking and stepping -----------------------------------------------------------------------
@@ -347,18 +429,15 @@ void sb_align_level_look(const sb_align_level *level, const sb_packed *scan,
   memset(out, 0, sizeof *out);
   lanes sums[SUMS];
   memset(sums, 0, sizeof sums);
-  const double step[3] = {to_scan[0] * level->spacing_mm[0], to_scan[4] * level->spacing_mm[0],
-                          to_scan[8] * level->spacing_mm[0]};
   for (int64_t s = 0; s < level->span_count; s++) {
     const sb_span *span = &level->spans[s];
-    const double p[3] = {level->origin_mm[0] + span->x * level->spacing_mm[0],
-                         level->origin_mm[1] + span->y * level->spacing_mm[1],
-                         level->origin_mm[2] + span->z * level->spacing_mm[2]};
     const int32_t padded = (span->count + SB_LANES - 1) / SB_LANES * SB_LANES;
-    double start[3];
-    sb_affine_apply(to_scan, p, start);
+    double start[3], step[3];
+    place_span(level, span, to_scan, start, step);
     sb_sample_packed_row(scan, start, step, padded, line);
     for (int32_t i = span->count; i < padded; i++) line[i] = 0;
+    if (level->weight != NULL)
+      for (int32_t i = 0; i < span->count; i++) line[i] *= level->weight[span->offset + i];
     add_span(level, span, line, sums);
     if (s % SPANS_AT_ONCE == SPANS_AT_ONCE - 1) flush(sums, out);
   }

@@ -34,15 +34,16 @@ typedef struct sb_align_level {
   // Arrays over the spans' voxels, each span padded with zeros to a multiple of SB_LANES.
   sb_span *spans;
   int64_t span_count;
-  int64_t voxels, stored; // in the spans, without and with their padding
+  int64_t voxels, stored; // that take part; in the spans with their padding
   int32_t longest;        // span, padded
   float *template_values, *smooth_mask, *gradient[3]; // gradient per mm
+  float *weight; // 1 or 0: does a voxel take part? NULL: all do
   double template_sum, template_squares;
   double mean_polynomial[10]; // of the gain's terms, weighted by the template
   double factor[SB_FREEDOMS][SB_UNKNOWNS * SB_UNKNOWNS]; // Cholesky, lower
 } sb_align_level;
 
-enum { SB_LANES = 16 };
+enum { SB_LANES = 16, SB_ALIGN_BASIS = 11 };
 
 // What one look at the scan through M tells.
 typedef struct sb_alignment_sums {
@@ -61,6 +62,22 @@ sb_status sb_align_level_create(const sb_volume *image, const sb_volume *mask,
                                 const double origin_mm[3], const double centre_mm[3],
                                 sb_align_level *out);
 void sb_align_level_free(sb_align_level *level);
+
+// What a scan can tell about.
+typedef struct sb_align_view {
+  double low[3], high[3]; // scan voxel coordinates where its field of view ends; +-INFINITY
+  bool inside;            // leave out what is not 2 to 3 mm inside the template's brain, or is dark
+  float dark_low, dark_high; // scan values between which it is dark
+} sb_align_view;
+
+// The level less the voxels about which the scan, seen through M, tells nothing: a normal matrix and
+// sums of its own, all else shared with `whole`.
+//   weight  room for `stored` floats, used by `out`
+//   basis   scratch, `longest` times SB_ALIGN_BASIS floats on a 64-byte boundary
+// False when too little of the template is left to align to.
+bool sb_align_level_focus(const sb_align_level *whole, const sb_packed *scan,
+                          const double to_scan[16], const sb_align_view *view, float *line,
+                          float *weight, float *basis, sb_align_level *out);
 
 // Looks at the scan through M (template mm to scan voxel coordinates) at every voxel.
 //   line  scratch, `longest` floats on a 64-byte boundary

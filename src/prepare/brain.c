@@ -10,9 +10,11 @@
 #include "core/geometry.h"
 #include "core/memory.h"
 #include "core/select.h"
+#include "image/orient.h"
 #include "prepare/mask.h"
 
-enum { SAMPLES = 20000 }; // values looked at for a robust statistic
+static const double MOST_ON_FACE_MM2 = 100; // of a brain that the scan holds whole
+enum { SAMPLES = 20000 };                   // values looked at for a robust statistic
 
 static int compare_floats(const void *a, const void *b) {
   float x = *(const float *)a, y = *(const float *)b;
@@ -181,6 +183,28 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
   return status;
 }
 
+// Finds the scan's faces that more than 1 cm2 of the brain lie on: the scan ends inside the brain.
+static void find_cuts(const sb_volume *scan, const cell_grid *cells, float background,
+                      sb_brain *out) {
+  double mm[3];
+  sb_voxel_size(scan->affine, mm);
+  for (int face = 0; face < 6; face++) {
+    const int axis = face / 2, a = (axis + 1) % 3, b = (axis + 2) % 3;
+    int64_t at[3], count = 0;
+    at[axis] = face % 2 == 0 ? 0 : scan->dims[axis] - 1;
+    for (at[b] = 0; at[b] < scan->dims[b]; at[b]++)
+      for (at[a] = 0; at[a] < scan->dims[a]; at[a]++) {
+        const int64_t cell =
+            at[0] / cells->size[0] +
+            cells->dims[0] * (at[1] / cells->size[1] + cells->dims[1] * (at[2] / cells->size[2]));
+        const float value =
+            scan->voxels[at[0] + scan->dims[0] * (at[1] + scan->dims[1] * at[2])] - background;
+        count += cells->on[cell] != 0 && fabsf(value) > (float)out->threshold;
+      }
+    out->cut[axis][face % 2] = (double)count * mm[a] * mm[b] > MOST_ON_FACE_MM2;
+  }
+}
+
 // A brain's darkest tissue is near the background in a plain scan. Where it is not (values centred on
 // their mean, a large offset, a bright background), the brain's values are moved so that it is: what
 // is 0 and outside would else be mid-grey, or all of the brain one bright blob.
@@ -249,6 +273,7 @@ sb_status sb_brain_find_below(const sb_volume *scan, double most_mm3, sb_brain *
   for (int i = 0; i < 3; i++) centre[i] = (centre[i] + 0.5) * (double)cells.size[i] - 0.5;
   sb_affine_apply(scan->affine, centre, out->centre_mm);
   if (out->volume_mm3 > most_mm3) goto cleanup;
+  find_cuts(scan, &cells, (float)out->background, out);
   SB_TRY(sb_mask_dilate(cells.dims, cells.on)); // what cells at the brain's edge hold is brain too
   SB_TRY(cut_out(scan, &cells, low, high, (float)out->background, &out->image));
   move_dark_end(sigma, scratch, out);

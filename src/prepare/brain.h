@@ -2,6 +2,8 @@
 #ifndef SB_PREPARE_BRAIN_H
 #define SB_PREPARE_BRAIN_H
 
+#include <stdbool.h>
+
 #include "prepare/sample.h"
 #include "samebrain/volume.h"
 
@@ -12,11 +14,13 @@ typedef struct sb_brain {
   double threshold;    // voxels of `image` beyond +-this stand out from the background
   double volume_mm3;   // of the foreground, holes filled
   double centre_mm[3]; // its centre of mass, RAS
+  bool cut[3][2]; // does the scan end inside the brain, at the low and the high end of an axis?
 } sb_brain;
 
 // Finds the background value (any constant, or low noise), the largest connected part that differs
 // from it, and the box around that part.
 // Where the brain's values lie far from the background's or on both sides of it, they are moved.
+// At a cut end the box ends with the scan's last voxels: what the brain is like beyond is unknown.
 // Errors: SB_CONTENT when nothing, or next to nothing, stands out from the background, or two
 // bodies of like size do.
 sb_status sb_brain_find(const sb_volume *scan, sb_brain *out);

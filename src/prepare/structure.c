@@ -92,6 +92,8 @@ static void correlate(const sb_volume *weight, const int64_t middle[3], const sb
     all.xy += parts[o].xy;
   }
   out->whole = correlation(&all);
+  const double var_x = all.xx * all.n - all.x * all.x, var_y = all.yy * all.n - all.y * all.y;
+  out->sharpness = var_x > 0 && var_y > 0 ? sqrt(var_x / var_y) : 0;
   for (int o = 0; o < SB_OCTANTS; o++)
     out->octants[o] = parts[o].n < LEAST_CELLS ? out->whole : correlation(&parts[o]);
   qsort(out->octants, SB_OCTANTS, sizeof *out->octants, compare_doubles);
@@ -115,6 +117,18 @@ static void middle_of(const sb_template *t, const sb_volume *cells, int64_t midd
   }
 }
 
+// Standard deviation of a row's elements that are brain.
+static double deviation(int64_t length, const float *row, const uint8_t *brain) {
+  double n = 0, sum = 0, squares = 0;
+  for (int64_t i = 0; i < length; i++) {
+    if (brain[i] == 0) continue;
+    n++;
+    sum += (double)row[i];
+    squares += (double)row[i] * (double)row[i];
+  }
+  return sqrt(fmax(0, squares - sum * sum / fmax(1, n)) / fmax(1, n));
+}
+
 sb_status sb_structure_measure(const sb_template *t, const float *row, const uint8_t *brain,
                                sb_structure *out) {
   sb_volume weight = {0}, wide = {0}, scan = {0}, standard = {0};
@@ -135,6 +149,8 @@ sb_status sb_structure_measure(const sb_template *t, const float *row, const uin
   SB_TRY(detail(&weight, &wide, &standard));
   middle_of(t, &weight, middle);
   correlate(&weight, middle, &scan, &standard, out);
+  const double own = deviation(t->row_length, row, brain);
+  out->sharpness *= own > 0 ? deviation(t->row_length, values, brain) / own : 0;
 cleanup:
   free(values);
   sb_volume_free(&weight);

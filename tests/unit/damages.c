@@ -120,6 +120,25 @@ static sb_status smooth_noise(const sb_volume *like, double sigma_mm, uint64_t *
   return status;
 }
 
+// Smooths by a Gaussian of `sigma_mm` within the brain's outline.
+static sb_status blur(sb_volume *v, double sigma_mm) {
+  sb_volume share = {0};
+  double sigma[3];
+  const int64_t n = voxel_count(v);
+  sb_status status;
+  sb_voxel_size(v->affine, sigma);
+  for (int i = 0; i < 3; i++) sigma[i] = sigma_mm / sigma[i];
+  SB_TRY(copy_of(v, &share));
+  for (int64_t i = 0; i < n; i++) share.voxels[i] = share.voxels[i] != 0;
+  SB_TRY(sb_volume_gaussian(&share, sigma));
+  SB_TRY(sb_volume_gaussian(v, sigma));
+  for (int64_t i = 0; i < n; i++) // a flat outline's share is a half
+    v->voxels[i] = share.voxels[i] > 0.5f ? v->voxels[i] / share.voxels[i] : 0;
+cleanup:
+  sb_volume_free(&share);
+  return status;
+}
+
 // ---- Damages: header ----------------------------------------------------------------------------
 
 typedef struct damage {
@@ -459,6 +478,27 @@ static sb_status no_cerebellum(const damage *d, sb_volume *v, uint64_t *seed, do
   return sb_ok();
 }
 
+static sb_status smooth(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
+  (void)seed;
+  sb_affine_identity(moved);
+  return blur(v, d->a);
+}
+
+// Much at once: what a clinical scan with a wrong header may be like.
+static sb_status several(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
+  const damage cut = {.a = 3, .b = 0.15}, thick = {.a = 2, .b = 3}, uneven = {.a = 0.3, .b = 0.05},
+               turned = {.a = 13};
+  double step[16];
+  sb_status status;
+  (void)d;
+  SB_TRY(crop(&cut, v, seed, step));
+  SB_TRY(reslice(&thick, v, seed, step));
+  SB_TRY(bias_or_noise(&uneven, v, seed, step));
+  SB_TRY(claim_rotation(&turned, v, seed, moved)); // the others leave the brain where it is
+cleanup:
+  return status;
+}
+
 static const damage DAMAGES[] = {
     {"nothing", claim_rotation, 0, 0},
 #define TURNED(k)                                                                                  \
@@ -524,6 +564,8 @@ static const damage DAMAGES[] = {
     {"dark lesion of 40 mm", lesion, 20, 0.4},
     {"bright lesion of 40 mm", lesion, 20, 1.4},
     {"no cerebellum", no_cerebellum, 0, 0},
+    {"smoothed by 3 mm", smooth, 3, 0},
+    {"front cut off, turned, 3 mm, bias, noise", several, 0, 0},
 };
 
 int damage_count(void) {
@@ -605,10 +647,32 @@ static double knee_value(const double mm[3], const double *a) {
   return bone < 28 ? 1 : bone < 32 ? 0.15 : leg > 54 ? 0.9 : 0.5;
 }
 
+// A phantom for quality assurance: a cylinder of fluid with a grid, a row of rods, and a ball.
+static double phantom_value(const double mm[3], const double *a) {
+  (void)a;
+  if (hypot(mm[0], mm[1]) > 70 || fabs(mm[2]) > 60) return 0;
+  const bool grid =
+      fabs(mm[2]) < 12 && (fabs(remainder(mm[0], 15)) < 1.5 || fabs(remainder(mm[1], 15)) < 1.5);
+  const bool rods = mm[2] > 20 && hypot(remainder(mm[0], 20), remainder(mm[1], 20)) < 5;
+  const bool ball = mm[2] < -20 && hypot(hypot(mm[0], mm[1]), mm[2] + 38) < 18;
+  return grid ? 0.1 : rods ? 0.4 : ball ? 0.6 : 1;
+}
+
+// Vertebrae and discs, a canal with a cord behind them, muscle on both sides.
+static double spine_value(const double mm[3], const double *a) {
+  (void)a;
+  const double cord = hypot(mm[0], mm[1] + 30), body = hypot(mm[0], mm[1]);
+  if (fabs(mm[0]) > 55 || fabs(mm[1] + 10) > 60 || fabs(mm[2]) > 90) return 0;
+  if (cord < 5) return 0.7;
+  if (cord < 10) return 0.2;
+  if (body < 20) return fabs(remainder(mm[2], 30)) < 4 ? 0.4 : 1;
+  return 0.5 + 0.1 * sin(mm[0] / 6);
+}
+
 static sb_status make_shape(const non_brain *b, const sb_volume *scan, uint64_t *seed,
                             sb_volume *out) {
   static double (*const values[])(const double mm[3], const double *a) = {
-      ball_value, ellipsoid_value, fruit_value, cube_value, knee_value};
+      ball_value, ellipsoid_value, fruit_value, cube_value, knee_value, phantom_value, spine_value};
   (void)scan;
   return shape(values[(int)b->a], NULL, seed, out);
 }
@@ -748,12 +812,22 @@ static sb_status make_inverted(const non_brain *b, const sb_volume *scan, uint64
   return status;
 }
 
+// A brain of which no fold is left.
+static sb_status make_smoothed(const non_brain *b, const sb_volume *scan, uint64_t *seed,
+                               sb_volume *out) {
+  (void)seed;
+  sb_status status = copy_of(scan, out);
+  return status.code == SB_OK ? blur(out, b->a) : status;
+}
+
 static const non_brain NON_BRAINS[] = {
     {"ball", make_shape, 0},
     {"ellipsoid", make_shape, 1},
     {"ellipsoid with a darker rind", make_shape, 2},
     {"cube", make_shape, 3},
     {"knee", make_shape, 4},
+    {"phantom", make_shape, 5},
+    {"spine", make_shape, 6},
     {"noise", make_noise, 0},
     {"blobs of 10 mm", make_blob, 10},
     {"blobs of 20 mm", make_blob, 20},
@@ -765,6 +839,7 @@ static const non_brain NON_BRAINS[] = {
     {"outline, one value", make_filled, 0.0},
     {"outline, one value and noise", make_filled, 0.1},
     {"contrast inverted", make_inverted, 0},
+    {"brain smoothed by 8 mm", make_smoothed, 8},
 };
 
 int non_brain_count(void) {
