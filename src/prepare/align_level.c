@@ -59,22 +59,30 @@ static inline void fold(size_t count, float (*sums)[SB_LANES]) {
 
 // ---- The normal matrix --------------------------------------------------------------------------
 
+// A span's basis functions at each of its voxels and the padding after them.
+SB_CLONES
 static void span_basis(const sb_align_level *level, const sb_span *span, float *basis[BASIS]) {
   float first, step;
   x_ramp(level, span, &first, &step);
-  for (int32_t i = 0; i < span->count; i++) {
-    int64_t at = span->offset + i;
-    const float weight = level->weight != NULL ? level->weight[at] : 1;
-    float x = first + (float)i * step, t = level->template_values[at] * weight;
+  lanes x, one;
+  for (int lane = 0; lane < SB_LANES; lane++) x[lane] = first + (float)lane * step;
+  for (int lane = 0; lane < SB_LANES; lane++) one[lane] = 1;
+  for (int32_t i = 0; i < span->count; i += SB_LANES, x += step * SB_LANES) {
+    const int64_t at = span->offset + i;
+    if (span->count - i < SB_LANES)
+      for (int lane = span->count - i; lane < SB_LANES; lane++) one[lane] = 0;
+    const lanes weight = level->weight != NULL ? *(const lanes *)(level->weight + at) : one;
+    const lanes t = *(const lanes *)(level->template_values + at) * weight;
     for (int d = 0; d < 3; d++) {
-      basis[2 * d][i] = level->gradient[d][at] * weight;
-      basis[2 * d + 1][i] = basis[2 * d][i] * x;
+      const lanes g = *(const lanes *)(level->gradient[d] + at) * weight;
+      *(lanes *)(basis[2 * d] + i) = g;
+      *(lanes *)(basis[2 * d + 1] + i) = g * x;
     }
-    basis[T][i] = t;
-    basis[T_X][i] = t * x;
-    basis[T_XX][i] = t * x * x;
-    basis[M][i] = level->smooth_mask[at] * weight;
-    basis[ONE][i] = weight;
+    *(lanes *)(basis[T] + i) = t;
+    *(lanes *)(basis[T_X] + i) = t * x;
+    *(lanes *)(basis[T_XX] + i) = t * x * x;
+    *(lanes *)(basis[M] + i) = *(const lanes *)(level->smooth_mask + at) * weight;
+    *(lanes *)(basis[ONE] + i) = weight;
   }
 }
 
@@ -101,7 +109,6 @@ static void normal_matrix(const sb_align_level *level, float *store,
   for (int64_t s = 0; s < level->span_count; s++) {
     const sb_span *span = &level->spans[s];
     int32_t padded = (span->count + SB_LANES - 1) / SB_LANES * SB_LANES;
-    for (int b = 0; b < BASIS; b++) memset(basis[b], 0, (size_t)padded * sizeof(float));
     span_basis(level, span, basis);
     double products[BASIS * BASIS], f[ROW_FACTORS];
     span_products(padded, basis, products);
@@ -185,17 +192,21 @@ static bool factorise_freedom(const double h[SB_UNKNOWNS * SB_UNKNOWNS], sb_free
 
 // ---- Building a level ---------------------------------------------------------------------------
 
-static const int64_t MOST_FULL_VOXELS = 2000000; // of a grid whose every row is looked at
+// Of a grid whose every row is looked at, and of one whose every second row is.
+static const int64_t MOST_FULL_VOXELS = 500000, MOST_HALF_VOXELS = 2000000;
 
 // Which voxels of each row take part: from the first to the last where the smoothed mask says that
-// the brain is near. At fine levels every other row, like the squares of a chessboard, is enough.
+// the brain is near. Of fine levels every other row, like the squares of a chessboard, is enough, of
+// the finest every fourth.
 static sb_status find_spans(const sb_volume *nearness, sb_align_level *level) {
   const int64_t nx = nearness->dims[0], ny = nearness->dims[1], nz = nearness->dims[2];
+  const int64_t voxels = nx * ny * nz;
   sb_status status = SB_NEW(&level->spans, ny * nz, "alignment");
   if (status.code != SB_OK) return status;
   for (int64_t z = 0; z < nz; z++)
     for (int64_t y = 0; y < ny; y++) {
-      if (nx * ny * nz > MOST_FULL_VOXELS && (y + 2 * z) % 4 != 0) continue;
+      if (voxels > MOST_HALF_VOXELS && (y + 2 * z) % 4 != 0) continue;
+      if (voxels > MOST_FULL_VOXELS && voxels <= MOST_HALF_VOXELS && (y + z) % 2 != 0) continue;
       const float *row = nearness->voxels + nx * (y + ny * z);
       int64_t first = 0, last = nx - 1;
       while (first < nx && row[first] < 0.05f) first++;
@@ -324,25 +335,49 @@ static void clip_span(const sb_align_view *view, const double start[3], const do
   *to = high < low ? *from : (int32_t)floor(high) + 1;
 }
 
-// Weighs the voxels of a span, and sums up those that take part.
-//   squares  in/out: of the template's voxels that would take part if the scan told about them
-static void weigh_span(const sb_align_view *view, const sb_span *span, int32_t from, int32_t to,
-                       const float *line, double *squares, sb_align_level *out) {
+// What a span's voxels add up to: those that would take part if the scan told about them, and those
+// that do.
+typedef struct span_count {
+  float all_squares, voxels, sum, squares;
+} span_count;
+
+// Weighs the voxels of a span: 1 where the template wants them and the scan tells about them.
+SB_CLONES
+static void weigh_span(const sb_align_view *view, const sb_align_level *level, const sb_span *span,
+                       int32_t from, int32_t to, const float *restrict line, float *restrict weight,
+                       span_count *out) {
   const float least = view->inside ? INSIDE : -1;
-  for (int32_t i = 0; i < span->count; i++) {
-    const int64_t at = span->offset + i;
-    const double t = (double)out->template_values[at];
-    const bool wanted = out->smooth_mask[at] > least;
-    const bool seen = i >= from && i < to &&
-                      !(view->inside && line[i] >= view->dark_low && line[i] <= view->dark_high);
-    out->weight[at] = wanted && seen ? 1 : 0;
-    if (!wanted) continue;
-    *squares += t * t;
-    if (!seen) continue;
-    out->voxels++;
-    out->template_sum += t;
-    out->template_squares += t * t;
+  // Without a look at the scan nothing is dark.
+  const float low = view->inside ? view->dark_low : INFINITY, high = view->dark_high;
+  const float *restrict t = level->template_values + span->offset;
+  const float *restrict mask = level->smooth_mask + span->offset;
+  lanes all_squares = {0}, voxels = {0}, sum = {0}, squares = {0};
+  const int32_t padded = (span->count + SB_LANES - 1) / SB_LANES * SB_LANES;
+  for (int32_t i = 0; i < padded; i += SB_LANES) {
+    float wanted[SB_LANES], taken[SB_LANES];
+    for (int32_t lane = 0; lane < SB_LANES; lane++) {
+      const int32_t at = i + lane;
+      const bool want = (mask[at] > least) & (at < span->count);
+      const bool dark = (line[at] >= low) & (line[at] <= high);
+      wanted[lane] = want ? 1 : 0;
+      taken[lane] = want & !dark & (at >= from) & (at < to) ? 1 : 0;
+    }
+    lanes w, v = *(const lanes *)(t + i), part;
+    memcpy(&w, wanted, sizeof w);
+    memcpy(&part, taken, sizeof part);
+    memcpy(weight + i, taken, sizeof taken);
+    all_squares += v * v * w;
+    voxels += part;
+    sum += v * part;
+    squares += v * v * part;
   }
+  float folded[4][SB_LANES];
+  memcpy(folded[0], &all_squares, sizeof all_squares);
+  memcpy(folded[1], &voxels, sizeof voxels);
+  memcpy(folded[2], &sum, sizeof sum);
+  memcpy(folded[3], &squares, sizeof squares);
+  fold(4, folded);
+  *out = (span_count){folded[0][0], folded[1][0], folded[2][0], folded[3][0]};
 }
 
 bool sb_align_level_focus(const sb_align_level *whole, const sb_packed *scan,
@@ -359,8 +394,17 @@ bool sb_align_level_focus(const sb_align_level *whole, const sb_packed *scan,
     int32_t from, to;
     place_span(whole, span, to_scan, start, step);
     clip_span(view, start, step, span->count, &from, &to);
-    if (view->inside) sb_sample_packed_row(scan, start, step, span->count, line);
-    weigh_span(view, span, from, to, line, &squares, out);
+    const int32_t padded = (span->count + SB_LANES - 1) / SB_LANES * SB_LANES;
+    if (view->inside)
+      sb_sample_packed_row(scan, start, step, padded, line);
+    else
+      memset(line, 0, (size_t)padded * sizeof *line);
+    span_count count;
+    weigh_span(view, whole, span, from, to, line, weight + span->offset, &count);
+    squares += (double)count.all_squares;
+    out->voxels += (int64_t)count.voxels;
+    out->template_sum += (double)count.sum;
+    out->template_squares += (double)count.squares;
   }
   if (!(out->template_squares > LEAST_LEFT * squares)) return false;
   normal_matrix(out, basis, h);
@@ -423,6 +467,11 @@ static void flush(lanes sums[SUMS], sb_alignment_sums *out) {
   memset(sums, 0, SUMS * sizeof *sums);
 }
 
+SB_CLONES
+static void multiply_row(int32_t count, const float *restrict in, float *restrict out) {
+  for (int32_t i = 0; i < count; i++) out[i] *= in[i];
+}
+
 void sb_align_level_look(const sb_align_level *level, const sb_packed *scan,
                          const double to_scan[16], float *line, sb_alignment_sums *out) {
   enum { SPANS_AT_ONCE = 64 }; // few enough that single precision holds their sums
@@ -435,9 +484,10 @@ void sb_align_level_look(const sb_align_level *level, const sb_packed *scan,
     double start[3], step[3];
     place_span(level, span, to_scan, start, step);
     sb_sample_packed_row(scan, start, step, padded, line);
-    for (int32_t i = span->count; i < padded; i++) line[i] = 0;
     if (level->weight != NULL)
-      for (int32_t i = 0; i < span->count; i++) line[i] *= level->weight[span->offset + i];
+      multiply_row(padded, level->weight + span->offset, line);
+    else
+      for (int32_t i = span->count; i < padded; i++) line[i] = 0;
     add_span(level, span, line, sums);
     if (s % SPANS_AT_ONCE == SPANS_AT_ONCE - 1) flush(sums, out);
   }
