@@ -528,7 +528,7 @@ static bool finish(const search *s, const sb_brain *brain, sb_freedom most, cons
   candidate found = *start;
   memset(found.gain, 0, sizeof found.gain);
   found.gain[0] = 1;
-  polish(s, 2, most, 12, 0.02, &found);
+  polish(s, 2, most, 12, 0.05, &found);
   out->correlation = found.ncc;
   polish(s, 3, most, 2, 0.01, &found);
   out->handedness = handedness(s, most, &found);

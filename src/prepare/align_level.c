@@ -205,7 +205,7 @@ static sb_status find_spans(const sb_volume *nearness, sb_align_level *level) {
   if (status.code != SB_OK) return status;
   for (int64_t z = 0; z < nz; z++)
     for (int64_t y = 0; y < ny; y++) {
-      if (voxels > MOST_HALF_VOXELS && (y + 2 * z) % 4 != 0) continue;
+      if (voxels > MOST_HALF_VOXELS && (y + 3 * z) % 8 != 0) continue;
       if (voxels > MOST_FULL_VOXELS && voxels <= MOST_HALF_VOXELS && (y + z) % 2 != 0) continue;
       const float *row = nearness->voxels + nx * (y + ny * z);
       int64_t first = 0, last = nx - 1;
