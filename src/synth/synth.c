@@ -14,7 +14,7 @@
 #include "prepare/template.h"
 #include "synth/base.h"
 #include "synth/person.h"
-#include "synth/random.h"
+#include "core/random.h"
 #include "synth/session.h"
 
 sb_synth_options sb_synth_options_default(void) {

@@ -20,7 +20,7 @@
 #include "samebrain/synth.h"
 #include "synth/base.h"
 #include "synth/person.h"
-#include "synth/random.h"
+#include "core/random.h"
 #include "synth/session.h"
 
 static void assert_ok(sb_status status) {
