@@ -144,7 +144,7 @@ static const sb_option OPTIONS[] = {
 const sb_command sb_cmd_evaluate = {
     .name = "evaluate",
     .usage = "OUT",
-    .summary = "how well the scores of a link tell people apart, and which links to believe",
+    .summary = "how well the scores of a link tell people apart",
     .details = "Reads what link wrote into the folder OUT. Where it is known who is who, says how "
                "well mated pairs (two scans of one person) are told from non-mated pairs, with "
                "intervals over people. Without looking at identities, proposes the links that "

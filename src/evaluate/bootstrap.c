@@ -65,10 +65,24 @@ static sb_status compute(const sb_bootstrap *b, const sb_pool *pool, const doubl
   return kde ? sb_kde_threshold(pool, &out->kde_threshold, bandwidth) : sb_ok();
 }
 
+// Rates at given thresholds without bins, as far as pairs are known one by one.
+static void refine(const sb_bootstrap *b, double nonmated, sb_values *out) {
+  const sb_study *study = b->study;
+  for (int i = 0; i < b->fixed_count; i++) {
+    int64_t missed = 0;
+    for (int64_t k = 0; k < study->mated.count; k++)
+      missed += study->mated.items[k].score < b->fixed[i];
+    if (!isnan(out->fnmr[i])) out->fnmr[i] = (double)missed / (double)study->mated.count;
+    if (!isnan(out->fmr[i]))
+      out->fmr[i] = sb_study_nonmated_above(study, b->fixed[i]) / nonmated;
+  }
+}
+
 sb_status sb_values_of_study(const sb_bootstrap *b, sb_values *out) {
   sb_pool pool = {0};
   sb_status status = sb_pool_of_study(b->study, &pool);
   if (status.code == SB_OK) status = compute(b, &pool, NULL, true, out);
+  if (status.code == SB_OK) refine(b, pool.nonmated_weight, out);
   sb_pool_free(&pool);
   return status;
 }
@@ -325,7 +339,7 @@ sb_status sb_values_intervals(const sb_bootstrap *b, sb_values *low, sb_values *
   sb_status status = sb_ok();
   int threads = sb_thread_count(b->threads);
   for (int64_t v = 0; v < VALUES; v++) ((double *)low)[v] = ((double *)high)[v] = (double)NAN;
-  if (b->replicates < 1) return status;
+  if (b->replicates < 1 || b->study->probes < 1) return status;
   SB_TRY(make_material(b, &m));
   SB_TRY(SB_NEW(&values, b->replicates, "replicates"));
 #pragma omp parallel for num_threads(threads) schedule(static, 1)

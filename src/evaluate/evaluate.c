@@ -91,14 +91,9 @@ cleanup:
   return status;
 }
 
-// What one study's scores give as thresholds.
-typedef struct given {
-  sb_values value, low, high;
-} given;
-
 static const char *const FAR_RULES[SB_FARS] = {"far_0.1", "far_0.01", "far_0.001", "far_0.0001"};
 
-static sb_status add_given(sb_result *result, const given *g, const char *from, const char *to) {
+static sb_status add_given(sb_result *result, const sb_given *g, const char *from, const char *to) {
   sb_status status = add_transfer(result, "kde_crossing", from, to, g->value.kde_threshold,
                                   (sb_interval){g->low.kde_threshold, g->high.kde_threshold});
   for (int i = 0; i < SB_FARS && status.code == SB_OK; i++)
@@ -107,21 +102,15 @@ static sb_status add_given(sb_result *result, const given *g, const char *from, 
   return status;
 }
 
-static sb_status give(const evaluator *e, const sb_study *study, given *g) {
-  return sb_figures_thresholds(study, e->options, &g->value, &g->low, &g->high);
-}
-
-static sb_status thresholds_of_all(const evaluator *e, sb_result *result) {
+static sb_status thresholds_of_all(const evaluator *e, const sb_given *g, sb_result *result) {
   const sb_interval none = {(double)NAN, (double)NAN};
   int64_t first = result->transfer_count;
-  given g;
   sb_status status = sb_ok();
-  SB_TRY(give(e, &result->study, &g));
-  SB_TRY(add_given(result, &g, "all", "all"));
-  SB_TRY(add_transfer(result, "eer", "all", "all", g.value.eer_threshold,
-                      (sb_interval){g.low.eer_threshold, g.high.eer_threshold}));
-  SB_TRY(add_transfer(result, "fpir", "all", "all", g.value.fpir_threshold,
-                      (sb_interval){g.low.fpir_threshold, g.high.fpir_threshold}));
+  SB_TRY(add_given(result, g, "all", "all"));
+  SB_TRY(add_transfer(result, "eer", "all", "all", g->value.eer_threshold,
+                      (sb_interval){g->low.eer_threshold, g->high.eer_threshold}));
+  SB_TRY(add_transfer(result, "fpir", "all", "all", g->value.fpir_threshold,
+                      (sb_interval){g->low.fpir_threshold, g->high.fpir_threshold}));
   SB_TRY(add_transfer(result, "expected_false", "all", "all",
                       result->direction * result->figures.link_threshold, none));
   SB_TRY(apply_transfers(e, &result->study, first, result));
@@ -150,7 +139,7 @@ static sb_status join_others(const sb_study *parts, int64_t count, int64_t left_
 }
 
 // To one dataset: its own thresholds, those of every other, and those of all others together.
-static sb_status thresholds_to(const evaluator *e, const sb_study *parts, const given *gives,
+static sb_status thresholds_to(const evaluator *e, const sb_study *parts, const sb_given *gives,
                                int64_t count, int64_t to, sb_result *result) {
   const char *name = e->dataset_names[to];
   int64_t first = result->transfer_count;
@@ -161,9 +150,9 @@ static sb_status thresholds_to(const evaluator *e, const sb_study *parts, const 
     if (i == to || count <= MOST_DATASETS)
       SB_TRY(add_given(result, gives + i, e->dataset_names[i], name));
   if (count > 2) { // leave one dataset out
-    given g;
+    sb_given g;
     SB_TRY(join_others(parts, count, to, &others));
-    SB_TRY(give(e, &others, &g));
+    SB_TRY(sb_figures_given(&others, e->options, &g));
     snprintf(from, sizeof from, "all but %s", name);
     SB_TRY(add_given(result, &g, from, name));
   }
@@ -187,7 +176,7 @@ static sb_status evaluate_datasets(const evaluator *e, sb_result *result) {
   int64_t count = now->datasets;
   if (within == NULL || count < 2) return sb_ok();
   sb_study *parts = NULL;
-  given *gives = NULL;
+  sb_given *gives = NULL;
   sb_status status = sb_ok();
   SB_TRY(SB_NEW_ZERO(&parts, count, "datasets"));
   SB_TRY(SB_NEW_ZERO(&gives, count, "datasets"));
@@ -197,8 +186,8 @@ static sb_status evaluate_datasets(const evaluator *e, sb_result *result) {
     SB_TRY(sb_study_within(&result->study, now->probe_dataset, now->gallery_dataset, within, d,
                            parts + d));
     SB_TRY(sb_figures_of_study(parts + d, result->linked->measure->info.name, result->direction,
-                               closest_nonmated(parts + d), e->options, result->datasets + d));
-    SB_TRY(give(e, parts + d, gives + d));
+                               closest_nonmated(parts + d), e->options, result->datasets + d,
+                               gives + d));
   }
   result->dataset_count = count;
   for (int64_t d = 0; d < count; d++) SB_TRY(thresholds_to(e, parts, gives, count, d, result));
@@ -248,7 +237,7 @@ cleanup:
 
 // ---- Forecast -----------------------------------------------------------------------------------
 
-static sb_status forecast(const evaluator *e, sb_result *result) {
+static sb_status forecast(sb_result *result) {
   const struct {
     const char *rule;
     double threshold; // in the measure's direction
@@ -257,7 +246,6 @@ static sb_status forecast(const evaluator *e, sb_result *result) {
                               {"expected_false", result->figures.link_threshold}};
   sb_forecaster forecaster = {0};
   sb_status status = sb_ok();
-  (void)e;
   SB_TRY(sb_forecast_open(&result->study, result->anyone, &forecaster));
   result->valid_to = forecaster.valid_to;
   for (int i = 0; i < SB_FORECAST_SETS; i++) {
@@ -307,6 +295,7 @@ static void say_no_tail(sb_evaluation *out) {
 
 static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_result *result) {
   double nonmated_max = -INFINITY;
+  sb_given given;
   sb_status status = sb_ok();
   result->linked = m;
   result->direction = m->measure->info.higher_is_closer ? 1 : -1;
@@ -314,16 +303,16 @@ static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_r
   SB_TRY(sb_scores_study(e->scores, m, &result->study, &nonmated_max));
   if (result->anyone)
     SB_TRY(sb_figures_of_study(&result->study, m->measure->info.name, result->direction,
-                               nonmated_max, e->options, &result->figures));
+                               nonmated_max, e->options, &result->figures, &given));
   else
     say_nobody(result, &result->figures);
   SB_TRY(propose_links(e, result));
   if (!result->tail.known) say_no_tail(&result->figures);
   if (result->anyone) {
-    SB_TRY(thresholds_of_all(e, result));
+    SB_TRY(thresholds_of_all(e, &given, result));
     SB_TRY(evaluate_datasets(e, result));
   }
-  SB_TRY(forecast(e, result));
+  SB_TRY(forecast(result));
 cleanup:
   return status;
 }

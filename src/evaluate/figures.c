@@ -83,25 +83,24 @@ static void say(sb_evaluation *e, const char *text) {
   }
 }
 
-static void say_why(const sb_evaluation *e, const sb_study *study, const trials *t,
-                    sb_evaluation *out) {
+static void say_why(const sb_study *study, const trials *t, sb_evaluation *e) {
   char text[200];
   if (study->people < 2)
-    say(out, "all scans are of one person, so there is no non-mated pair to compare with");
+    say(e, "all scans are of one person, so there is no non-mated pair to compare with");
   else if (e->nonmated_pairs == 0)
-    say(out, "no pair is known to be of two people, so there is nothing to compare with");
+    say(e, "no pair is known to be of two people, so there is nothing to compare with");
   if (e->mated_pairs == 0) {
-    say(out, "nobody is known to have two scans here, so nothing can be said of mated pairs");
+    say(e, "nobody is known to have two scans here, so nothing can be said of mated pairs");
     return;
   }
   if (t->mated < SB_LEAST_PEOPLE) {
     snprintf(text, sizeof text,
-             "%lld %s with two scans %s too few to resample: where errors were seen, no interval",
-             (long long)t->mated, t->mated == 1 ? "person" : "people", t->mated == 1 ? "is" : "are");
-    say(out, text);
+             "only %lld %s with two scans: bounds where no error was seen, no interval otherwise",
+             (long long)t->mated, t->mated == 1 ? "person" : "people");
+    say(e, text);
   }
   if (e->nonmated_pairs > 0 && isnan(e->kde_threshold))
-    say(out, isnan(e->kde_mated_bandwidth) || isnan(e->kde_nonmated_bandwidth)
+    say(e, isnan(e->kde_mated_bandwidth) || isnan(e->kde_nonmated_bandwidth)
                  ? "no threshold by densities: it takes two different scores of either kind"
                  : "no threshold by densities: they do not cross between their means");
 }
@@ -226,31 +225,30 @@ static sb_status intervals_of(const sb_bootstrap *b, const trials *t, sb_values 
 
 sb_status sb_figures_of_study(const sb_study *study, const char *measure, double direction,
                               double nonmated_max, const sb_evaluate_options *options,
-                              sb_evaluation *out) {
+                              sb_evaluation *out, sb_given *given) {
   sb_search search = {0};
-  sb_values values, low, high;
   trials t;
   sb_status status = sb_ok();
   memset(out, 0, sizeof *out);
   snprintf(out->measure, sizeof out->measure, "%s", measure);
   SB_TRY(sb_search_open(study, &search));
   sb_bootstrap b = plan_of(study, &search, options);
-  SB_TRY(sb_values_of_study(&b, &values)); // for the threshold, then at it
-  b.fixed[b.fixed_count++] = values.kde_threshold;
-  SB_TRY(sb_values_of_study(&b, &values));
+  SB_TRY(sb_values_of_study(&b, &given->value)); // for the threshold, then at it
+  b.fixed[b.fixed_count++] = given->value.kde_threshold;
+  SB_TRY(sb_values_of_study(&b, &given->value));
   SB_TRY(count_trials(study, &t));
-  SB_TRY(intervals_of(&b, &t, &low, &high));
+  SB_TRY(intervals_of(&b, &t, &given->low, &given->high));
   out->people = study->people;
   out->mated_people = t.mated;
   out->fpir = options->fpir;
   out->fpir_gallery = others_per_search(study, &search);
   take_mated(study, direction, out);
   SB_TRY(take_pool(study, direction, out));
-  take_values(&values, &search, direction, out);
-  take_intervals(&low, &high, &t, direction, out);
+  take_values(&given->value, &search, direction, out);
+  take_intervals(&given->low, &given->high, &t, direction, out);
   out->nonmated_max = isinf(nonmated_max) ? NONE : direction * nonmated_max;
   out->margin = direction * (out->mated_min - out->nonmated_max);
-  say_why(out, study, &t, out);
+  say_why(study, &t, out);
 cleanup:
   sb_search_close(&search);
   return status;
@@ -290,16 +288,16 @@ sb_status sb_figures_apply(const sb_study *study, const double *thresholds, int 
   return status;
 }
 
-sb_status sb_figures_thresholds(const sb_study *study, const sb_evaluate_options *options,
-                                sb_values *values, sb_values *low, sb_values *high) {
+sb_status sb_figures_given(const sb_study *study, const sb_evaluate_options *options,
+                           sb_given *given) {
   sb_search search = {0};
   trials t;
   sb_status status = sb_ok();
   SB_TRY(sb_search_open(study, &search));
   const sb_bootstrap b = plan_of(study, &search, options);
-  SB_TRY(sb_values_of_study(&b, values));
+  SB_TRY(sb_values_of_study(&b, &given->value));
   SB_TRY(count_trials(study, &t));
-  SB_TRY(intervals_of(&b, &t, low, high));
+  SB_TRY(intervals_of(&b, &t, &given->low, &given->high));
 cleanup:
   sb_search_close(&search);
   return status;

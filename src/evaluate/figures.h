@@ -7,12 +7,17 @@
 #include "evaluate/study.h"
 #include "samebrain/evaluate.h"
 
+// What a study's scores give, thresholds among it, in closenesses.
+typedef struct sb_given {
+  sb_values value, low, high;
+} sb_given;
+
 // What identities can show of a study. Members about links are left alone.
 //   direction     1, or -1 for a distance
 //   nonmated_max  closeness of the closest non-mated pair; -INFINITY: none
 sb_status sb_figures_of_study(const sb_study *study, const char *measure, double direction,
                               double nonmated_max, const sb_evaluate_options *options,
-                              sb_evaluation *out);
+                              sb_evaluation *out, sb_given *given);
 
 // What a threshold does to a study, wherever it comes from.
 typedef struct sb_applied {
@@ -23,9 +28,9 @@ typedef struct sb_applied {
 // Thresholds are closenesses here and below.
 sb_status sb_figures_apply(const sb_study *study, const double *thresholds, int count,
                            const sb_evaluate_options *options, sb_applied *out);
-// The thresholds that a study gives, with their intervals.
-sb_status sb_figures_thresholds(const sb_study *study, const sb_evaluate_options *options,
-                                sb_values *values, sb_values *low, sb_values *high);
+// The same without the figures.
+sb_status sb_figures_given(const sb_study *study, const sb_evaluate_options *options,
+                           sb_given *given);
 
 // People needed for an interval by resampling; with fewer, only what is exact is told.
 enum { SB_LEAST_PEOPLE = 10 };

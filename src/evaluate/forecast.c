@@ -92,16 +92,21 @@ static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const doub
       pairs += count;
     }
   double start = low + width * (double)sb_tail_start(counts, RESIDUAL_BINS, pairs, nonmated_known);
-  double sum = 0, squares = 0;
+  // How much more the probes' sums of excesses vary than those of independent pairs would: as of
+  // their number in a study's tail, but led by the far ones, on which a forecast rests.
+  double sum = 0, squares = 0, alone = 0;
   for (int64_t p = 0; p < study->probes; p++) {
-    for (int64_t bin = 0; bin < study->bins; bin++)
-      if (z[bin] - effect[p] >= start) exceed[p] += study->histogram[p * study->bins + bin];
+    for (int64_t bin = 0; bin < study->bins; bin++) {
+      double excess = z[bin] - effect[p] - start, count = study->histogram[p * study->bins + bin];
+      if (excess <= 0) continue;
+      exceed[p] += count * excess;
+      alone += count * excess * excess;
+    }
     sum += exceed[p];
     squares += exceed[p] * exceed[p];
   }
-  // As in a study's tail: the clusters that the gallery's scans still make.
   double spread = squares - sum * sum / (double)study->probes;
-  double cluster = sum > 0 ? spread / sum * (study->self ? 2 : 1) - (study->self ? 1 : 0) : 1;
+  double cluster = alone > 0 ? spread / alone * (study->self ? 2 : 1) - (study->self ? 1 : 0) : 1;
   const sb_tail_data data = {
       .low = low, .high = high, .bins = RESIDUAL_BINS, .counts = counts, .known_nonmated = nonmated_known};
   status = sb_tail_fit(&data, cluster, &f->tail);
@@ -133,6 +138,7 @@ static sb_status cumulate(sb_forecaster *f) {
       f->beyond[bin] += study->histogram[p * study->bins + bin];
   for (int64_t bin = study->bins; bin-- > 0;) f->beyond[bin] += f->beyond[bin + 1];
   double all = f->beyond[0];
+  f->nonmated = all / (double)sb_study_sides(study);
   for (int64_t bin = 0; bin <= study->bins && all > 0; bin++) f->beyond[bin] /= all;
   return status;
 }
@@ -289,13 +295,18 @@ static double observed_above(const sb_forecaster *f, double closeness) {
   return fmin(above, 1 - 1e-15);
 }
 
+// The same as far as pairs are known one by one.
+static double observed_share(const sb_forecaster *f, double closeness) {
+  return fmin(sb_study_nonmated_above(f->study, closeness) / f->nonmated, 1 - 1e-15);
+}
+
 static void extrapolate(const sb_forecaster *f, double threshold, sb_forecast *out) {
   const sb_study *study = f->study;
   double sum = 0;
   int64_t mated = 0;
   if (!(f->beyond[0] > 0)) return;
   if (!isnan(threshold))
-    out->fpir_binomial = -expm1(out->gallery * log1p(-observed_above(f, threshold)));
+    out->fpir_binomial = -expm1(out->gallery * log1p(-observed_share(f, threshold)));
   for (int64_t p = 0; p < study->probes; p++) {
     if (isnan(study->mate[p])) continue;
     sum += exp(out->gallery * log1p(-observed_above(f, study->mate[p])));

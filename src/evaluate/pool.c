@@ -84,22 +84,30 @@ double sb_pool_auc_error(const sb_pool *pool) {
   return sum / (pool->mated_weight * pool->nonmated_weight);
 }
 
+// The middle of the gap, where one threshold separates all pairs.
+static double middle_of_gap(const sb_pool *pool) {
+  int64_t top = pool->bins - 1, bottom = 0;
+  while (top > 0 && !(pool->nonmated[top] > 0)) top--;
+  while (bottom < pool->bins - 1 && !(pool->mated[bottom] > 0)) bottom++;
+  return pool->low + sb_pool_width(pool) * (double)(top + 1 + bottom) / 2;
+}
+
 double sb_pool_eer(const sb_pool *pool, double *threshold) {
   *threshold = (double)NAN;
   if (!has_both(pool)) return (double)NAN;
   // Upwards over the edges the false match rate falls from 1 to 0, the false non-match rate rises.
-  double fmr = 1, fnmr = 0;
+  double above = pool->nonmated_weight, below = 0, fmr = 1, fnmr = 0;
   for (int64_t bin = 0; bin < pool->bins; bin++) {
-    double next_fmr = fmr - pool->nonmated[bin] / pool->nonmated_weight;
-    double next_fnmr = fnmr + pool->mated[bin] / pool->mated_weight;
-    if (bin + 1 == pool->bins || next_fmr <= 1e-12) next_fmr = fmax(next_fmr, 0);
-    if (next_fnmr >= next_fmr - 1e-15) {
-      double gap = fmr - fnmr, next_gap = next_fmr - next_fnmr;
-      double part = gap - next_gap > 0 ? gap / (gap - next_gap) : 0;
-      part = fmin(fmax(part, 0), 1);
-      *threshold = pool->low + sb_pool_width(pool) * ((double)bin + part);
+    above -= pool->nonmated[bin];
+    below += pool->mated[bin];
+    double next_fmr = above > 1e-9 * pool->nonmated_weight ? above / pool->nonmated_weight : 0;
+    double next_fnmr = below / pool->mated_weight;
+    if (next_fnmr >= next_fmr) {
+      double gap = fmr - fnmr, next_gap = next_fmr - next_fnmr, part = gap / (gap - next_gap);
       double eer = fmr + part * (next_fmr - fmr);
-      return fmin(fmax(eer, 0), 1);
+      *threshold = pool->low + sb_pool_width(pool) * ((double)bin + part);
+      if (eer <= 0) *threshold = middle_of_gap(pool);
+      return fmax(eer, 0);
     }
     fmr = next_fmr;
     fnmr = next_fnmr;

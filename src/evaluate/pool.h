@@ -41,7 +41,8 @@ sb_moments sb_pool_moments(const sb_pool *pool, const double *weights, double un
 double sb_pool_auc(const sb_pool *pool);
 // How far that can be from the same figure of the scores themselves: half of P(both in one bin).
 double sb_pool_auc_error(const sb_pool *pool);
-// Where the false match and false non-match rate are equal, on the line between two bin edges.
+// Where the false match and false non-match rate are equal, on the line between two bin edges; in
+// the middle of the gap where there is one between all non-mated and all mated scores.
 double sb_pool_eer(const sb_pool *pool, double *threshold);
 // The lowest bin edge with at most `far` of the non-mated weight at or above it, and the share of
 // the mated weight there; NaN where there is none. The edge needs non-mated pairs alone.

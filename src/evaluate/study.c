@@ -63,6 +63,29 @@ sb_status sb_study_mated_people(const sb_study *study, int64_t *people) {
   return status;
 }
 
+static double histogram_above(const sb_study *study, int64_t probe, double closeness) {
+  const uint32_t *line = study->histogram + probe * study->bins;
+  int64_t first = sb_study_bin(study, closeness);
+  double part = (closeness - sb_study_edge(study, first)) / sb_study_width(study);
+  double above = line[first] * (1 - fmin(fmax(part, 0), 1));
+  for (int64_t bin = first + 1; bin < study->bins; bin++) above += line[bin];
+  return above;
+}
+
+double sb_study_nonmated_above(const sb_study *study, double closeness) {
+  const sb_listed *items = study->matches.items;
+  double above = 0;
+  for (int64_t p = 0, i = 0; p < study->probes; p++) {
+    double listed = 0, last = INFINITY;
+    for (; i < study->matches.count && items[i].probe == p; i++) {
+      listed += items[i].kind == SB_PAIR_NONMATED && items[i].score >= closeness;
+      last = items[i].score;
+    }
+    above += last < closeness ? listed : histogram_above(study, p, closeness);
+  }
+  return above / (double)sb_study_sides(study);
+}
+
 // ---- A part of a study --------------------------------------------------------------------------
 
 // New numbers for the scans that are kept: -1 for the others.

@@ -48,6 +48,10 @@ sb_status sb_study_complete(sb_study *study);
 // How many people have a mated pair.
 sb_status sb_study_mated_people(const sb_study *study, int64_t *people);
 
+// Non-mated pairs at or above a closeness, each once: exact for probes whose list of matches reaches
+// down to it, from the histogram for the others, linear within its bin.
+double sb_study_nonmated_above(const sb_study *study, double closeness);
+
 // The part of a study in which probe and gallery scan are both of one dataset.
 //   probe_dataset, gallery_dataset   a number per scan
 //   within                           as `histogram`, of pairs of one dataset alone

@@ -214,3 +214,16 @@ double sim_true_threshold(const simulation *s, double others, double fpir) {
 double sim_true_fnmr(const simulation *s, double threshold) {
   return below(threshold / s->scale - s->distance);
 }
+
+double sim_true_rank1(const simulation *s, double others) {
+  enum { STEPS = 1601 };
+  // Less the probe's effect, the mate lies at `distance` with variance 1 - effect, and so do all
+  // others at 0.
+  double sd = sqrt(1 - s->effect), sum = 0, weights = 0;
+  for (int i = 0; i < STEPS; i++) {
+    double x = -8 + 16.0 * i / (STEPS - 1), weight = exp(-x * x / 2);
+    weights += weight;
+    sum += weight * exp(others * log1p(-below(-(s->distance + sd * x) / sd)));
+  }
+  return sum / weights;
+}

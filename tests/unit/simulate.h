@@ -39,6 +39,8 @@ sb_status sim_closest(const simulation *s, double *best);
 double sim_true_auc(const simulation *s);
 double sim_true_fpir(const simulation *s, double others, double threshold);
 double sim_true_threshold(const simulation *s, double others, double fpir);
+// P(none of `others` people is closer than the mate).
+double sim_true_rank1(const simulation *s, double others);
 double sim_true_fnmr(const simulation *s, double threshold);
 
 #endif
