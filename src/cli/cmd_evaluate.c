@@ -45,9 +45,10 @@ static void print_people(const sb_evaluation *e) {
 }
 
 static void print_links(const sb_evaluation *e) {
+  if (isnan(e->link_threshold)) return; // why is said already
   printf("Without looking at identities, %" PRId64 " %s proposed by %s at %g false ones expected",
          e->links, e->links == 1 ? "link is" : "links are", e->measure, e->expected_false);
-  if (!isnan(e->link_threshold)) printf(" (score %.4f)", e->link_threshold);
+  printf(" (score %.4f)", e->link_threshold);
   if (e->control_links >= 0)
     printf("; with all known mates taken out, %" PRId64, e->control_links);
   puts(".");

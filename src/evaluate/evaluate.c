@@ -282,13 +282,20 @@ static void say_nobody(const sb_result *result, sb_evaluation *out) {
            "with the columns dataset, scan_id, person tells who is who (--identities)");
 }
 
-static void say_no_tail(sb_evaluation *out) {
+// Why no link could be proposed, whatever its score.
+static void say_no_links(const sb_tail *tail, double expected_false, sb_evaluation *out) {
   for (size_t i = 0; i < sizeof out->why / sizeof *out->why; i++) {
     if (out->why[i][0] != '\0') continue;
-    snprintf(out->why[i], sizeof out->why[i],
-             "no links are proposed: fewer than %d pairs, or scores so alike that chance cannot be "
-             "told from them",
-             SB_LEAST_PAIRS);
+    if (tail->known)
+      snprintf(out->why[i], sizeof out->why[i],
+               "no links are proposed: among so few pairs chance cannot be told from a mate at %g "
+               "false links expected, however close",
+               expected_false);
+    else
+      snprintf(out->why[i], sizeof out->why[i],
+               "no links are proposed: fewer than %d pairs, or scores so alike that chance cannot "
+               "be told from a mate",
+               SB_LEAST_PAIRS);
     break;
   }
 }
@@ -307,7 +314,8 @@ static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_r
   else
     say_nobody(result, &result->figures);
   SB_TRY(propose_links(e, result));
-  if (!result->tail.known) say_no_tail(&result->figures);
+  if (isnan(result->links.threshold))
+    say_no_links(&result->tail, e->options->expected_false, &result->figures);
   if (result->anyone) {
     SB_TRY(thresholds_of_all(e, &given, result));
     SB_TRY(evaluate_datasets(e, result));
