@@ -221,20 +221,31 @@ int sb_tail_draw(const sb_tail *tail, double uniform) {
 // How much exceedances cluster in scans: the variance of their number over that of independent
 // pairs. With k_p of probe p, sum (k_p - mean)^2 over the number of pairs is 1 (2 where a pair counts
 // under both its scans) without clusters; a gallery scan is taken to attract pairs as a probe does.
-static double clustering(const sb_study *study, int64_t start) {
-  double sum = 0, squares = 0;
-  for (int64_t p = 0; p < study->probes; p++) {
-    double k = 0;
+static sb_status clustering(const sb_study *study, int64_t start, bool with_mated, double *out) {
+  double *count = NULL, sum = 0, squares = 0;
+  sb_status status = SB_NEW_ZERO(&count, study->probes, "scans");
+  *out = 1;
+  if (status.code != SB_OK) return status;
+  for (int64_t p = 0; p < study->probes; p++)
     for (int64_t bin = start; bin < study->bins; bin++)
-      k += study->histogram[p * study->bins + bin];
-    sum += k;
-    squares += k * k;
+      count[p] += study->histogram[p * study->bins + bin];
+  for (int64_t i = 0; with_mated && i < study->mated.count; i++) {
+    const sb_listed *pair = study->mated.items + i;
+    if (sb_study_bin(study, pair->score) < start) continue;
+    count[pair->probe]++;
+    if (study->self) count[pair->gallery]++;
   }
-  if (!(sum > 0)) return 1;
+  for (int64_t p = 0; p < study->probes; p++) {
+    sum += count[p];
+    squares += count[p] * count[p];
+  }
+  free(count);
+  if (!(sum > 0)) return status;
   double probes = (double)study->probes, spread = squares - sum * sum / probes;
-  if (study->self) return fmax(spread / (sum / 2) - 1, 1);
   double excess = fmax(spread / sum - 1, 0);
-  return 1 + excess + excess * probes / (double)study->gallery;
+  *out = study->self ? fmax(2 * spread / sum - 1, 1)
+                     : 1 + excess + excess * probes / (double)study->gallery;
+  return status;
 }
 
 typedef struct best {
@@ -294,7 +305,7 @@ sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out)
   int64_t reciprocal = 0;
   sb_status status = sb_ok();
   SB_TRY(SB_NEW_ZERO(&counts, study->bins, "histogram"));
-  double pairs = 0;
+  double pairs = 0, cluster;
   for (int64_t p = 0; p < study->probes; p++)
     for (int64_t bin = 0; bin < study->bins; bin++)
       counts[bin] += study->histogram[p * study->bins + bin];
@@ -312,7 +323,8 @@ sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out)
                              .censored = score,
                              .censored_at = second};
   int64_t start = pairs > 0 ? sb_tail_start(counts, study->bins, pairs, false) : study->bins;
-  SB_TRY(sb_tail_fit(&data, clustering(study, start), out));
+  SB_TRY(clustering(study, start, with_mated, &cluster));
+  SB_TRY(sb_tail_fit(&data, cluster, out));
 cleanup:
   free(counts);
   free(score);

@@ -20,25 +20,28 @@ simulation sim_default(void) {
 
 // ---- Drawing ------------------------------------------------------------------------------------
 
+// Box and Muller: the square root is at least the value.
+static double first_uniform(uint64_t key, uint64_t counter) {
+  return sb_random_uniform(key, 2 * counter, 0x1p-53, 1);
+}
+
 static double draw_normal(uint64_t key, uint64_t counter) {
-  double u = sb_random_uniform(key, 2 * counter, 0x1p-53, 1);
+  double u = first_uniform(key, counter);
   double v = sb_random_uniform(key, 2 * counter + 1, 0, 6.283185307179586);
   return sqrt(-2 * log(u)) * cos(v);
 }
 
-// Of mean 0 and variance 1.
-static double draw_noise(sim_shape shape, uint64_t key, uint64_t counter) {
-  double x = draw_normal(key, 2 * counter);
-  if (shape == SIM_NORMAL) return x;
-  enum { SKEW = 60, HEAVY = 12 };
+// A normal value made into one of another shape, of mean 0 and variance 1; rising.
+static double shape_noise(sim_shape shape, double x) {
+  enum { SKEW = 60 };
+  const double heavy = 0.05;
   if (shape == SIM_SKEWED) { // Wilson and Hilferty: the cube of a normal is nearly chi-square
-    double cube = pow(1 - 2.0 / (9 * SKEW) + x * sqrt(2.0 / (9 * SKEW)), 3);
-    return (cube - 1) * SKEW / sqrt(2.0 * SKEW);
+    double root = 1 - 2.0 / (9 * SKEW) + x * sqrt(2.0 / (9 * SKEW));
+    return (root * root * root - 1) * SKEW / sqrt(2.0 * SKEW);
   }
-  double squares = 0;
-  for (uint64_t i = 0; i < HEAVY / 2; i++)
-    squares -= 2 * log(sb_random_uniform(sb_random_key(key, counter), i, 0x1p-53, 1));
-  return x / sqrt(squares / HEAVY) * sqrt((HEAVY - 2.0) / HEAVY);
+  if (shape == SIM_HEAVY) // Tukey's h
+    return x * exp(heavy * x * x / 2) * pow(1 - 2 * heavy, 0.75);
+  return x;
 }
 
 typedef struct draws {
@@ -61,9 +64,9 @@ static double draw_score(const draws *d, int64_t a, int64_t b, int64_t scan_a, i
   uint64_t key = sb_random_key(d->key, low);
   if (a == b)
     return s->scale * (s->distance + d->effect[a] +
-                       sqrt(1 - s->effect) * draw_noise(SIM_NORMAL, key, high));
+                       sqrt(1 - s->effect) * draw_normal(key, high));
   return s->scale * (d->effect[a] + d->effect[b] +
-                     sqrt(1 - 2 * s->effect) * draw_noise(s->shape, key, high));
+                     sqrt(1 - 2 * s->effect) * shape_noise(s->shape, draw_normal(key, high)));
 }
 
 // ---- The study ----------------------------------------------------------------------------------
@@ -158,9 +161,16 @@ sb_status sim_closest(const simulation *s, double *best) {
     double *mine = NULL;
     sb_status have = SB_NEW(&mine, people, "scores");
     for (int64_t a = 0; a < people && have.code == SB_OK; a++) mine[a] = -INFINITY;
+    // Most draws are below this normal value, and then nearly always too small to matter.
+    const double usual = 2.5, above_usual = exp(-usual * usual / 2);
+    double most = sqrt(1 - 2 * s->effect) * shape_noise(s->shape, usual);
 #pragma omp for schedule(dynamic, 64)
     for (int64_t a = 0; a < people; a++)
       for (int64_t b = a + 1; b < people && have.code == SB_OK; b++) {
+        double bound = s->scale * (d.effect[a] + d.effect[b] + most);
+        if (bound <= mine[a] && bound <= mine[b] &&
+            first_uniform(sb_random_key(d.key, (uint64_t)a), (uint64_t)b) > above_usual)
+          continue;
         double score = draw_score(&d, a, b, a, b);
         if (score > mine[a]) mine[a] = score;
         if (score > mine[b]) mine[b] = score;

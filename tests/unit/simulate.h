@@ -11,7 +11,7 @@
 typedef enum sim_shape {
   SIM_NORMAL, // everything normal
   SIM_SKEWED, // e is a sum of squares (chi-square of 60 degrees, standardised): a heavier upper tail
-  SIM_HEAVY   // e is Student's t of 12 degrees, standardised
+  SIM_HEAVY   // e is Tukey's h = 0.05, standardised: 4.9 sigma become 8.3
 } sim_shape;
 
 typedef struct simulation {
