@@ -164,7 +164,7 @@ static void forecast(int studies, int64_t people, int64_t cohort) {
       s.mated_people = 0;
       s.self = true;
       s.shape = (sim_shape)shape;
-      s.seed = 20000 + (uint64_t)i;
+      s.seed = 120000 + (uint64_t)i;
       must(sim_closest(&s, best));
       qsort(best, (size_t)cohort, sizeof *best, descending);
       s.people = people;

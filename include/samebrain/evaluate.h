@@ -49,7 +49,7 @@ typedef struct sb_evaluation {
   int64_t links;          // proposed
   int64_t false_links;    // of these, known to be of two people
   int64_t control_links;  // proposed with the mated pairs taken out; -1: nobody is known
-  char why[4][200];       // why figures are missing, in words; "": no more
+  char why[6][200];       // why figures are missing, in words; "": no more
 } sb_evaluation;
 
 typedef struct sb_evaluate_options {

@@ -33,7 +33,8 @@ static sb_moments mated_moments(const sb_study *study, const double *weight) {
     double w = weight == NULL ? 1 : weight[study->probe_person[pairs[i].probe]];
     squares += w * (pairs[i].score - m.mean) * (pairs[i].score - m.mean);
   }
-  if (m.weight > 1) m.variance = squares / (m.weight - 1);
+  if (m.weight > 1)
+    m.variance = sb_real_variance(squares / (m.weight - 1), study->low, study->high);
   return m;
 }
 

@@ -282,22 +282,25 @@ static void say_nobody(const sb_result *result, sb_evaluation *out) {
            "with the columns dataset, scan_id, person tells who is who (--identities)");
 }
 
-// Why no link could be proposed, whatever its score.
-static void say_no_links(const sb_tail *tail, double expected_false, sb_evaluation *out) {
-  for (size_t i = 0; i < sizeof out->why / sizeof *out->why; i++) {
-    if (out->why[i][0] != '\0') continue;
-    if (tail->known)
-      snprintf(out->why[i], sizeof out->why[i],
-               "no links are proposed: among so few pairs chance cannot be told from a mate at %g "
-               "false links expected, however close",
-               expected_false);
-    else
-      snprintf(out->why[i], sizeof out->why[i],
-               "no links are proposed: fewer than %d pairs, or scores so alike that chance cannot "
-               "be told from a mate",
-               SB_LEAST_PAIRS);
-    break;
-  }
+// Why no link could be proposed, whatever its score; or not all.
+static void say_of_links(const sb_result *result, double expected_false, sb_evaluation *out) {
+  size_t i = 0;
+  while (i < sizeof out->why / sizeof *out->why && out->why[i][0] != '\0') i++;
+  if (i == sizeof out->why / sizeof *out->why) return;
+  if (!result->tail.known)
+    snprintf(out->why[i], sizeof out->why[i],
+             "no links are proposed: fewer than %d pairs, or scores so alike that chance cannot be "
+             "told from a mate",
+             SB_LEAST_PAIRS);
+  else if (isnan(result->links.threshold))
+    snprintf(out->why[i], sizeof out->why[i],
+             "no links are proposed: among so few pairs chance cannot be told from a mate at %g "
+             "false links expected, however close",
+             expected_false);
+  else if (result->links.cut_short)
+    snprintf(out->why[i], sizeof out->why[i],
+             "links may be missing: some scans have more such matches than link listed; link again "
+             "with a larger --top");
 }
 
 static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_result *result) {
@@ -314,8 +317,7 @@ static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_r
   else
     say_nobody(result, &result->figures);
   SB_TRY(propose_links(e, result));
-  if (isnan(result->links.threshold))
-    say_no_links(&result->tail, e->options->expected_false, &result->figures);
+  say_of_links(result, e->options->expected_false, &result->figures);
   if (result->anyone) {
     SB_TRY(thresholds_of_all(e, &given, result));
     SB_TRY(evaluate_datasets(e, result));

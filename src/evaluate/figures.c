@@ -46,12 +46,13 @@ cleanup:
 
 // ---- Intervals ----------------------------------------------------------------------------------
 
-// A rate of errors. Where none was seen the upper end is exact; one that rests on mated people is
-// never below what none at all would have given.
+// A rate of errors. Where none was seen, or nothing else, the other end is exact; an upper end that
+// rests on mated people is never below what no error at all would have given.
 static sb_interval of_errors(double rate, double low, double high, int64_t people, bool always) {
   if (isnan(rate)) return (sb_interval){NONE, NONE};
   double bound = sb_zero_error_bound(people, SB_ALPHA);
   if (rate <= 0) return (sb_interval){0, bound};
+  if (rate >= 1) return (sb_interval){1 - bound, 1};
   if (isnan(low)) return (sb_interval){NONE, NONE};
   return (sb_interval){low, always ? fmax(high, bound) : high};
 }
@@ -99,6 +100,8 @@ static void say_why(const sb_study *study, const trials *t, sb_evaluation *e) {
              (long long)t->mated, t->mated == 1 ? "person" : "people");
     say(e, text);
   }
+  if (e->nonmated_pairs > 0 && isnan(e->d_prime))
+    say(e, "no d-prime: it takes two different scores of either kind");
   if (e->nonmated_pairs > 0 && isnan(e->kde_threshold))
     say(e, isnan(e->kde_mated_bandwidth) || isnan(e->kde_nonmated_bandwidth)
                  ? "no threshold by densities: it takes two different scores of either kind"
@@ -119,7 +122,8 @@ static void take_mated(const sb_study *study, double direction, sb_evaluation *o
   }
   out->mated_min = count > 0 ? direction * least : NONE;
   out->mated_mean = count > 0 ? direction * mean : NONE;
-  out->mated_sd = count > 1 ? sqrt(squares / (double)(count - 1)) : NONE;
+  double variance = sb_real_variance(squares / (double)(count - 1), study->low, study->high);
+  out->mated_sd = count > 1 ? sqrt(variance) : NONE;
 }
 
 static sb_status take_pool(const sb_study *study, double direction, sb_evaluation *out) {
@@ -168,10 +172,9 @@ static void take_intervals(const sb_values *low, const sb_values *high, const tr
   out->rank5_interval = of_hits(out->rank5, low->hits[1], high->hits[1], t->mated);
   out->rank10_interval = of_hits(out->rank10, low->hits[2], high->hits[2], t->mated);
   out->d_prime_interval = (sb_interval){low->d_prime, high->d_prime};
-  out->auc_interval = out->auc < 1
+  out->auc_interval = out->auc > 0 && out->auc < 1
                           ? (sb_interval){low->auc, high->auc}
-                          : (sb_interval){1 - sb_zero_error_bound(t->triples, SB_ALPHA), 1};
-  if (isnan(out->auc)) out->auc_interval = (sb_interval){NONE, NONE};
+                          : of_errors(out->auc, NONE, NONE, t->triples, false);
   out->eer_interval = of_eer(out->eer, low->eer, high->eer, t);
   for (int i = 0; i < SB_FARS; i++)
     out->tar_interval[i] = of_hits(out->tar[i], low->tar[i], high->tar[i], t->mated);

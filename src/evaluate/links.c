@@ -93,12 +93,24 @@ static double margin_of(const sb_study *study, int64_t first, int64_t line, bool
   return (double)NAN;
 }
 
+// Whether some probe's list ends, before the gallery does, with a score that is still proposed.
+static bool lists_cut_short(const sb_study *study, double threshold) {
+  const sb_listed *items = study->matches.items;
+  int64_t all = study->gallery - (study->self ? 1 : 0);
+  for (int64_t i = 0; i < study->matches.count; i++) {
+    bool last = i + 1 == study->matches.count || items[i + 1].probe != items[i].probe;
+    if (last && items[i].rank < all && items[i].score >= threshold) return true;
+  }
+  return false;
+}
+
 sb_status sb_links_propose(const sb_study *study, const sb_tail *tail, double expected_false,
                            bool with_mated, bool one_to_one, sb_proposals *out) {
   *out = (sb_proposals){.threshold = find_threshold(study, tail, expected_false)};
   sb_status status = sb_ok();
   const sb_listed *items = study->matches.items;
   if (isnan(out->threshold)) return status;
+  out->cut_short = lists_cut_short(study, out->threshold);
   SB_TRY(SB_NEW(&out->items, study->matches.count, "links"));
   for (int64_t i = 0, first = 0; i < study->matches.count; i++) {
     if (items[i].probe != items[first].probe) first = i;

@@ -17,6 +17,7 @@ typedef struct sb_proposal {
 typedef struct sb_proposals {
   sb_proposal *items; // closest first
   int64_t count;
+  bool cut_short;   // a probe's list ends above the threshold: link listed too few matches
   double threshold; // closeness at which expected_false is what was asked for; NaN: not reached
 } sb_proposals;
 

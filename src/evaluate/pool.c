@@ -54,7 +54,8 @@ sb_moments sb_pool_moments(const sb_pool *pool, const double *weights, double un
     double d = sb_pool_centre(pool, bin) - m.mean;
     squares += weights[bin] * d * d;
   }
-  if (m.weight > unit) m.variance = squares / (m.weight - unit);
+  if (m.weight > unit)
+    m.variance = sb_real_variance(squares / (m.weight - unit), pool->low, pool->high);
   return m;
 }
 

@@ -49,6 +49,11 @@ double sb_pool_eer(const sb_pool *pool, double *threshold);
 double sb_pool_tar(const sb_pool *pool, double far, double *threshold);
 // Shares at or above `threshold`, linear within its bin.
 double sb_pool_above(const sb_pool *pool, const double *weights, double total, double threshold);
+// A variance, or 0 where it is but rounding: scores have nine decimals.
+static inline double sb_real_variance(double variance, double low, double high) {
+  double least = 1e-9 * (high - low);
+  return variance <= least * least ? 0 : variance;
+}
 double sb_d_prime(const sb_moments *mated, const sb_moments *nonmated);
 
 #endif

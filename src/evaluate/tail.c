@@ -8,7 +8,7 @@
 #include "evaluate/normal.h"
 
 enum { CELLS = SB_TAIL_XI * SB_TAIL_SIGMA };
-static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 4000, LARGEST_SHARE = 0.25;
+static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 2500, LARGEST_SHARE = 0.25;
 static const double USUAL_SHARE = 0.1, REACH = 6;
 static const double XI_SD = 0.15, LOG_SIGMA_SD = 0.5;
 
