@@ -44,12 +44,12 @@ typedef struct sb_evaluation {
       eer_interval, tar_interval[SB_EVALUATION_FARS], kde_threshold_interval, kde_fnmr_interval,
       kde_fmr_interval, fpir_threshold_interval, fnir_interval;
   // Without looking at identities.
-  double expected_false;  // asked for
-  double link_threshold;  // score at which that many non-mated pairs are expected; NaN: unknown
-  int64_t links;          // proposed
-  int64_t false_links;    // of these, known to be of two people
-  int64_t control_links;  // proposed with the mated pairs taken out; -1: nobody is known
-  char why[6][200];       // why figures are missing, in words; "": no more
+  double expected_false; // asked for
+  double link_threshold; // score at which that many non-mated pairs are expected; NaN: unknown
+  int64_t links;         // proposed
+  int64_t false_links;   // of these, known to be of two people
+  int64_t control_links; // proposed with the mated pairs taken out; -1: nobody is known
+  char why[6][200];      // why figures are missing, in words; "": no more
 } sb_evaluation;
 
 typedef struct sb_evaluate_options {

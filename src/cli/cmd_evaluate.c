@@ -49,8 +49,7 @@ static void print_links(const sb_evaluation *e) {
   printf("Without looking at identities, %" PRId64 " %s proposed by %s at %g false ones expected",
          e->links, e->links == 1 ? "link is" : "links are", e->measure, e->expected_false);
   printf(" (score %.4f)", e->link_threshold);
-  if (e->control_links >= 0)
-    printf("; with all known mates taken out, %" PRId64, e->control_links);
+  if (e->control_links >= 0) printf("; with all known mates taken out, %" PRId64, e->control_links);
   puts(".");
 }
 

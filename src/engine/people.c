@@ -136,9 +136,9 @@ static sb_status number_datasets(const sb_scans *scans, sb_people *out) {
   }
   const char *last = NULL;
   for (int64_t p = 0, g = 0; p < scans->probe_count || g < scans->gallery_count;) {
-    bool probe = g == scans->gallery_count ||
-                 (p < scans->probe_count &&
-                  strcmp(scans->probe[p].dataset, scans->gallery[g].dataset) <= 0);
+    bool probe =
+        g == scans->gallery_count ||
+        (p < scans->probe_count && strcmp(scans->probe[p].dataset, scans->gallery[g].dataset) <= 0);
     const char *next = probe ? scans->probe[p].dataset : scans->gallery[g].dataset;
     if (last == NULL || strcmp(last, next) != 0) out->datasets++;
     last = next;

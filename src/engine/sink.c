@@ -31,8 +31,7 @@ sb_status sb_sink_open(const sb_people *people, const sb_measure *measure, const
   SB_TRY(SB_NEW_ZERO(&out->match_lists, probes, "candidates"));
   SB_TRY(SB_NEW_ZERO(&out->nonmated_lists, probes, "candidates"));
   SB_TRY(SB_NEW_ZERO(&out->histogram, probes * out->bins, "histograms"));
-  if (people->datasets > 1)
-    SB_TRY(SB_NEW_ZERO(&out->within, probes * out->bins, "histograms"));
+  if (people->datasets > 1) SB_TRY(SB_NEW_ZERO(&out->within, probes * out->bins, "histograms"));
   for (int64_t p = 0; p < probes; p++) {
     sb_shortlist_start(out->match_lists + p);
     sb_shortlist_start(out->nonmated_lists + p);

@@ -74,8 +74,7 @@ static void refine(const sb_bootstrap *b, double nonmated, sb_values *out) {
     for (int64_t k = 0; k < study->mated.count; k++)
       missed += study->mated.items[k].score < b->fixed[i];
     if (!isnan(out->fnmr[i])) out->fnmr[i] = (double)missed / (double)study->mated.count;
-    if (!isnan(out->fmr[i]))
-      out->fmr[i] = sb_study_nonmated_above(study, b->fixed[i]) / nonmated;
+    if (!isnan(out->fmr[i])) out->fmr[i] = sb_study_nonmated_above(study, b->fixed[i]) / nonmated;
   }
 }
 
@@ -102,7 +101,8 @@ typedef struct material {
   double *rest_total;  // per person
   double all;          // their sum
   int64_t gallery_people;
-  int64_t *stands_in; // per person: whose probes tell how it scores as gallery; -1: not in the gallery
+  int64_t
+      *stands_in; // per person: whose probes tell how it scores as gallery; -1: not in the gallery
   known_pair *pairs;
   int64_t pair_count;
 } material;
@@ -155,7 +155,8 @@ static sb_status list_pairs(const sb_study *study, material *m) {
   sb_status status = sb_ok();
   SB_TRY(SB_NEW_ZERO(&start, study->probes + 1, "scores"));
   SB_TRY(SB_NEW(&m->pairs, study->matches.count, "scores"));
-  for (int64_t i = 0; i < study->matches.count; i++) start[study->matches.items[i].probe + 1] = i + 1;
+  for (int64_t i = 0; i < study->matches.count; i++)
+    start[study->matches.items[i].probe + 1] = i + 1;
   for (int64_t p = 0; p < study->probes; p++)
     if (start[p + 1] == 0) start[p + 1] = start[p];
   for (int64_t i = 0; i < study->matches.count; i++) {

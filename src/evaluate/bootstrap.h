@@ -16,8 +16,8 @@
 #include "evaluate/search.h"
 
 enum { SB_FARS = 4, SB_RANKS = 3 };
-extern const double sb_fars[SB_FARS];      // 0.1, 0.01, 0.001, 0.0001
-extern const int64_t sb_ranks[SB_RANKS];   // 1, 5, 10
+extern const double sb_fars[SB_FARS];    // 0.1, 0.01, 0.001, 0.0001
+extern const int64_t sb_ranks[SB_RANKS]; // 1, 5, 10
 
 // One value of every figure: of the study, of a replicate, or of an interval's end.
 typedef struct sb_values {

@@ -66,10 +66,9 @@ static sb_status write_cmc(const sb_result *result, FILE *file) {
   fputs("rank\thit_rate\n", file);
   for (int64_t rank = 1; rank <= MOST_RANKS && rank <= result->study.gallery; rank++)
     if (status.code == SB_OK && search.mated > 0)
-      put_line(file,
-               (double[]){(double)rank,
-                          sb_search_hits(&result->study, &search, NULL, (double)rank)},
-               2);
+      put_line(
+          file,
+          (double[]){(double)rank, sb_search_hits(&result->study, &search, NULL, (double)rank)}, 2);
   sb_search_close(&search);
   return status;
 }

@@ -58,8 +58,8 @@ static sb_status add_transfer(sb_result *result, const char *rule, const char *f
   sb_transfer *grown = realloc(result->transfers, (size_t)(count + 1) * sizeof *grown);
   if (grown == NULL) return sb_error(SB_NO_MEMORY, "out of memory for thresholds");
   result->transfers = grown;
-  grown[count] = (sb_transfer){
-      .rule = rule, .to = to, .threshold = threshold, .interval = interval};
+  grown[count] =
+      (sb_transfer){.rule = rule, .to = to, .threshold = threshold, .interval = interval};
   snprintf(grown[count].from, sizeof grown[count].from, "%s", from);
   result->transfer_count++;
   return sb_ok();
@@ -126,10 +126,8 @@ static sb_status join_others(const sb_study *parts, int64_t count, int64_t left_
   memset(out, 0, sizeof *out);
   for (int64_t i = 0; i < count; i++) {
     if (i == left_out || parts[i].probes == 0 || parts[i].gallery == 0) continue;
-    const sb_study empty = {.low = parts[i].low,
-                            .high = parts[i].high,
-                            .self = parts[i].self,
-                            .bins = parts[i].bins};
+    const sb_study empty = {
+        .low = parts[i].low, .high = parts[i].high, .self = parts[i].self, .bins = parts[i].bins};
     status = sb_study_join(out->bins > 0 ? out : &empty, parts + i, &joined);
     sb_study_free(out);
     if (status.code != SB_OK) return status;

@@ -36,8 +36,8 @@ static sb_status count_trials(const sb_study *study, trials *out) {
   }
   out->probes = probes;
   out->nonmated = sb_least(study->people / 2, sb_least(probes, galleries));
-  out->triples = sb_least(sb_least(out->mated, study->people / 3),
-                          sb_least(probes / 2, galleries / 2));
+  out->triples =
+      sb_least(sb_least(out->mated, study->people / 3), sb_least(probes / 2, galleries / 2));
 cleanup:
   free(probe);
   free(gallery);
@@ -104,8 +104,8 @@ static void say_why(const sb_study *study, const trials *t, sb_evaluation *e) {
     say(e, "no d-prime: it takes two different scores of either kind");
   if (e->nonmated_pairs > 0 && isnan(e->kde_threshold))
     say(e, isnan(e->kde_mated_bandwidth) || isnan(e->kde_nonmated_bandwidth)
-                 ? "no threshold by densities: it takes two different scores of either kind"
-                 : "no threshold by densities: they do not cross between their means");
+               ? "no threshold by densities: it takes two different scores of either kind"
+               : "no threshold by densities: they do not cross between their means");
 }
 
 static void take_mated(const sb_study *study, double direction, sb_evaluation *out) {
@@ -309,15 +309,20 @@ cleanup:
 // ---- The table ----------------------------------------------------------------------------------
 
 #define AT(member) offsetof(sb_evaluation, member)
-#define COUNT(name, text) {#name, text, AT(name), 0, true}
-#define FIGURE(name, text) {#name, text, AT(name), 0, false}
-#define RATE(name, text) {#name, text, AT(name), AT(name##_interval), false}
+#define COUNT(name, text)                                                                          \
+  { #name, text, AT(name), 0, true }
+#define FIGURE(name, text)                                                                         \
+  { #name, text, AT(name), 0, false }
+#define RATE(name, text)                                                                           \
+  { #name, text, AT(name), AT(name##_interval), false }
 #define TAR(i, far)                                                                                \
-  {"tar_at_far_" far, "share of mated pairs accepted at the lowest histogram edge with at most "   \
-                      far " of the non-mated pairs at or above it; null with fewer than 1 / " far  \
-                      " pairs",                                                                    \
+  {"tar_at_far_" far,                                                                              \
+   "share of mated pairs accepted at the lowest histogram edge with at most " far                  \
+   " of the non-mated pairs at or above it; null with fewer than 1 / " far " pairs",               \
    AT(tar[i]), AT(tar_interval[i]), false},                                                        \
-      {"tar_threshold_" far, "that edge", AT(tar_threshold[i]), 0, false}
+  {                                                                                                \
+    "tar_threshold_" far, "that edge", AT(tar_threshold[i]), 0, false                              \
+  }
 
 const sb_figure sb_figures[] = {
     COUNT(people, "people whose scans were compared; a scan of nobody known counts as one"),

@@ -24,9 +24,9 @@ typedef struct sb_forecaster {
   double *rest;         // per mated probe: z of its closest mate, less the probe's effect
   int64_t *rest_person; // whose it is
   int64_t rest_count, mated_people;
-  double nonmated;      // pairs
-  double *beyond;       // per bin: the share of non-mated comparisons in it and above
-  double valid_to;      // gallery size up to which this was checked by hiding
+  double nonmated; // pairs
+  double *beyond;  // per bin: the share of non-mated comparisons in it and above
+  double valid_to; // gallery size up to which this was checked by hiding
 } sb_forecaster;
 
 typedef struct sb_forecast {

@@ -114,11 +114,12 @@ sb_status sb_links_propose(const sb_study *study, const sb_tail *tail, double ex
   SB_TRY(SB_NEW(&out->items, study->matches.count, "links"));
   for (int64_t i = 0, first = 0; i < study->matches.count; i++) {
     if (items[i].probe != items[first].probe) first = i;
-    if (items[i].score < out->threshold || (!with_mated && items[i].kind == SB_PAIR_MATED)) continue;
-    out->items[out->count++] = (sb_proposal){
-        .pair = items[i],
-        .margin = margin_of(study, first, i, with_mated),
-        .expected_false = (double)study->pairs * sb_tail_above(tail, items[i].score)};
+    if (items[i].score < out->threshold || (!with_mated && items[i].kind == SB_PAIR_MATED))
+      continue;
+    out->items[out->count++] =
+        (sb_proposal){.pair = items[i],
+                      .margin = margin_of(study, first, i, with_mated),
+                      .expected_false = (double)study->pairs * sb_tail_above(tail, items[i].score)};
   }
   if (out->count > 1) {
     qsort(out->items, (size_t)out->count, sizeof *out->items, closest_first);

@@ -317,7 +317,6 @@ sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const 
                             const char *assumption, const sb_evaluate_options *options) {
   sb_status status = sb_file_commit(&outputs->links);
   if (status.code == SB_OK) status = sb_file_commit(&outputs->thresholds);
-  if (status.code == SB_OK)
-    status = write_json(outputs, scores, identities, assumption, options);
+  if (status.code == SB_OK) status = write_json(outputs, scores, identities, assumption, options);
   return status;
 }

@@ -340,8 +340,8 @@ static sb_status take_wanted(const sb_scores *e, const sb_linked_measure *m,
   for (int64_t i = 0; i < list->count && status.code == SB_OK; i++) {
     const wanted *w = list->items + i;
     if (w->purpose == MATED)
-      study->mated.items[study->mated.count++] = (sb_listed){
-          w->pair.probe, w->pair.gallery, 0, direction * w->score, SB_PAIR_MATED};
+      study->mated.items[study->mated.count++] =
+          (sb_listed){w->pair.probe, w->pair.gallery, 0, direction * w->score, SB_PAIR_MATED};
     else if (w->purpose == CANDIDATE)
       *nonmated_max = fmax(*nonmated_max, direction * w->score);
     else if (!move_pair(e, m, w))

@@ -25,11 +25,11 @@ typedef struct sb_listed_array {
 
 // Owns its arrays.
 typedef struct sb_study {
-  double low, high;     // the measure's range
-  bool self;            // probes and gallery are the same scans, in the same order
-  int64_t pairs;        // compared, each once, of whatever kind
+  double low, high; // the measure's range
+  bool self;        // probes and gallery are the same scans, in the same order
+  int64_t pairs;    // compared, each once, of whatever kind
   int64_t probes, gallery;
-  int64_t people;       // distinct ones; a scan of nobody known is a person of its own
+  int64_t people; // distinct ones; a scan of nobody known is a person of its own
   int64_t *probe_person, *gallery_person; // 0..people-1
   int64_t bins;
   uint32_t *histogram;     // probes x bins over [low, high]: each probe's non-mated pairs

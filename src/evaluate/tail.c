@@ -8,7 +8,8 @@
 #include "evaluate/normal.h"
 
 enum { CELLS = SB_TAIL_XI * SB_TAIL_SIGMA };
-static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 2500, LARGEST_SHARE = 0.25;
+static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 3500,
+                    LARGEST_SHARE = 0.25;
 static const double USUAL_SHARE = 0.1, REACH = 6;
 static const double XI_SD = 0.15, LOG_SIGMA_SD = 0.5;
 
@@ -166,7 +167,8 @@ sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out) {
     least = fmin(least, transform(out, data->low + width * (double)(bin + 1)) -
                             transform(out, data->low + width * (double)bin));
   if (!(out->scale > 0.6 * least)) return status;
-  int64_t start = sb_tail_start(data->counts, data->bins, out->pairs, data->known_nonmated), end = start;
+  int64_t start = sb_tail_start(data->counts, data->bins, out->pairs, data->known_nonmated),
+          end = start;
   out->u = sb_tail_surprise(out, transform(out, data->low + width * (double)start));
   cells c = {0};
   for (; end < data->bins; end++) {

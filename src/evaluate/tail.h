@@ -28,27 +28,27 @@ enum { SB_TAIL_XI = 37, SB_TAIL_SIGMA = 41, SB_LEAST_PAIRS = 20 };
 // The input: counts per bin of equal width in z or in the score.
 typedef struct sb_tail_data {
   double low, high;
-  bool fisher;          // the range is of scores, to be transformed; else it is z already
+  bool fisher; // the range is of scores, to be transformed; else it is z already
   int64_t bins;
   const double *counts; // pairs, each once
-  bool known_nonmated; // nothing is a mate in disguise: all above u is used
+  bool known_nonmated;  // nothing is a mate in disguise: all above u is used
   int64_t censored_count;
   const double *censored, *censored_at; // reciprocal best matches, and the second best beside each
 } sb_tail_data;
 
 typedef struct sb_tail {
-  bool known;          // false: too few pairs, or all alike
-  double low, high;    // of scores
+  bool known;       // false: too few pairs, or all alike
+  double low, high; // of scores
   bool fisher;
-  double location, scale; // of z
-  double pairs;        // all
-  double u, v;         // levels of y
-  double exceedances;  // pairs between u and v
-  double above_u;      // P(y > u), mean over the grid
-  double cluster;      // by what the likelihood is divided, at least 1
+  double location, scale;                    // of z
+  double pairs;                              // all
+  double u, v;                               // levels of y
+  double exceedances;                        // pairs between u and v
+  double above_u;                            // P(y > u), mean over the grid
+  double cluster;                            // by what the likelihood is divided, at least 1
   double weight[SB_TAIL_XI * SB_TAIL_SIGMA]; // posterior, sums to 1
   double share[SB_TAIL_XI * SB_TAIL_SIGMA];  // P(y > u) given xi and sigma
-  double xi, sigma;    // posterior means
+  double xi, sigma;                          // posterior means
 } sb_tail;
 
 static inline double sb_tail_xi(int i) {

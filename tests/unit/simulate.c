@@ -63,8 +63,7 @@ static double draw_score(const draws *d, int64_t a, int64_t b, int64_t scan_a, i
   uint64_t high = (uint64_t)(scan_a < scan_b ? scan_b : scan_a);
   uint64_t key = sb_random_key(d->key, low);
   if (a == b)
-    return s->scale * (s->distance + d->effect[a] +
-                       sqrt(1 - s->effect) * draw_normal(key, high));
+    return s->scale * (s->distance + d->effect[a] + sqrt(1 - s->effect) * draw_normal(key, high));
   return s->scale * (d->effect[a] + d->effect[b] +
                      sqrt(1 - 2 * s->effect) * shape_noise(s->shape, draw_normal(key, high)));
 }

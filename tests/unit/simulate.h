@@ -21,7 +21,7 @@ typedef struct simulation {
   double distance;
   double effect; // variance of a person's effect, below 0.5
   sim_shape shape;
-  int64_t top;  // matches listed per probe
+  int64_t top; // matches listed per probe
   int64_t bins;
   double scale; // of the scores: a normal score of 1 becomes this closeness
   uint64_t seed;

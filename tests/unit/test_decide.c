@@ -96,8 +96,8 @@ static void test_densities(void **state) {
   // Far out only the nearest point counts: no underflow.
   near(sb_kde_log_density(&b, 40) / (-0.5 * pow((40 - 0.65) / b.bandwidth, 2)), 1, 1e-3, "far out");
   assert_ok(sb_kde_threshold(&pool, &threshold, bandwidth));
-  near(plain_density(mated, a.bandwidth, threshold), plain_density(nonmated, b.bandwidth, threshold),
-       1e-9, "crossing");
+  near(plain_density(mated, a.bandwidth, threshold),
+       plain_density(nonmated, b.bandwidth, threshold), 1e-9, "crossing");
   // 0.9 min(sd, IQR / 1.34) n^(-1/5): quartiles of the non-mated at 0.2167 and 0.4 exactly.
   double sum = 0, squares = 0;
   for (int bin = 0; bin < 10; bin++) sum += nonmated[bin] * (0.1 * bin + 0.05) / 20;
@@ -443,12 +443,18 @@ static void test_forecast(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_rates_by_hand),         cmocka_unit_test(test_densities),
-      cmocka_unit_test(test_bounds_and_normal_tail), cmocka_unit_test(test_studies),
-      cmocka_unit_test(test_lists_of_any_length),   cmocka_unit_test(test_degenerate_studies),
-      cmocka_unit_test(test_perfect_separation),    cmocka_unit_test(test_links),
-      cmocka_unit_test(test_one_to_one),            cmocka_unit_test(test_cohorts_without_mates),
-      cmocka_unit_test(test_tail_of_normal_scores), cmocka_unit_test(test_forecast),
+      cmocka_unit_test(test_rates_by_hand),
+      cmocka_unit_test(test_densities),
+      cmocka_unit_test(test_bounds_and_normal_tail),
+      cmocka_unit_test(test_studies),
+      cmocka_unit_test(test_lists_of_any_length),
+      cmocka_unit_test(test_degenerate_studies),
+      cmocka_unit_test(test_perfect_separation),
+      cmocka_unit_test(test_links),
+      cmocka_unit_test(test_one_to_one),
+      cmocka_unit_test(test_cohorts_without_mates),
+      cmocka_unit_test(test_tail_of_normal_scores),
+      cmocka_unit_test(test_forecast),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -412,8 +412,11 @@ static void test_links_and_datasets(void **state) {
     size_t row = find_line(&thresholds, wanted[i], 4);
     near(cell_of(&thresholds, row, "fnmr"), 0, 0, "FNMR");
     near(cell_of(&thresholds, row, "fmr"), 0, 0, "FMR");
-    int64_t people = strcmp(wanted[i][3], "all") == 0 ? 23 : strcmp(wanted[i][3], "a") == 0 ? 12 : 11;
-    near(cell_of(&thresholds, row, "fnmr_high"), 1 - pow(0.05, 1.0 / (double)people), 1e-8, "bound");
+    int64_t people = strcmp(wanted[i][3], "all") == 0 ? 23
+                     : strcmp(wanted[i][3], "a") == 0 ? 12
+                                                      : 11;
+    near(cell_of(&thresholds, row, "fnmr_high"), 1 - pow(0.05, 1.0 / (double)people), 1e-8,
+         "bound");
     near(cell_of(&thresholds, row, "mated_pairs"), (double)people, 0, "mated pairs");
     near(cell_of(&thresholds, row, "nonmated_pairs"),
          (double)(2 * people * (2 * people - 1) / 2 - people), 0, "non-mated pairs");
