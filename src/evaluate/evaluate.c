@@ -303,7 +303,7 @@ static void say_of_links(const sb_result *result, double expected_false, sb_eval
 
 static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_result *result) {
   double nonmated_max = -INFINITY;
-  sb_given given;
+  sb_given given = {0};
   sb_status status = sb_ok();
   result->linked = m;
   result->direction = m->measure->info.higher_is_closer ? 1 : -1;

@@ -12,8 +12,8 @@ const double sb_galleries[SB_GALLERIES] = {1e3, 1e4, 1e5, 1e6, 1e7};
 
 enum { DRAWS = 1000, RANK_DRAWS = 400, STEPS = 41, REST_BINS = 512, RESIDUAL_BINS = 4000 };
 
-// The clustering is itself estimated, and far pairs cluster more than near ones: with this margin
-// intervals cover as promised (bench_coverage; set on other seeds than those it reports).
+// Probes without their own effects show little of how the gallery's make far pairs cluster; taking
+// the effects in shows far too much. This margin was set by simulation (bench_coverage).
 static const double CLUSTER_MARGIN = 1.3;
 
 // ---- Effects of the probes ----------------------------------------------------------------------
