@@ -80,7 +80,7 @@ static void check(const char *out, const char *identities, int64_t probes, int64
   size_t count;
   sb_evaluate_options options = sb_evaluate_options_default();
   options.identities = identities;
-  options.replicates = 50;
+  options.replicates = 12;
   assert_ok(sb_evaluate(out, &options, results, 4, &count));
   assert_int_equal(count, 2);
   for (size_t m = 0; m < 2; m++) {
