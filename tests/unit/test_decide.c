@@ -89,7 +89,8 @@ static void test_densities(void **state) {
   fill_pool(&pool, mated, nonmated);
   assert_ok(sb_kde_open(&pool, pool.mated, 1, &a));
   assert_ok(sb_kde_open(&pool, pool.nonmated, 1, &b));
-  for (double x = -0.5; x < 1.5; x += 0.07) {
+  for (int i = 0; i < 29; i++) {
+    double x = -0.5 + 0.07 * i;
     near(exp(sb_kde_log_density(&a, x)), plain_density(mated, a.bandwidth, x), 1e-9, "density");
     near(exp(sb_kde_log_density(&b, x)), plain_density(nonmated, b.bandwidth, x), 1e-9, "density");
   }
