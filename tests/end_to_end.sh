@@ -39,6 +39,20 @@ for file in matches.tsv mated.tsv; do
 done
 
 "$program" evaluate links1 || fail "evaluate"
+
+# Without labels: on real scans exactly the true pairs are proposed, and none when one scan of each pair is left out.
+proposed() { # LINKS: the pairs proposed by the default measure, as "same" or "different" by the labels of their names
+  awk -F '\t' 'NR > 1 { split($2, a, "_ses"); split($4, b, "_ses"); print ($1 == $3 && a[1] == b[1] ? "same" : "different") }' \
+    "$1/links.tsv" | sort | uniq -c | xargs
+}
+if [ "$data" != synthetic ]; then
+  "$program" link store1 -o unlabelled --identities none --quiet && "$program" evaluate unlabelled --quiet || fail "evaluate"
+  [ "$(proposed unlabelled)" = "$mated same" ] || fail "links proposed without labels: $(proposed unlabelled), not $mated same"
+  { echo path; find "$data/oasis" "$data/ds002748" -name '*_T1w.nii*' | grep -v _ses-02_ | sort; } >single.tsv
+  "$program" prepare single.tsv -o single --quiet || fail "prepare"
+  "$program" link single -o alone --identities none --quiet && "$program" evaluate alone --quiet || fail "evaluate"
+  [ -z "$(proposed alone)" ] || fail "links proposed where nobody has a mate: $(proposed alone)"
+fi
 "$python" - "$scans" "$mated" "$pearson" "$bandpass" <<'CHECK'
 import csv, glob, json, sys
 

@@ -1,40 +1,78 @@
-// evaluate: how well the scores of a link tell people apart, where identities are known.
+// evaluate: what scores are worth. Where identities are known, how well people are told apart;
+// always, which pairs are so close that chance does not explain them, what a larger gallery would
+// bring, and what such a search costs.
 #ifndef SAMEBRAIN_EVALUATE_H
 #define SAMEBRAIN_EVALUATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "samebrain/status.h"
 
-// The figures of one measure. "Mated": two scans of one person; "non-mated": of two people.
+// The ends of a 95 % interval over people; NaN where none can be given.
+typedef struct sb_interval {
+  double low, high;
+} sb_interval;
+
+enum { SB_EVALUATION_FARS = 4 }; // 0.1, 0.01, 0.001, 0.0001
+
+// The figures of one measure. "Mated": two scans of one person; "non-mated": of two people. A figure
+// that needs what is not there is NaN. docs/evaluation.md defines each.
 typedef struct sb_evaluation {
   char measure[32];
   int64_t mated_pairs, nonmated_pairs;
+  int64_t people, mated_people;
   int64_t mated_probes; // probes with at least one mate in the gallery
   int64_t rank1_probes; // of these, the ones whose closest gallery scan is a mate
-  double rank1;         // rank1_probes / mated_probes; NaN when there is none
-  double mated_min;     // the least alike mated pair (for a distance: the largest score)
-  double nonmated_max;  // the most alike non-mated pair (for a distance: the smallest score)
-  double margin;        // mated_min - nonmated_max, sign turned for a distance
+  double rank1;         // rank1_probes / mated_probes
+  double rank5, rank10;
+  double mated_min;    // the least alike mated pair (for a distance: the largest score)
+  double nonmated_max; // the most alike non-mated pair (for a distance: the smallest score)
+  double margin;       // mated_min - nonmated_max, sign turned for a distance
   double mated_mean, mated_sd, nonmated_mean, nonmated_sd;
   double d_prime; // |mean difference| over the root of the mean variance
+  double auc, auc_error, eer, eer_threshold;
+  double tar[SB_EVALUATION_FARS], tar_threshold[SB_EVALUATION_FARS]; // true accept rates
+  double kde_threshold; // where the densities of mated and non-mated scores cross
+  double kde_mated_bandwidth, kde_nonmated_bandwidth;
+  double kde_fnmr, kde_fmr; // false (non-)match rates at that threshold
+  double fpir;              // asked for
+  double fpir_gallery;      // gallery scans that a search compares with, its mates taken out
+  double fpir_threshold, fnir;
+  sb_interval rank1_interval, rank5_interval, rank10_interval, d_prime_interval, auc_interval,
+      eer_interval, tar_interval[SB_EVALUATION_FARS], kde_threshold_interval, kde_fnmr_interval,
+      kde_fmr_interval, fpir_threshold_interval, fnir_interval;
+  // Without looking at identities.
+  double expected_false; // asked for
+  double link_threshold; // score at which that many non-mated pairs are expected; NaN: unknown
+  int64_t links;         // proposed
+  int64_t false_links;   // of these, known to be of two people
+  int64_t control_links; // proposed with the mated pairs taken out; -1: nobody is known
+  char why[6][200];      // why figures are missing, in words; "": no more
 } sb_evaluation;
 
 typedef struct sb_evaluate_options {
-  const char *identities;      // path of a TSV (dataset, scan_id, person); NULL: as link used them
+  const char *identities; // as link's: a TSV (dataset, scan_id, person), "none"; NULL: as link did
+  double fpir;            // false positive identification rate at which FNIR is told
+  double expected_false;  // false links to expect among all that are proposed
+  bool one_to_one;        // each scan in one link at most
+  int replicates;         // of the bootstrap; 0: no intervals
+  int threads;            // 0: all processors; changes no figure
   const sb_progress *progress; // warned of assumptions made; may be NULL
 } sb_evaluate_options;
 
-// Reads what sb_link wrote into `out`, computes the figures of every measure there and writes
-// evaluation.json beside it, with each figure's definition. A figure that needs what is not there
-// (mated pairs, for one) is NaN. `results` has room for `capacity` measures; `count` gets their
-// number. With other identities than link used, scores that it did not list are computed from the
-// stores, which must still be where they were. By labels, scans of two datasets count as scans of
-// two people; where two stores were linked that share nobody by label, a warning and
-// evaluation.json say that this is assumed. Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output,
-// damaged, or identities that do not fit), SB_CONTENT (no identities known, so nothing to
-// evaluate), SB_CONFLICT (a store has changed), SB_USAGE (too little capacity; identities so
+// fpir 0.001, expected_false 0.01, 1,000 replicates.
+SB_API sb_evaluate_options sb_evaluate_options_default(void);
+
+// Reads what sb_link wrote into `out`, computes the figures of every measure there and writes beside
+// it evaluation.json (every figure with its interval and definition), links.tsv, thresholds.tsv and
+// curves as tables. `results` has room for `capacity` measures; `count` gets their number. With
+// other identities than link used, scores that it did not list are computed from the stores, which
+// must still be where they were. By labels, scans of two datasets count as scans of two people; where
+// two stores were linked that share nobody by label, a warning and evaluation.json say that this is
+// assumed. Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output, damaged, or identities that do not
+// fit), SB_CONFLICT (a store has changed), SB_USAGE (an option; too little capacity; identities so
 // different that linking again is cheaper), SB_IO.
 SB_API sb_status sb_evaluate(const char *out, const sb_evaluate_options *options,
                              sb_evaluation *results, size_t capacity, size_t *count);

@@ -29,11 +29,7 @@ static void print_table(const sb_evaluation *results, size_t count) {
   }
 }
 
-static void print_sentence(const sb_evaluation *e) {
-  if (e->mated_pairs == 0) {
-    puts("\nNobody is known to have two scans here, so nothing can be said of mated pairs.");
-    return;
-  }
+static void print_people(const sb_evaluation *e) {
   printf("\nBy %s, %" PRId64 " of the %" PRId64 " scans that have a mate have one as their closest "
          "scan; ",
          e->measure, e->rank1_probes, e->mated_probes);
@@ -43,27 +39,71 @@ static void print_sentence(const sb_evaluation *e) {
     puts("every mated pair is closer than every non-mated pair.");
   else
     puts("no single threshold separates all mated from all non-mated pairs.");
+  if (isnan(e->auc_interval.low)) return;
+  printf("With 95 %% confidence over people: AUC %.4f to %.4f, rank-1 %.4f to %.4f.\n",
+         e->auc_interval.low, e->auc_interval.high, e->rank1_interval.low, e->rank1_interval.high);
+}
+
+static void print_links(const sb_evaluation *e) {
+  if (isnan(e->link_threshold)) return; // why is said already
+  printf("Without looking at identities, %" PRId64 " %s proposed by %s at %g false ones expected",
+         e->links, e->links == 1 ? "link is" : "links are", e->measure, e->expected_false);
+  printf(" (score %.4f)", e->link_threshold);
+  if (e->control_links >= 0) printf("; with all known mates taken out, %" PRId64, e->control_links);
+  puts(".");
+}
+
+static void print_sentences(const sb_evaluation *e) {
+  if (e->mated_pairs > 0)
+    print_people(e);
+  else
+    putchar('\n');
+  for (size_t i = 0; i < sizeof e->why / sizeof *e->why && e->why[i][0] != '\0'; i++)
+    printf("By %s: %s.\n", e->measure, e->why[i]);
+  print_links(e);
+}
+
+static void print_value(const char *name, double value) {
+  if (isfinite(value))
+    printf(", \"%s\": %.9g", name, value);
+  else
+    printf(", \"%s\": null", name);
 }
 
 static void print_json(const sb_evaluation *results, size_t count) {
-  static const char *const names[] = {"rank1",         "mated_min",   "nonmated_max",
-                                      "margin",        "mated_mean",  "mated_sd",
-                                      "nonmated_mean", "nonmated_sd", "d_prime"};
   fputs("[", stdout);
   for (size_t i = 0; i < count; i++) {
     const sb_evaluation *e = results + i;
-    const double values[] = {e->rank1,         e->mated_min,   e->nonmated_max,
-                             e->margin,        e->mated_mean,  e->mated_sd,
-                             e->nonmated_mean, e->nonmated_sd, e->d_prime};
     printf("%s{\"measure\": \"%s\", \"mated_pairs\": %" PRId64 ", \"nonmated_pairs\": %" PRId64
-           ", \"mated_probes\": %" PRId64 ", \"rank1_probes\": %" PRId64,
+           ", \"mated_probes\": %" PRId64 ", \"rank1_probes\": %" PRId64 ", \"links\": %" PRId64
+           ", \"control_links\": %" PRId64,
            i == 0 ? "" : ", ", e->measure, e->mated_pairs, e->nonmated_pairs, e->mated_probes,
-           e->rank1_probes);
-    for (size_t f = 0; f < sizeof names / sizeof *names; f++)
-      if (isnan(values[f]))
-        printf(", \"%s\": null", names[f]);
-      else
-        printf(", \"%s\": %.9g", names[f], values[f]);
+           e->rank1_probes, e->links, e->control_links);
+    const struct {
+      const char *name;
+      double value;
+    } values[] = {{"rank1", e->rank1},
+                  {"mated_min", e->mated_min},
+                  {"nonmated_max", e->nonmated_max},
+                  {"margin", e->margin},
+                  {"mated_mean", e->mated_mean},
+                  {"mated_sd", e->mated_sd},
+                  {"nonmated_mean", e->nonmated_mean},
+                  {"nonmated_sd", e->nonmated_sd},
+                  {"d_prime", e->d_prime},
+                  {"auc", e->auc},
+                  {"auc_low", e->auc_interval.low},
+                  {"auc_high", e->auc_interval.high},
+                  {"eer", e->eer},
+                  {"kde_threshold", e->kde_threshold},
+                  {"fpir", e->fpir},
+                  {"fpir_gallery", e->fpir_gallery},
+                  {"fnir", e->fnir},
+                  {"fnir_low", e->fnir_interval.low},
+                  {"fnir_high", e->fnir_interval.high},
+                  {"link_threshold", e->link_threshold}};
+    for (size_t f = 0; f < sizeof values / sizeof *values; f++)
+      print_value(values[f].name, values[f].value);
     fputs("}", stdout);
   }
   fputs("]\n", stdout);
@@ -73,21 +113,31 @@ static int run(const sb_arguments *a) {
   sb_evaluation results[MOST_MEASURES];
   size_t count = 0;
   const sb_progress progress = sb_cli_progress(a->quiet);
-  const sb_evaluate_options options = {.identities = sb_arg_text(a, "--identities", NULL),
-                                       .progress = &progress};
+  sb_evaluate_options options = sb_evaluate_options_default();
+  options.identities = sb_arg_text(a, "--identities", NULL);
+  options.one_to_one = sb_arg_flag(a, "--one-to-one");
+  options.progress = &progress;
+  if (!sb_arg_double(a, "--fpir", &options.fpir) ||
+      !sb_arg_double(a, "--expected-false", &options.expected_false) ||
+      !sb_arg_threads(a, &options.threads))
+    return SB_EXIT_USAGE;
   sb_status status = sb_evaluate(a->positional[0], &options, results, MOST_MEASURES, &count);
   if (status.code != SB_OK) return sb_report(status);
   if (a->json) {
     print_json(results, count);
   } else if (!a->quiet) {
     print_table(results, count);
-    for (size_t i = 0; i < count; i++) print_sentence(results + i);
+    for (size_t i = 0; i < count; i++) print_sentences(results + i);
   }
   return SB_EXIT_OK;
 }
 
 static const sb_option OPTIONS[] = {
-    {"--identities", "TSV", "who is who: dataset, scan_id, person (as link used them)"},
+    {"--identities", "TSV", "who is who: dataset, scan_id, person; \"none\" (as link used them)"},
+    {"--fpir", "RATE", "false positive identification rate at which FNIR is told (0.001)"},
+    {"--expected-false", "N", "false links to expect among all that are proposed (0.01)"},
+    {"--one-to-one", NULL, "propose each scan in one link at most, the closest pair first"},
+    {"--threads", "N", "processors to use; changes no figure (all)"},
     {0},
 };
 
@@ -95,11 +145,13 @@ const sb_command sb_cmd_evaluate = {
     .name = "evaluate",
     .usage = "OUT",
     .summary = "how well the scores of a link tell people apart",
-    .details = "Reads what link wrote into the folder OUT and, where it is known who is who, says "
-               "how well mated pairs (two scans of one person) are told from non-mated pairs. "
-               "Writes evaluation.json there, with every figure and its definition.",
+    .details = "Reads what link wrote into the folder OUT. Where it is known who is who, says how "
+               "well mated pairs (two scans of one person) are told from non-mated pairs, with "
+               "intervals over people. Without looking at identities, proposes the links that "
+               "chance does not explain. Writes evaluation.json there, with every figure and its "
+               "definition, links.tsv, thresholds.tsv and the curves as tables.",
     .example = "samebrain evaluate links\n  "
-               "samebrain evaluate risk --identities truth.tsv",
+               "samebrain evaluate risk --identities truth.tsv --fpir 0.01",
     .options = OPTIONS,
     .min_arguments = 1,
     .max_arguments = 1,

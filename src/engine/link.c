@@ -176,17 +176,27 @@ static sb_status open_array(sb_results *results, const char *prefix, const char 
   return status;
 }
 
+static sb_status write_counts(sb_results *results, const sb_run *run, const sb_sink *sink,
+                              const char *suffix, const uint32_t *counts) {
+  FILE *file = NULL;
+  sb_npy array = {"<i8", run->people.probe_count, sink->bins};
+  sb_status status =
+      open_array(results, "nonmated", sink->measure->info.name, suffix, &array, &file);
+  for (int64_t i = 0; i < array.rows * array.columns && status.code == SB_OK; i++) {
+    int64_t count = counts[i];
+    fwrite(&count, sizeof count, 1, file);
+  }
+  return status;
+}
+
 static sb_status write_histogram(sb_results *results, const sb_run *run, const sb_sink *sink) {
   const sb_measure_info *info = &sink->measure->info;
   FILE *file = NULL;
-  sb_npy array = {"<i8", run->people.probe_count, sink->bins};
-  sb_status status = open_array(results, "nonmated", info->name, "", &array, &file);
+  sb_status status = write_counts(results, run, sink, "", sink->histogram);
+  if (status.code == SB_OK && sink->within != NULL)
+    status = write_counts(results, run, sink, "-within", sink->within);
   if (status.code != SB_OK) return status;
-  for (int64_t i = 0; i < array.rows * array.columns; i++) {
-    int64_t count = sink->histogram[i];
-    fwrite(&count, sizeof count, 1, file);
-  }
-  array = (sb_npy){"<f8", sink->bins + 1, 0};
+  sb_npy array = {"<f8", sink->bins + 1, 0};
   status = open_array(results, "nonmated", info->name, "-edges", &array, &file);
   if (status.code != SB_OK) return status;
   for (int64_t i = 0; i <= sink->bins; i++) {

@@ -124,6 +124,32 @@ static void add_names(sb_identity_mode mode, const sb_identity *list, int64_t co
   }
 }
 
+// Both lists are in the order of their datasets: one walk along both.
+static sb_status number_datasets(const sb_scans *scans, sb_people *out) {
+  sb_status status = SB_NEW(&out->probe_dataset, scans->probe_count, "datasets");
+  if (status.code != SB_OK) return status;
+  out->gallery_dataset = out->probe_dataset;
+  if (!scans->self) status = SB_NEW(&out->gallery_dataset, scans->gallery_count, "datasets");
+  if (status.code != SB_OK) {
+    out->gallery_dataset = NULL;
+    return status;
+  }
+  const char *last = NULL;
+  for (int64_t p = 0, g = 0; p < scans->probe_count || g < scans->gallery_count;) {
+    bool probe =
+        g == scans->gallery_count ||
+        (p < scans->probe_count && strcmp(scans->probe[p].dataset, scans->gallery[g].dataset) <= 0);
+    const char *next = probe ? scans->probe[p].dataset : scans->gallery[g].dataset;
+    if (last == NULL || strcmp(last, next) != 0) out->datasets++;
+    last = next;
+    if (probe)
+      out->probe_dataset[p++] = out->datasets - 1;
+    else
+      out->gallery_dataset[g++] = out->datasets - 1;
+  }
+  return status;
+}
+
 sb_status sb_people_create(sb_identity_mode mode, const sb_scans *scans, sb_people *out) {
   *out = (sb_people){.probe_count = scans->probe_count,
                      .gallery_count = scans->gallery_count,
@@ -146,6 +172,7 @@ sb_status sb_people_create(sb_identity_mode mode, const sb_scans *scans, sb_peop
     if (i > 0 && compare_names(names + i - 1, names + i) != 0) number++;
     *names[i].number = number;
   }
+  SB_TRY(number_datasets(scans, out));
   SB_TRY(SB_NEW(&out->same, scans->probe_count, "persons"));
   for (int64_t i = 0; i < scans->probe_count; i++) out->same[i] = find_same(scans, i);
 cleanup:
@@ -156,6 +183,8 @@ cleanup:
 
 void sb_people_free(sb_people *people) {
   if (people->gallery != people->probe) free(people->gallery);
+  if (people->gallery_dataset != people->probe_dataset) free(people->gallery_dataset);
+  free(people->probe_dataset);
   free(people->probe);
   free(people->same);
   memset(people, 0, sizeof *people);

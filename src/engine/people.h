@@ -52,6 +52,8 @@ typedef struct sb_people {
   int64_t *probe, *gallery; // a number per person; -1: unknown (one array in a self-comparison)
   int64_t *same;            // per probe: the gallery's index of the very same scan (one name and
                             // one file), or -1
+  int64_t *probe_dataset, *gallery_dataset; // a number per dataset (one array, likewise)
+  int64_t datasets;                         // of probes and gallery together
   int64_t probe_count, gallery_count;
   bool self;
   // By table, a pair with an unknown person is neither mated nor non-mated. By labels or with none
@@ -68,6 +70,11 @@ static inline sb_pair_kind sb_people_kind(const sb_people *p, int64_t probe, int
   int64_t a = p->probe[probe], b = p->gallery[gallery];
   if (a < 0 || b < 0) return p->unknown_left_out ? SB_PAIR_LEFT_OUT : SB_PAIR_NONMATED;
   return a == b ? SB_PAIR_MATED : SB_PAIR_NONMATED;
+}
+
+// Whether both scans are of one dataset.
+static inline bool sb_people_within(const sb_people *p, int64_t probe, int64_t gallery) {
+  return p->probe_dataset[probe] == p->gallery_dataset[gallery];
 }
 
 typedef struct sb_pair {

@@ -78,7 +78,8 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, int64_t top, 
   int64_t lists = probes * candidates * SB_CANDIDATE_BYTES;
   int64_t reserve = memory_bytes / 8; // for ties and for what lies above a threshold
   p.list_bytes = lists + reserve;
-  p.probe_bytes = probes * p.bins * (int64_t)sizeof(uint32_t) + p.list_bytes;
+  // Two histograms a probe: of all non-mated pairs, and of those of one dataset.
+  p.probe_bytes = 2 * probes * p.bins * (int64_t)sizeof(uint32_t) + p.list_bytes;
   int64_t available = memory_bytes - p.fixed_bytes - p.probe_bytes;
   choose_tiles(&p, backend, backend_context, available);
   if (p.probe_tile < 1) {

@@ -13,11 +13,15 @@ static bool starts_with(const char *text, const char *beginning) {
 
 // Whether link, or what builds on it, writes files of this name.
 static bool known_name(const char *name, size_t length) {
-  static const char *const names[] = {"summary.json", "matches.tsv",     "mated.tsv",
-                                      "probes.tsv",   "gallery.tsv",     "links.tsv",
-                                      "check.tsv",    "evaluation.json", "report.html"};
+  static const char *const names[] = {
+      "summary.json", "matches.tsv", "mated.tsv",   "probes.tsv",      "gallery.tsv",
+      "links.tsv",    "check.tsv",   "report.html", "evaluation.json", "thresholds.tsv"};
+  static const char *const curves[] = {"roc-", "cmc-", "search-", "density-", "forecast-"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strlen(names[i]) == length && strncmp(name, names[i], length) == 0) return true;
+  bool table = length > 4 && strncmp(name + length - 4, ".tsv", 4) == 0;
+  for (size_t i = 0; table && i < sizeof curves / sizeof *curves; i++)
+    if (starts_with(name, curves[i])) return true;
   bool array = length > 4 && strncmp(name + length - 4, ".npy", 4) == 0;
   return array && (starts_with(name, "nonmated-") || starts_with(name, "scores-"));
 }

@@ -31,6 +31,7 @@ sb_status sb_sink_open(const sb_people *people, const sb_measure *measure, const
   SB_TRY(SB_NEW_ZERO(&out->match_lists, probes, "candidates"));
   SB_TRY(SB_NEW_ZERO(&out->nonmated_lists, probes, "candidates"));
   SB_TRY(SB_NEW_ZERO(&out->histogram, probes * out->bins, "histograms"));
+  if (people->datasets > 1) SB_TRY(SB_NEW_ZERO(&out->within, probes * out->bins, "histograms"));
   for (int64_t p = 0; p < probes; p++) {
     sb_shortlist_start(out->match_lists + p);
     sb_shortlist_start(out->nonmated_lists + p);
@@ -50,6 +51,7 @@ void sb_sink_close(sb_sink *sink) {
   free_lists(sink->match_lists, probes);
   free_lists(sink->nonmated_lists, probes);
   free(sink->histogram);
+  free(sink->within);
   memset(sink, 0, sizeof *sink);
 }
 
@@ -66,7 +68,10 @@ bool sb_sink_take(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
     double closeness = sink->direction * scores[i];
     room = sb_shortlist_add(&matches, sink->match_lists + probe, closeness, gallery);
     if (sb_people_kind(people, probe, gallery) != SB_PAIR_NONMATED) continue;
-    histogram[sb_histogram_bin(&sink->measure->info, sink->bins, scores[i])]++;
+    int64_t bin = sb_histogram_bin(&sink->measure->info, sink->bins, scores[i]);
+    histogram[bin]++;
+    if (sink->within != NULL && sb_people_within(people, probe, gallery))
+      sink->within[probe * sink->bins + bin]++;
     room = room && sb_shortlist_add(&nonmated, sink->nonmated_lists + probe, closeness, gallery);
   }
   return room;

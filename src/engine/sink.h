@@ -20,7 +20,8 @@ typedef struct sb_sink {
   sb_shortlist *match_lists, *nonmated_lists; // per probe
   int64_t list_bytes;                         // taken by all lists
   uint32_t *histogram;                        // probes x bins
-  int matrix; // file descriptor of an .npy of probes x gallery floats; -1: none
+  uint32_t *within; // the same of pairs of one dataset; NULL where there is but one dataset
+  int matrix;       // file descriptor of an .npy of probes x gallery floats; -1: none
 } sb_sink;
 
 typedef struct sb_sink_options {

@@ -1,142 +1,389 @@
 #include "evaluate/figures.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
-#include "core/file.h"
 #include "core/memory.h"
+#include "evaluate/exact.h"
+#include "evaluate/kde.h"
 
-static double or_nan(bool known, double value) {
-  return known ? value : (double)NAN;
-}
+static const double NONE = (double)NAN;
 
-void sb_figures_of_mated(const sb_measure_info *info, const double *scores, int64_t count,
-                         sb_evaluation *out) {
-  double sum = 0, squares = 0, least = INFINITY, direction = info->higher_is_closer ? 1 : -1;
-  for (int64_t i = 0; i < count; i++) {
-    sum += scores[i];
-    least = fmin(least, direction * scores[i]);
+// ---- People as trials ---------------------------------------------------------------------------
+
+// Sets of people that share nobody: what exact bounds count.
+typedef struct trials {
+  int64_t mated;    // people with mates
+  int64_t nonmated; // pairs of two people
+  int64_t triples;  // one with a mate, and a pair of two others
+  int64_t probes;   // people among the probes
+} trials;
+
+static sb_status count_trials(const sb_study *study, trials *out) {
+  bool *probe = NULL, *gallery = NULL;
+  int64_t probes = 0, galleries = 0;
+  sb_status status = sb_ok();
+  SB_TRY(sb_study_mated_people(study, &out->mated));
+  SB_TRY(SB_NEW_ZERO(&probe, study->people, "persons"));
+  SB_TRY(SB_NEW_ZERO(&gallery, study->people, "persons"));
+  for (int64_t p = 0; p < study->probes; p++) probe[study->probe_person[p]] = true;
+  for (int64_t g = 0; g < study->gallery; g++) gallery[study->gallery_person[g]] = true;
+  for (int64_t a = 0; a < study->people; a++) {
+    probes += probe[a];
+    galleries += gallery[a];
   }
-  double mean = sum / (double)count;
-  for (int64_t i = 0; i < count; i++) squares += (scores[i] - mean) * (scores[i] - mean);
-  out->mated_pairs = count;
-  out->mated_min = or_nan(count > 0, direction * least);
-  out->mated_mean = or_nan(count > 0, mean);
-  out->mated_sd = or_nan(count > 1, sqrt(squares / (double)(count - 1)));
-}
-
-int64_t sb_figures_of_histogram(const sb_measure_info *info, const int64_t *histogram, int64_t bins,
-                                int64_t sides, sb_evaluation *out) {
-  double width = (info->range_max - info->range_min) / (double)bins, sum = 0, squares = 0;
-  int64_t total = 0;
-  for (int64_t i = 0; i < bins; i++) {
-    total += histogram[i];
-    sum += (double)histogram[i] * (info->range_min + ((double)i + 0.5) * width);
-  }
-  double mean = sum / (double)total;
-  for (int64_t i = 0; i < bins; i++) {
-    double d = info->range_min + ((double)i + 0.5) * width - mean;
-    squares += (double)histogram[i] * d * d;
-  }
-  int64_t pairs = total / sides;
-  out->nonmated_pairs = pairs;
-  out->nonmated_mean = or_nan(pairs > 0, mean);
-  out->nonmated_sd = or_nan(pairs > 1, sqrt(squares / (double)sides / (double)(pairs - 1)));
-  return total;
-}
-
-void sb_figures_of_both(const sb_measure_info *info, sb_evaluation *out) {
-  double direction = info->higher_is_closer ? 1 : -1;
-  double variance = (out->mated_sd * out->mated_sd + out->nonmated_sd * out->nonmated_sd) / 2;
-  out->rank1 = or_nan(out->mated_probes > 0, (double)out->rank1_probes / (double)out->mated_probes);
-  out->margin = direction * (out->mated_min - out->nonmated_max);
-  out->d_prime = or_nan(variance > 0, fabs(out->mated_mean - out->nonmated_mean) / sqrt(variance));
-}
-
-// ---- evaluation.json ----------------------------------------------------------------------------
-
-static const char *const DEFINITIONS[][2] = {
-    {"mated_pairs",
-     "pairs of different scans of one person; in a comparison of a store with itself "
-     "each pair counts once"},
-    {"nonmated_pairs", "pairs of scans of two people. By labels, scans of two datasets, or with "
-                       "no participant known, count as such; pairs with a scan whose person a "
-                       "given identities table leaves open are in neither count"},
-    {"mated_probes", "probe scans with at least one other scan of the same person in the gallery"},
-    {"rank1_probes",
-     "of these, the ones whose closest gallery scan, of all, is of the same person; "
-     "equal scores are ordered by (dataset, scan_id)"},
-    {"rank1", "rank1_probes / mated_probes"},
-    {"mated_min", "the score of the mated pair least alike"},
-    {"nonmated_max", "the score of the non-mated pair most alike"},
-    {"margin", "mated_min - nonmated_max, its sign turned for a distance: above 0 a single "
-               "threshold separates all pairs"},
-    {"mated_mean", "mean of the mated scores"},
-    {"mated_sd", "standard deviation of the mated scores (n - 1)"},
-    {"nonmated_mean",
-     "mean of the non-mated scores, from their histogram of histogram_bins equal bins over the "
-     "measure's range: each score is taken as the centre of its bin, half a bin off at most"},
-    {"nonmated_sd", "standard deviation of the non-mated scores (n - 1), from the same histogram"},
-    {"d_prime", "|mated_mean - nonmated_mean| / sqrt((mated_sd^2 + nonmated_sd^2) / 2), the "
-                "non-mated ones from the histogram: approximate, the more so the fewer its bins"},
-};
-
-static void add_number(cJSON *object, const char *name, double value) {
-  if (isfinite(value))
-    cJSON_AddNumberToObject(object, name, value);
-  else
-    cJSON_AddNullToObject(object, name);
-}
-
-static cJSON *figures(const sb_evaluation *e, const sb_linked_measure *m) {
-  cJSON *object = cJSON_CreateObject();
-  cJSON_AddStringToObject(object, "measure", e->measure);
-  cJSON_AddBoolToObject(object, "higher_is_closer", m->measure->info.higher_is_closer);
-  add_number(object, "mated_pairs", (double)e->mated_pairs);
-  add_number(object, "nonmated_pairs", (double)e->nonmated_pairs);
-  add_number(object, "mated_probes", (double)e->mated_probes);
-  add_number(object, "rank1_probes", (double)e->rank1_probes);
-  add_number(object, "rank1", e->rank1);
-  add_number(object, "mated_min", e->mated_min);
-  add_number(object, "nonmated_max", e->nonmated_max);
-  add_number(object, "margin", e->margin);
-  add_number(object, "mated_mean", e->mated_mean);
-  add_number(object, "mated_sd", e->mated_sd);
-  add_number(object, "nonmated_mean", e->nonmated_mean);
-  add_number(object, "nonmated_sd", e->nonmated_sd);
-  add_number(object, "d_prime", e->d_prime);
-  add_number(object, "histogram_bins", (double)m->bins);
-  return object;
-}
-
-sb_status sb_write_evaluation(const char *out, const char *identities, const char *assumption,
-                              const sb_link_folder *folder, const sb_evaluation *results) {
-  cJSON *root = cJSON_CreateObject(), *definitions, *list;
-  cJSON_AddStringToObject(root, "kind", "samebrain evaluation");
-  cJSON_AddStringToObject(root, "version", sb_version());
-  cJSON_AddStringToObject(root, "identities",
-                          identities != NULL ? identities : sb_identity_mode_name(folder->mode));
-  add_number(root, "probes", (double)folder->scans.probe_count);
-  add_number(root, "gallery", (double)folder->scans.gallery_count);
-  cJSON_AddStringToObject(root, "note",
-                          "Linkage is not identification: these figures say how well scans of one "
-                          "person are told from scans of others, not who the person is.");
-  if (assumption != NULL) cJSON_AddStringToObject(root, "assumption", assumption);
-  list = cJSON_AddArrayToObject(root, "measures");
-  for (size_t i = 0; i < folder->measure_count; i++)
-    cJSON_AddItemToArray(list, figures(results + i, folder->measures + i));
-  definitions = cJSON_AddObjectToObject(root, "definitions");
-  for (size_t i = 0; i < sizeof DEFINITIONS / sizeof *DEFINITIONS; i++)
-    cJSON_AddStringToObject(definitions, DEFINITIONS[i][0], DEFINITIONS[i][1]);
-  char *text = cJSON_Print(root), *path = sb_path_join(out, "evaluation.json");
-  cJSON_Delete(root);
-  sb_status status = text == NULL || path == NULL
-                         ? sb_error(SB_NO_MEMORY, "evaluation.json: out of memory")
-                         : sb_write_file(path, text, strlen(text));
-  cJSON_free(text);
-  free(path);
+  out->probes = probes;
+  out->nonmated = sb_least(study->people / 2, sb_least(probes, galleries));
+  out->triples =
+      sb_least(sb_least(out->mated, study->people / 3), sb_least(probes / 2, galleries / 2));
+cleanup:
+  free(probe);
+  free(gallery);
   return status;
 }
+
+// ---- Intervals ----------------------------------------------------------------------------------
+
+// A rate of errors. Where none was seen, or nothing else, the other end is exact; an upper end that
+// rests on mated people is never below what no error at all would have given.
+static sb_interval of_errors(double rate, double low, double high, int64_t people, bool always) {
+  if (isnan(rate)) return (sb_interval){NONE, NONE};
+  double bound = sb_zero_error_bound(people, SB_ALPHA);
+  if (rate <= 0) return (sb_interval){0, bound};
+  if (rate >= 1) return (sb_interval){1 - bound, 1};
+  if (isnan(low)) return (sb_interval){NONE, NONE};
+  return (sb_interval){low, always ? fmax(high, bound) : high};
+}
+
+static sb_interval of_hits(double rate, double low, double high, int64_t people) {
+  sb_interval errors = of_errors(1 - rate, 1 - high, 1 - low, people, true);
+  return (sb_interval){1 - errors.high, 1 - errors.low};
+}
+
+static sb_interval turned(double direction, double low, double high) {
+  return direction > 0 ? (sb_interval){low, high} : (sb_interval){-high, -low};
+}
+
+// An equal error rate e of which none was seen: at its true threshold either no mated or no
+// non-mated trial failed, so P <= 2 (1 - e)^k.
+static sb_interval of_eer(double eer, double low, double high, const trials *t) {
+  if (isnan(eer) || eer > 0) return (sb_interval){low, high};
+  int64_t k = sb_least(t->mated, t->nonmated);
+  return (sb_interval){0, sb_zero_error_bound(k, SB_ALPHA / 2)};
+}
+
+// ---- Figures ------------------------------------------------------------------------------------
+
+static void say(sb_evaluation *e, const char *text) {
+  for (size_t i = 0; i < sizeof e->why / sizeof *e->why; i++) {
+    if (e->why[i][0] != '\0') continue;
+    snprintf(e->why[i], sizeof e->why[i], "%s", text);
+    break;
+  }
+}
+
+static void say_why(const sb_study *study, const trials *t, sb_evaluation *e) {
+  char text[200];
+  if (study->people < 2)
+    say(e, "all scans are of one person, so there is no non-mated pair to compare with");
+  else if (e->nonmated_pairs == 0)
+    say(e, "no pair is known to be of two people, so there is nothing to compare with");
+  if (e->mated_pairs == 0) {
+    say(e, "nobody is known to have two scans here, so nothing can be said of mated pairs");
+    return;
+  }
+  if (t->mated < SB_LEAST_PEOPLE) {
+    snprintf(text, sizeof text,
+             "only %lld %s with two scans: bounds where no error was seen, no interval otherwise",
+             (long long)t->mated, t->mated == 1 ? "person" : "people");
+    say(e, text);
+  }
+  if (e->nonmated_pairs > 0 && isnan(e->d_prime))
+    say(e, "no d-prime: it takes two different scores of either kind");
+  if (e->nonmated_pairs > 0 && isnan(e->kde_threshold))
+    say(e, isnan(e->kde_mated_bandwidth) || isnan(e->kde_nonmated_bandwidth)
+               ? "no threshold by densities: it takes two different scores of either kind"
+               : "no threshold by densities: they do not cross between their means");
+}
+
+static void take_mated(const sb_study *study, double direction, sb_evaluation *out) {
+  double sum = 0, squares = 0, least = INFINITY;
+  int64_t count = out->mated_pairs = study->mated.count;
+  for (int64_t i = 0; i < count; i++) {
+    sum += study->mated.items[i].score;
+    least = fmin(least, study->mated.items[i].score);
+  }
+  double mean = sum / (double)count;
+  for (int64_t i = 0; i < count; i++) {
+    double d = study->mated.items[i].score - mean;
+    squares += d * d;
+  }
+  out->mated_min = count > 0 ? direction * least : NONE;
+  out->mated_mean = count > 0 ? direction * mean : NONE;
+  double variance = sb_real_variance(squares / (double)(count - 1), study->low, study->high);
+  out->mated_sd = count > 1 ? sqrt(variance) : NONE;
+}
+
+static sb_status take_pool(const sb_study *study, double direction, sb_evaluation *out) {
+  sb_pool pool = {0};
+  double threshold, bandwidth[2];
+  sb_status status = sb_pool_of_study(study, &pool);
+  if (status.code != SB_OK) return status;
+  sb_moments m = sb_pool_moments(&pool, pool.nonmated, 1);
+  out->nonmated_pairs = (int64_t)llround(pool.nonmated_weight);
+  out->nonmated_mean = direction * m.mean;
+  out->nonmated_sd = sqrt(m.variance);
+  out->auc_error = sb_pool_auc_error(&pool);
+  status = sb_kde_threshold(&pool, &threshold, bandwidth);
+  out->kde_mated_bandwidth = bandwidth[0];
+  out->kde_nonmated_bandwidth = bandwidth[1];
+  sb_pool_free(&pool);
+  return status;
+}
+
+static void take_values(const sb_values *v, const sb_search *search, double direction,
+                        sb_evaluation *out) {
+  out->mated_probes = search->mated;
+  for (int64_t i = 0; i < search->mated; i++)
+    out->rank1_probes += search->rank[search->by_mate[i]] <= 1;
+  out->rank1 = v->hits[0];
+  out->rank5 = v->hits[1];
+  out->rank10 = v->hits[2];
+  out->d_prime = v->d_prime;
+  out->auc = v->auc;
+  out->eer = v->eer;
+  out->eer_threshold = direction * v->eer_threshold;
+  for (int i = 0; i < SB_FARS; i++) {
+    out->tar[i] = v->tar[i];
+    out->tar_threshold[i] = direction * v->tar_threshold[i];
+  }
+  out->kde_threshold = direction * v->kde_threshold;
+  out->kde_fnmr = v->fnmr[0];
+  out->kde_fmr = v->fmr[0];
+  out->fpir_threshold = direction * v->fpir_threshold;
+  out->fnir = v->fnir;
+}
+
+static void take_intervals(const sb_values *low, const sb_values *high, const trials *t,
+                           double direction, sb_evaluation *out) {
+  out->rank1_interval = of_hits(out->rank1, low->hits[0], high->hits[0], t->mated);
+  out->rank5_interval = of_hits(out->rank5, low->hits[1], high->hits[1], t->mated);
+  out->rank10_interval = of_hits(out->rank10, low->hits[2], high->hits[2], t->mated);
+  out->d_prime_interval = (sb_interval){low->d_prime, high->d_prime};
+  out->auc_interval = out->auc > 0 && out->auc < 1
+                          ? (sb_interval){low->auc, high->auc}
+                          : of_errors(out->auc, NONE, NONE, t->triples, false);
+  out->eer_interval = of_eer(out->eer, low->eer, high->eer, t);
+  for (int i = 0; i < SB_FARS; i++)
+    out->tar_interval[i] = of_hits(out->tar[i], low->tar[i], high->tar[i], t->mated);
+  out->kde_threshold_interval = turned(direction, low->kde_threshold, high->kde_threshold);
+  out->kde_fnmr_interval = of_errors(out->kde_fnmr, low->fnmr[0], high->fnmr[0], t->mated, true);
+  out->kde_fmr_interval = of_errors(out->kde_fmr, low->fmr[0], high->fmr[0], t->nonmated, false);
+  out->fpir_threshold_interval = turned(direction, low->fpir_threshold, high->fpir_threshold);
+  out->fnir_interval = of_errors(out->fnir, low->fnir, high->fnir, t->mated, true);
+}
+
+// Searches compare with the gallery less the probe itself and its mates: their mean number.
+static double others_per_search(const sb_study *study, const sb_search *search) {
+  double counted = 0;
+  for (int64_t i = 0; i < study->probes * study->bins; i++) counted += study->histogram[i];
+  return search->with_others > 0 ? counted / (double)search->with_others : NONE;
+}
+
+static sb_bootstrap plan_of(const sb_study *study, const sb_search *search,
+                            const sb_evaluate_options *options) {
+  return (sb_bootstrap){.study = study,
+                        .search = search,
+                        .fpir = options->fpir,
+                        .replicates = options->replicates,
+                        .seed = 1,
+                        .threads = options->threads};
+}
+
+static void no_values(sb_values *v) {
+  for (size_t i = 0; i < sizeof *v / sizeof(double); i++) ((double *)v)[i] = NONE;
+}
+
+// With few people among the mated, what rests on them has no interval by resampling; with few
+// people at all, nothing has.
+static sb_status intervals_of(const sb_bootstrap *b, const trials *t, sb_values *low,
+                              sb_values *high) {
+  no_values(low);
+  no_values(high);
+  if (b->study->people < SB_LEAST_PEOPLE) return sb_ok();
+  sb_status status = sb_values_intervals(b, low, high);
+  if (status.code != SB_OK || t->mated >= SB_LEAST_PEOPLE) return status;
+  sb_values *const ends[2] = {low, high};
+  for (int i = 0; i < 2; i++) {
+    sb_values kept = *ends[i];
+    no_values(ends[i]);
+    ends[i]->fpir_threshold = kept.fpir_threshold;
+    memcpy(ends[i]->tar_threshold, kept.tar_threshold, sizeof kept.tar_threshold);
+    memcpy(ends[i]->fmr, kept.fmr, sizeof kept.fmr);
+  }
+  return status;
+}
+
+sb_status sb_figures_of_study(const sb_study *study, const char *measure, double direction,
+                              double nonmated_max, const sb_evaluate_options *options,
+                              sb_evaluation *out, sb_given *given) {
+  sb_search search = {0};
+  trials t;
+  sb_status status = sb_ok();
+  memset(out, 0, sizeof *out);
+  snprintf(out->measure, sizeof out->measure, "%s", measure);
+  SB_TRY(sb_search_open(study, &search));
+  sb_bootstrap b = plan_of(study, &search, options);
+  SB_TRY(sb_values_of_study(&b, &given->value)); // for the threshold, then at it
+  b.fixed[b.fixed_count++] = given->value.kde_threshold;
+  SB_TRY(sb_values_of_study(&b, &given->value));
+  SB_TRY(count_trials(study, &t));
+  SB_TRY(intervals_of(&b, &t, &given->low, &given->high));
+  out->people = study->people;
+  out->mated_people = t.mated;
+  out->fpir = options->fpir;
+  out->fpir_gallery = others_per_search(study, &search);
+  take_mated(study, direction, out);
+  SB_TRY(take_pool(study, direction, out));
+  take_values(&given->value, &search, direction, out);
+  take_intervals(&given->low, &given->high, &t, direction, out);
+  out->nonmated_max = isinf(nonmated_max) ? NONE : direction * nonmated_max;
+  out->margin = direction * (out->mated_min - out->nonmated_max);
+  say_why(study, &t, out);
+cleanup:
+  sb_search_close(&search);
+  return status;
+}
+
+// ---- Thresholds that go from one study to another -----------------------------------------------
+
+static sb_status apply_some(const sb_study *study, const trials *t, const double *thresholds,
+                            int count, const sb_evaluate_options *options, sb_applied *out) {
+  sb_search search = {0};
+  sb_values values, low, high;
+  sb_status status = sb_ok();
+  SB_TRY(sb_search_open(study, &search));
+  sb_bootstrap b = plan_of(study, &search, options);
+  for (int i = 0; i < count; i++) b.fixed[b.fixed_count++] = thresholds[i];
+  SB_TRY(sb_values_of_study(&b, &values));
+  SB_TRY(intervals_of(&b, t, &low, &high));
+  for (int i = 0; i < count; i++) {
+    out[i].fnmr = values.fnmr[i];
+    out[i].fmr = values.fmr[i];
+    out[i].fnmr_interval = of_errors(values.fnmr[i], low.fnmr[i], high.fnmr[i], t->mated, true);
+    out[i].fmr_interval = of_errors(values.fmr[i], low.fmr[i], high.fmr[i], t->nonmated, false);
+  }
+cleanup:
+  sb_search_close(&search);
+  return status;
+}
+
+sb_status sb_figures_apply(const sb_study *study, const double *thresholds, int count,
+                           const sb_evaluate_options *options, sb_applied *out) {
+  trials t;
+  sb_status status = count_trials(study, &t);
+  for (int i = 0; i < count && status.code == SB_OK; i += SB_MOST_FIXED) {
+    int some = (int)sb_least(count - i, SB_MOST_FIXED);
+    status = apply_some(study, &t, thresholds + i, some, options, out + i);
+  }
+  return status;
+}
+
+sb_status sb_figures_given(const sb_study *study, const sb_evaluate_options *options,
+                           sb_given *given) {
+  sb_search search = {0};
+  trials t;
+  sb_status status = sb_ok();
+  SB_TRY(sb_search_open(study, &search));
+  const sb_bootstrap b = plan_of(study, &search, options);
+  SB_TRY(sb_values_of_study(&b, &given->value));
+  SB_TRY(count_trials(study, &t));
+  SB_TRY(intervals_of(&b, &t, &given->low, &given->high));
+cleanup:
+  sb_search_close(&search);
+  return status;
+}
+
+// ---- The table ----------------------------------------------------------------------------------
+
+#define AT(member) offsetof(sb_evaluation, member)
+#define COUNT(name, text)                                                                          \
+  { #name, text, AT(name), 0, true }
+#define FIGURE(name, text)                                                                         \
+  { #name, text, AT(name), 0, false }
+#define RATE(name, text)                                                                           \
+  { #name, text, AT(name), AT(name##_interval), false }
+#define TAR(i, far)                                                                                \
+  {"tar_at_far_" far,                                                                              \
+   "share of mated pairs accepted at the lowest histogram edge with at most " far                  \
+   " of the non-mated pairs at or above it; null with fewer than 1 / " far " pairs",               \
+   AT(tar[i]), AT(tar_interval[i]), false},                                                        \
+  {                                                                                                \
+    "tar_threshold_" far, "that edge", AT(tar_threshold[i]), 0, false                              \
+  }
+
+const sb_figure sb_figures[] = {
+    COUNT(people, "people whose scans were compared; a scan of nobody known counts as one"),
+    COUNT(mated_people, "of these, people with a mated pair"),
+    COUNT(mated_pairs, "pairs of different scans of one person; in a comparison of a store with "
+                       "itself each pair counts once"),
+    COUNT(nonmated_pairs,
+          "pairs of scans of two people. By labels, scans of two datasets, or with no participant "
+          "known, count as such; pairs with a scan whose person a given identities table leaves "
+          "open are in neither count"),
+    COUNT(mated_probes,
+          "probe scans with at least one other scan of the same person in the gallery"),
+    COUNT(rank1_probes, "of these, the ones whose closest gallery scan, of all, is of the same "
+                        "person; equal scores are ordered by (dataset, scan_id)"),
+    RATE(rank1, "rank1_probes / mated_probes: the first point of the CMC (ISO/IEC 19795-1)"),
+    RATE(rank5, "the same with a mate among the 5 closest"),
+    RATE(rank10, "the same with a mate among the 10 closest"),
+    FIGURE(mated_min, "the score of the mated pair least alike"),
+    FIGURE(nonmated_max, "the score of the non-mated pair most alike"),
+    FIGURE(margin, "mated_min - nonmated_max, its sign turned for a distance: above 0 a single "
+                   "threshold separates all pairs"),
+    FIGURE(mated_mean, "mean of the mated scores"),
+    FIGURE(mated_sd, "standard deviation of the mated scores (n - 1)"),
+    FIGURE(nonmated_mean, "mean of the non-mated scores, from their histogram of histogram_bins "
+                          "equal bins over the measure's range: each score is taken as the centre "
+                          "of its bin, half a bin off at most"),
+    FIGURE(nonmated_sd,
+           "standard deviation of the non-mated scores (n - 1), from the same histogram"),
+    RATE(d_prime, "|mated_mean - nonmated_mean| / sqrt((mated_sd^2 + nonmated_sd^2) / 2)"),
+    RATE(auc, "area under the ROC curve: P(a mated pair is closer than a non-mated one), pairs in "
+              "one histogram bin counting half"),
+    FIGURE(auc_error, "how far auc can be from the same figure without bins"),
+    RATE(eer, "equal error rate: where the false match and false non-match rate cross, on the "
+              "straight line between two histogram edges (ISO/IEC 19795-1)"),
+    FIGURE(eer_threshold, "the score at which they do"),
+    TAR(0, "0.1"),
+    TAR(1, "0.01"),
+    TAR(2, "0.001"),
+    TAR(3, "0.0001"),
+    RATE(kde_threshold,
+         "the score between the two means at which the kernel densities of mated and non-mated "
+         "scores cross: Gaussian kernels, bandwidth 0.9 min(sd, IQR / 1.34) n^(-1/5) (Silverman "
+         "1986), each density integrating to 1; of several crossings the one with the smallest sum "
+         "of both errors. Its interval is of 200 replicates"),
+    FIGURE(kde_mated_bandwidth, "the kernel's standard deviation, of mated scores"),
+    FIGURE(kde_nonmated_bandwidth, "the same of non-mated scores"),
+    RATE(kde_fnmr, "share of mated pairs that kde_threshold rejects; of the very data that it was "
+                   "chosen on"),
+    RATE(kde_fmr, "share of non-mated pairs that kde_threshold accepts"),
+    FIGURE(fpir, "false positive identification rate asked for: the share of searches, without the "
+                 "probe's mates in the gallery, that return anybody (ISO/IEC 19795-1)"),
+    FIGURE(fpir_gallery, "N: gallery scans that such a search compares with, on average"),
+    RATE(fpir_threshold, "the lowest threshold with at most that rate among these searches"),
+    RATE(fnir, "false negative identification rate at fpir_threshold: the share of mated searches "
+               "whose closest mate is below it, at whatever rank (FNIR(N, L = N, T) of NIST FRTE "
+               "1:N)"),
+    FIGURE(expected_false, "non-mated pairs to expect among the links proposed, asked for"),
+    FIGURE(link_threshold, "the score at which that many are expected among all pairs compared"),
+    COUNT(links, "pairs proposed as links without looking at identities: links.tsv"),
+    COUNT(false_links, "of these, pairs known to be of two people"),
+    COUNT(control_links, "control attack: links proposed by the same rule when all mated pairs are "
+                         "taken out; -1 where nobody's identity is known"),
+};
+const size_t sb_figure_count = sizeof sb_figures / sizeof *sb_figures;

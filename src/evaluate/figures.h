@@ -1,25 +1,48 @@
-// The arithmetic of an evaluation, and evaluation.json.
+// All figures of one study, in the measure's own direction; and the table of them that
+// evaluation.json is written from.
 #ifndef SB_EVALUATE_FIGURES_H
 #define SB_EVALUATE_FIGURES_H
 
-#include <stdint.h>
-
-#include "evaluate/folder.h"
+#include "evaluate/bootstrap.h"
+#include "evaluate/study.h"
 #include "samebrain/evaluate.h"
 
-// mated_pairs, mated_min, mated_mean, mated_sd; NaN where there are too few.
-void sb_figures_of_mated(const sb_measure_info *info, const double *scores, int64_t count,
-                         sb_evaluation *out);
-// nonmated_pairs, nonmated_mean, nonmated_sd, each score taken as its bin's centre. Every pair is
-// counted `sides` times in the histogram. Returns the sum of its counts.
-int64_t sb_figures_of_histogram(const sb_measure_info *info, const int64_t *histogram, int64_t bins,
-                                int64_t sides, sb_evaluation *out);
-// rank1, margin, d_prime.
-void sb_figures_of_both(const sb_measure_info *info, sb_evaluation *out);
+// What a study's scores give, thresholds among it, in closenesses.
+typedef struct sb_given {
+  sb_values value, low, high;
+} sb_given;
 
-// Writes evaluation.json into the folder `out`.
-//   assumption  what the figures rest on and nothing proves; NULL: nothing
-sb_status sb_write_evaluation(const char *out, const char *identities, const char *assumption,
-                              const sb_link_folder *folder, const sb_evaluation *results);
+// What identities can show of a study. Members about links are left alone.
+//   direction     1, or -1 for a distance
+//   nonmated_max  closeness of the closest non-mated pair; -INFINITY: none
+sb_status sb_figures_of_study(const sb_study *study, const char *measure, double direction,
+                              double nonmated_max, const sb_evaluate_options *options,
+                              sb_evaluation *out, sb_given *given);
+
+// What a threshold does to a study, wherever it comes from.
+typedef struct sb_applied {
+  double fnmr, fmr;
+  sb_interval fnmr_interval, fmr_interval;
+} sb_applied;
+
+// Thresholds are closenesses here and below.
+sb_status sb_figures_apply(const sb_study *study, const double *thresholds, int count,
+                           const sb_evaluate_options *options, sb_applied *out);
+// The same without the figures.
+sb_status sb_figures_given(const sb_study *study, const sb_evaluate_options *options,
+                           sb_given *given);
+
+// People needed for an interval by resampling; with fewer, only what is exact is told.
+enum { SB_LEAST_PEOPLE = 10 };
+
+// A figure of the table. A count is written as an integer.
+typedef struct sb_figure {
+  const char *name, *definition;
+  size_t value, interval; // offsets into sb_evaluation; interval 0: none
+  bool is_count;
+} sb_figure;
+
+extern const sb_figure sb_figures[];
+extern const size_t sb_figure_count;
 
 #endif

@@ -47,6 +47,11 @@ static sb_status read_mode(const cJSON *root, const char *path, sb_identity_mode
   return damaged(path, "does not say what identities were used");
 }
 
+static double number_in(const cJSON *object, const char *name) {
+  const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+  return cJSON_IsNumber(item) && item->valuedouble > 0 ? item->valuedouble : 0;
+}
+
 static sb_status read_measures(const cJSON *root, const char *path, sb_link_folder *out) {
   const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "measures"), *item;
   if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1)
@@ -61,10 +66,27 @@ static sb_status read_measures(const cJSON *root, const char *path, sb_link_fold
         bins->valuedouble > 1e6)
       return damaged(path, "a measure without its name or histogram");
     m->bins = (int64_t)bins->valuedouble;
+    m->vector_length = number_in(item, "vector_length");
+    m->memory_bytes = number_in(cJSON_GetObjectItemCaseSensitive(item, "plan"), "planned_bytes");
     status = sb_measure_need(name->valuestring, &m->measure);
     if (status.code != SB_OK) return status;
   }
   return status;
+}
+
+static void read_times(const cJSON *root, sb_linked_times *out) {
+  const cJSON *seconds = cJSON_GetObjectItemCaseSensitive(root, "seconds");
+  const cJSON *machine = cJSON_GetObjectItemCaseSensitive(root, "machine");
+  const cJSON *cpu = cJSON_GetObjectItemCaseSensitive(machine, "cpu");
+  *out = (sb_linked_times){.embed = number_in(seconds, "embed"),
+                           .multiply = number_in(seconds, "multiply"),
+                           .select = number_in(seconds, "select"),
+                           .rescore = number_in(seconds, "rescore"),
+                           .write = number_in(seconds, "write"),
+                           .total = number_in(seconds, "total"),
+                           .threads = number_in(machine, "threads")};
+  snprintf(out->machine, sizeof out->machine, "%s",
+           cJSON_IsString(cpu) ? cpu->valuestring : "unknown");
 }
 
 static sb_status read_summary(const char *folder, sb_link_folder *out) {
@@ -94,6 +116,7 @@ static sb_status read_summary(const char *folder, sb_link_folder *out) {
   SB_TRY(read_store(stores, path, "gallery", &out->gallery));
   SB_TRY(read_store(stores, path, out->scans.self ? "gallery" : "probe", &out->probe));
   SB_TRY(read_measures(root, path, out));
+  read_times(root, &out->times);
 cleanup:
   cJSON_Delete(root);
   free(text);
@@ -223,31 +246,32 @@ cleanup:
 
 // ---- Histograms ---------------------------------------------------------------------------------
 
-// Adds up the lines of nonmated-MEASURE.npy, one in memory at a time.
-static sb_status add_lines(FILE *file, const char *path, int64_t probes, sb_linked_measure *m,
-                           int64_t *line) {
+static sb_status read_lines_of(FILE *file, const char *path, int64_t probes, int64_t bins,
+                               int64_t *line, uint32_t *out) {
   char header[SB_NPY_HEADER];
   sb_npy array;
   int64_t offset;
   size_t got = fread(header, 1, sizeof header, file);
   sb_status status = sb_npy_parse(path, header, got, &array, &offset);
   if (status.code != SB_OK) return status;
-  if (strcmp(array.type, "<i8") != 0 || array.rows != probes || array.columns != m->bins ||
+  if (strcmp(array.type, "<i8") != 0 || array.rows != probes || array.columns != bins ||
       offset != SB_NPY_HEADER)
     return damaged(path, "its shape does not fit the link");
   for (int64_t row = 0; row < probes; row++) {
-    if (fread(line, sizeof *line, (size_t)m->bins, file) != (size_t)m->bins)
+    if (fread(line, sizeof *line, (size_t)bins, file) != (size_t)bins)
       return damaged(path, "it ends too early");
-    for (int64_t bin = 0; bin < m->bins; bin++) {
+    for (int64_t bin = 0; bin < bins; bin++) {
       if (line[bin] < 0 || line[bin] > INT32_MAX) return damaged(path, "it holds an absurd count");
-      m->histogram[bin] += line[bin];
+      out[row * bins + bin] = (uint32_t)line[bin];
     }
   }
   return fgetc(file) == EOF ? sb_ok() : damaged(path, "it is too long");
 }
 
-static sb_status read_histogram(const char *folder, int64_t probes, sb_linked_measure *m) {
-  char *name = sb_format("nonmated-%s.npy", m->measure->info.name);
+// nonmated-MEASURE.npy, or with a suffix, as counts of 32 bits.
+static sb_status read_histogram(const char *folder, int64_t probes, const sb_linked_measure *m,
+                                const char *suffix, uint32_t **out) {
+  char *name = sb_format("nonmated-%s%s.npy", m->measure->info.name, suffix);
   char *path = name == NULL ? NULL : sb_path_join(folder, name);
   FILE *file = NULL;
   int64_t *line = NULL;
@@ -256,20 +280,28 @@ static sb_status read_histogram(const char *folder, int64_t probes, sb_linked_me
     status = sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
     goto cleanup;
   }
-  SB_TRY(SB_NEW_ZERO(&m->histogram, m->bins, "histogram"));
+  SB_TRY(SB_NEW(out, probes * m->bins, "histogram"));
   SB_TRY(SB_NEW(&line, m->bins, "histogram"));
   file = fopen(path, "rb");
   if (file == NULL)
     status = sb_error(errno == ENOENT ? SB_NOT_FOUND : SB_IO, "%s: cannot open: %s", path,
                       strerror(errno));
   else
-    status = add_lines(file, path, probes, m, line);
+    status = read_lines_of(file, path, probes, m->bins, line, *out);
 cleanup:
   if (file != NULL) fclose(file);
   free(line);
   free(path);
   free(name);
   return status;
+}
+
+// Whether the scans are of more than one dataset: then link wrote the histograms within datasets.
+static bool several_datasets(const sb_scans *scans) {
+  const char *first = scans->gallery[0].dataset;
+  return strcmp(scans->gallery[scans->gallery_count - 1].dataset, first) != 0 ||
+         strcmp(scans->probe[0].dataset, first) != 0 ||
+         strcmp(scans->probe[scans->probe_count - 1].dataset, first) != 0;
 }
 
 // ---- All ----------------------------------------------------------------------------------------
@@ -307,7 +339,10 @@ sb_status sb_link_folder_open(const char *path, sb_link_folder *out) {
   if (scans->self) SB_TRY(unite(scans, paths[0]));
   for (size_t i = 0; i < out->measure_count; i++) {
     SB_TRY(read_best(paths[0], &out->probe_table, out->measures + i));
-    SB_TRY(read_histogram(path, scans->probe_count, out->measures + i));
+    sb_linked_measure *m = out->measures + i;
+    SB_TRY(read_histogram(path, scans->probe_count, m, "", &m->histogram));
+    if (several_datasets(scans))
+      SB_TRY(read_histogram(path, scans->probe_count, m, "-within", &m->within));
   }
   SB_TRY(read_lines(out, paths[2], true));
   SB_TRY(read_lines(out, paths[3], false));
@@ -330,6 +365,7 @@ void sb_link_folder_close(sb_link_folder *folder) {
     free(m->mated.items);
     free(m->best_nonmated);
     free(m->histogram);
+    free(m->within);
   }
   free(folder->measures);
   if (folder->scans.gallery != folder->scans.probe) free(folder->scans.gallery);

@@ -7,33 +7,31 @@
 
 #include "core/tsv.h"
 #include "engine/people.h"
+#include "evaluate/study.h"
 #include "measure/measure.h"
 #include "samebrain/status.h"
-
-// A line of matches.tsv or mated.tsv.
-typedef struct sb_listed {
-  int64_t probe, gallery;
-  int64_t rank; // from 1; 0 in mated.tsv
-  double score;
-} sb_listed;
-
-typedef struct sb_listed_array {
-  sb_listed *items;
-  int64_t count;
-} sb_listed_array;
 
 typedef struct sb_linked_measure {
   const sb_measure *measure;
   sb_listed_array matches; // by probe, then rank
   sb_listed_array mated;
   double *best_nonmated; // per probe; NaN where there is none
-  int64_t *histogram;    // of non-mated scores, all probes together
+  uint32_t *histogram;   // probes x bins, of non-mated scores
+  uint32_t *within;      // the same of pairs of one dataset; NULL where there is but one dataset
   int64_t bins;
+  double memory_bytes, vector_length; // as planned
 } sb_linked_measure;
 
 typedef struct sb_linked_store {
   char *path, *template_hash, *parameters;
 } sb_linked_store;
+
+// How long the link took, in seconds; what a summary does not tell is 0.
+typedef struct sb_linked_times {
+  double embed, multiply, select, rescore, write, total;
+  double threads;
+  char machine[200];
+} sb_linked_times;
 
 typedef struct sb_link_folder {
   char *path;
@@ -43,6 +41,7 @@ typedef struct sb_link_folder {
   sb_linked_store probe, gallery; // the same text twice in a self-comparison
   sb_linked_measure *measures;
   size_t measure_count;
+  sb_linked_times times;
 } sb_link_folder;
 
 // Errors: SB_NOT_FOUND (no summary.json: not a link's output, or an unfinished one), SB_FORMAT

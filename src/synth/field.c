@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "core/memory.h"
-#include "synth/random.h"
+#include "core/random.h"
 
 // A uniform cubic B-spline of knot distance h has the second moment of a Gaussian of sigma
 // h/sqrt(3).

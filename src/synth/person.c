@@ -6,7 +6,7 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
-#include "synth/random.h"
+#include "core/random.h"
 
 static const double LATTICE_STEP_MM = 2, MARGIN_MM = 12;
 

@@ -6,9 +6,9 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
+#include "core/random.h"
 #include "image/resample.h"
 #include "synth/field.h"
-#include "synth/random.h"
 
 static const double ROTATION_RAD = 12 * 3.14159265358979 / 180, TRANSLATION_MM = 15;
 static const double BIAS_SIGMA_MM = 45, BIAS_LIMIT = 0.25, OUTLINE_SIGMA_MM = 9, MARGIN_MM = 8;

@@ -9,12 +9,12 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/random.h"
 #include "core/threads.h"
 #include "image/nifti_save.h"
 #include "prepare/template.h"
 #include "synth/base.h"
 #include "synth/person.h"
-#include "synth/random.h"
 #include "synth/session.h"
 
 sb_synth_options sb_synth_options_default(void) {

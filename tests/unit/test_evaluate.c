@@ -78,7 +78,9 @@ static void check(const char *out, const char *identities, int64_t probes, int64
                   bool self, const int *probe_person, const int *gallery_person) {
   sb_evaluation results[4];
   size_t count;
-  const sb_evaluate_options options = {.identities = identities};
+  sb_evaluate_options options = sb_evaluate_options_default();
+  options.identities = identities;
+  options.replicates = 12;
   assert_ok(sb_evaluate(out, &options, results, 4, &count));
   assert_int_equal(count, 2);
   for (size_t m = 0; m < 2; m++) {
@@ -225,7 +227,8 @@ static void test_with_namesakes(void **state) {
   write_cohort(path, "a", &c);
   sb_evaluation results[2];
   size_t count;
-  const sb_evaluate_options with_table = {.identities = f.table};
+  sb_evaluate_options with_table = sb_evaluate_options_default();
+  with_table.identities = f.table;
   sb_status status = sb_evaluate(f.out, &with_table, results, 2, &count);
   assert_int_equal(status.code, SB_CONFLICT);
   assert_non_null(strstr(status.message, "from another file now"));
@@ -248,7 +251,8 @@ static void test_stores_that_moved(void **state) {
   write_table(&f, "a", LABELS, 16, true);
   sb_evaluation results[2];
   size_t count;
-  const sb_evaluate_options with_table = {.identities = f.table};
+  sb_evaluate_options with_table = sb_evaluate_options_default();
+  with_table.identities = f.table;
   sb_status status = sb_evaluate(f.out, &with_table, results, 2, &count);
   assert_int_equal(status.code, SB_NOT_FOUND);
   assert_non_null(strstr(status.message, "put the store back"));
@@ -282,9 +286,12 @@ static void test_cases_with_little_to_say(void **state) {
 
   options.identities = "none";
   assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
-  sb_status status = sb_evaluate(f.out, NULL, results, 2, &count);
-  assert_int_equal(status.code, SB_CONTENT);
-  assert_non_null(strstr(status.message, "nobody's identity is known"));
+  assert_ok(sb_evaluate(f.out, NULL, results, 2, &count)); // nobody is known: links alone
+  assert_non_null(strstr(results[0].why[0], "nobody's identity is known"));
+  assert_int_equal(results[0].nonmated_pairs, 0);
+  assert_true(isnan(results[0].nonmated_mean) && isnan(results[0].auc));
+  assert_int_equal(results[0].links, 0);
+  assert_int_equal(results[0].control_links, -1);
   sb_store_close(store);
   remove_folders(&f);
 }
@@ -299,7 +306,8 @@ static void test_labels_across_stores(void **state) {
   sb_link_options options = both_measures();
   heard h = {0};
   const sb_progress progress = {.context = &h, .warn = hear};
-  sb_evaluate_options listening = {.progress = &progress};
+  sb_evaluate_options listening = sb_evaluate_options_default();
+  listening.progress = &progress;
   sb_evaluation results[2];
   size_t count;
   assert_ok(sb_link(store, probe, &options, f.out, NULL, NULL));
@@ -339,6 +347,103 @@ static void test_labels_across_stores(void **state) {
   free(json);
   sb_store_close(store);
   sb_store_close(probe);
+  remove_folders(&f);
+}
+
+// The line of a table with these cells in its first columns; fails when there is none.
+static size_t find_line(const sb_tsv *table, const char *const *cells, size_t count) {
+  for (size_t row = 0; row < table->rows; row++) {
+    bool all = true;
+    for (size_t c = 0; c < count; c++)
+      all = all && strcmp(sb_tsv_cell(table, row, c), cells[c]) == 0;
+    if (all) return row;
+  }
+  fail_msg("no line %s %s %s", cells[0], cells[1], cells[2]);
+  return 0;
+}
+
+static double cell_of(const sb_tsv *table, size_t row, const char *column) {
+  long at = sb_tsv_column(table, column);
+  assert_true(at >= 0);
+  const char *cell = sb_tsv_cell(table, row, (size_t)at);
+  return strcmp(cell, "n/a") == 0 ? (double)NAN : atof(cell);
+}
+
+// Links are those of one person, whether or not anybody says so; thresholds go between datasets.
+static void test_links_and_datasets(void **state) {
+  (void)state;
+  folders f = make_folders();
+  cohort c = PLAIN;
+  c.people = 12;
+  char *both = sb_path_join(f.top, "both");
+  write_cohort(both, "a", &c);
+  c.seed = 9;
+  c.people = 11;
+  write_cohort(both, "b", &c);
+  sb_store *store;
+  assert_ok(sb_store_open(both, &store));
+  sb_link_options options = both_measures();
+  sb_evaluate_options with = sb_evaluate_options_default();
+  sb_evaluation results[2], unlabelled[2];
+  size_t count;
+  with.replicates = 50;
+  assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+  assert_ok(sb_evaluate(f.out, &with, results, 2, &count));
+  assert_int_equal(results[0].links, 23);
+  assert_int_equal(results[0].false_links, 0);
+  assert_int_equal(results[0].control_links, 0);
+  sb_tsv links = read_table_result(f.out, "links.tsv");
+  assert_int_equal(links.rows, 46); // of both measures
+  for (size_t row = 0; row < links.rows; row++) {
+    assert_string_equal(sb_tsv_cell(&links, row, 7), "same");
+    assert_string_equal(sb_tsv_cell(&links, row, 9), "same");
+    assert_true(cell_of(&links, row, "expected_false") <= 0.01);
+    assert_true(cell_of(&links, row, "margin") > 0);
+    double p = cell_of(&links, row, "false_link_probability");
+    near(p, -expm1(-cell_of(&links, row, "expected_false")), 0.01 * p, "probability");
+  }
+  sb_tsv thresholds = read_table_result(f.out, "thresholds.tsv");
+  static const char *const wanted[][4] = {{"pearson", "kde_crossing", "all", "all"},
+                                          {"bandpass", "kde_crossing", "a", "a"},
+                                          {"bandpass", "kde_crossing", "a", "b"},
+                                          {"bandpass", "kde_crossing", "b", "a"},
+                                          {"bandpass", "expected_false", "all", "all"}};
+  for (size_t i = 0; i < 5; i++) {
+    size_t row = find_line(&thresholds, wanted[i], 4);
+    near(cell_of(&thresholds, row, "fnmr"), 0, 0, "FNMR");
+    near(cell_of(&thresholds, row, "fmr"), 0, 0, "FMR");
+    int64_t people = strcmp(wanted[i][3], "all") == 0 ? 23
+                     : strcmp(wanted[i][3], "a") == 0 ? 12
+                                                      : 11;
+    near(cell_of(&thresholds, row, "fnmr_high"), 1 - pow(0.05, 1.0 / (double)people), 1e-8,
+         "bound");
+    near(cell_of(&thresholds, row, "mated_pairs"), (double)people, 0, "mated pairs");
+    near(cell_of(&thresholds, row, "nonmated_pairs"),
+         (double)(2 * people * (2 * people - 1) / 2 - people), 0, "non-mated pairs");
+  }
+
+  // The same links without labels, and by identities given afterwards.
+  with.identities = "none";
+  assert_ok(sb_evaluate(f.out, &with, unlabelled, 2, &count));
+  assert_int_equal(unlabelled[0].links, 23);
+  assert_int_equal(unlabelled[0].control_links, -1);
+  near(unlabelled[0].link_threshold, results[0].link_threshold, 1e-12, "threshold");
+  sb_tsv again = read_table_result(f.out, "links.tsv");
+  assert_string_equal(sb_tsv_cell(&again, 0, 7), "unknown");
+
+  // Labels that are wrong: links between people said to be different are told.
+  with.identities = f.table;
+  int wrong[24];
+  for (int i = 0; i < 24; i++) wrong[i] = i;
+  write_table(&f, "a", wrong, 24, true);
+  assert_ok(sb_evaluate(f.out, &with, results, 2, &count));
+  assert_int_equal(results[0].false_links, 12);
+  assert_int_equal(results[0].mated_pairs, 0);
+  sb_tsv_free(&links);
+  sb_tsv_free(&thresholds);
+  sb_tsv_free(&again);
+  sb_store_close(store);
+  free(both);
   remove_folders(&f);
 }
 
@@ -422,6 +527,7 @@ int main(void) {
       cmocka_unit_test(test_stores_that_moved),
       cmocka_unit_test(test_cases_with_little_to_say),
       cmocka_unit_test(test_labels_across_stores),
+      cmocka_unit_test(test_links_and_datasets),
       cmocka_unit_test(test_damaged_folders),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,12 +15,12 @@
 #include "core/geometry.h"
 #include "core/hash.h"
 #include "core/memory.h"
+#include "core/random.h"
 #include "core/tsv.h"
 #include "image/resample.h"
 #include "samebrain/synth.h"
 #include "synth/base.h"
 #include "synth/person.h"
-#include "synth/random.h"
 #include "synth/session.h"
 
 static void assert_ok(sb_status status) {

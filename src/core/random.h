@@ -1,7 +1,7 @@
 // Random numbers as a function of a key and a counter: the same wherever and in whatever order they
 // are asked for, so that a cohort does not depend on the number of threads.
-#ifndef SB_SYNTH_RANDOM_H
-#define SB_SYNTH_RANDOM_H
+#ifndef SB_CORE_RANDOM_H
+#define SB_CORE_RANDOM_H
 
 #include <math.h>
 #include <stdint.h>

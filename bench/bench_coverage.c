@@ -1,0 +1,213 @@
+// bench_coverage: do the figures of an evaluation keep what their intervals promise? Simulates
+// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|null|forecast]
+// [STUDIES] [PEOPLE] [SEED]. Seeds are fixed: the same figures every time.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../tests/unit/simulate.h"
+#include "evaluate/bootstrap.h"
+#include "evaluate/exact.h"
+#include "evaluate/forecast.h"
+#include "evaluate/links.h"
+#include "evaluate/normal.h"
+
+typedef struct tally {
+  int covered, tried;
+  double width;
+} tally;
+
+static void count(tally *t, double low, double high, double truth) {
+  if (isnan(low) || isnan(high)) return;
+  t->tried++;
+  t->covered += low <= truth && truth <= high;
+  t->width += high - low;
+}
+
+static void show(const char *name, const tally *t) {
+  printf("  %-26s %5.1f %% of %d, mean width %.4f\n", name, 100.0 * t->covered / t->tried, t->tried,
+         t->width / t->tried);
+}
+
+static void must(sb_status status) {
+  if (status.code == SB_OK) return;
+  fprintf(stderr, "bench_coverage: %s\n", status.message);
+  exit(1);
+}
+
+static void intervals(int studies, int64_t people, bool self) {
+  tally auc = {0}, d_prime = {0}, fnir = {0}, tar = {0};
+  simulation s = sim_default();
+  s.people = s.mated_people = people;
+  s.self = self;
+  double others = self ? 2 * (double)people - 2 : (double)people - 1;
+  double threshold = sim_true_threshold(&s, others, 0.1);
+  printf("95 %% intervals, %d studies of %lld people, %s, d-prime %.1f, effects %.2f:\n", studies,
+         (long long)people, self ? "one store" : "two stores", s.distance, s.effect);
+  for (int i = 0; i < studies; i++) {
+    sb_study study;
+    sb_search search;
+    sb_values low, high;
+    s.seed = 1000 + (uint64_t)i;
+    must(sim_study(&s, &study));
+    must(sb_search_open(&study, &search));
+    const sb_bootstrap b = {
+        .study = &study, .search = &search, .fpir = 0.1, .replicates = 500, .seed = s.seed};
+    must(sb_values_intervals(&b, &low, &high));
+    count(&auc, low.auc, high.auc, sim_true_auc(&s));
+    count(&d_prime, low.d_prime, high.d_prime, s.distance);
+    if (!self) count(&fnir, low.fnir, high.fnir, sim_true_fnmr(&s, threshold));
+    count(&tar, low.tar[1], high.tar[1], 1 - sim_true_fnmr(&s, sb_normal_quantile(0.99) * s.scale));
+    sb_search_close(&search);
+    sb_study_free(&study);
+  }
+  show("AUC", &auc);
+  show("d-prime", &d_prime);
+  if (!self) show("FNIR at FPIR 0.1", &fnir);
+  show("TAR at FAR 0.01", &tar);
+}
+
+// Errors at a fixed threshold, rare enough to be often unseen: how often is the bound too low?
+static void bounds(int studies, int64_t people) {
+  static const double rates[] = {0.005, 0.01, 0.015, 0.02, 0.03};
+  printf("zero-error bounds by people, %d studies of %lld people:\n", studies, (long long)people);
+  for (size_t r = 0; r < sizeof rates / sizeof *rates; r++) {
+    int none = 0, wrong = 0, none_far = 0, wrong_far = 0;
+    double above = -sb_normal_quantile(rates[r]);
+    for (int i = 0; i < studies; i++) {
+      simulation s = sim_default();
+      sb_study study;
+      s.people = s.mated_people = people;
+      s.seed = 5000 + (uint64_t)i;
+      must(sim_study(&s, &study));
+      int64_t missed = 0, false_pairs = 0;
+      for (int64_t k = 0; k < study.mated.count; k++)
+        missed += study.mated.items[k].score < s.scale * (s.distance - above);
+      // Non-mated pairs so rare that some studies see none.
+      double rate = rates[r] / 1000, t = -sb_normal_quantile(rate) * s.scale;
+      for (int64_t p = 0; p < study.probes; p++) false_pairs += study.best_nonmated[p] >= t;
+      none += missed == 0;
+      wrong += missed == 0 && sb_zero_error_bound(people, SB_ALPHA) < rates[r];
+      none_far += false_pairs == 0;
+      wrong_far += false_pairs == 0 && sb_zero_error_bound(people / 2, SB_ALPHA) < rate;
+      sb_study_free(&study);
+    }
+    printf(
+        "  FNMR %.3f: none seen in %d studies, bound below the truth in %.1f %%; FMR %.6f: none in "
+        "%d, below in %.1f %%\n",
+        rates[r], none, 100.0 * wrong / studies, rates[r] / 1000, none_far,
+        100.0 * wrong_far / studies);
+  }
+}
+
+static const char *const SHAPES[] = {"normal", "skewed", "heavy-tailed"};
+
+// Cohorts in which nobody has a mate: how many get a proposal?
+static void null(int studies, int64_t people) {
+  static const double limits[] = {0.01, 0.1, 1};
+  printf("cohorts of %lld people without mates, of %d those with a link proposed:\n",
+         (long long)people, studies);
+  for (int shape = SIM_NORMAL; shape <= SIM_HEAVY; shape++)
+    for (int clustered = 0; clustered < 2; clustered++) {
+      int with[3] = {0};
+      double links[3] = {0}, xi = 0, sigma = 0;
+      for (int i = 0; i < studies; i++) {
+        simulation s = sim_default();
+        sb_study study;
+        sb_tail tail;
+        s.people = people;
+        s.mated_people = 0;
+        s.self = true;
+        s.shape = (sim_shape)shape;
+        s.effect = clustered ? 0.15 : 0;
+        s.seed = 9000 + (uint64_t)i;
+        must(sim_study(&s, &study));
+        must(sb_tail_of_study(&study, true, &tail));
+        xi += tail.xi / studies;
+        sigma += tail.sigma / studies;
+        for (int k = 0; k < 3; k++) {
+          sb_proposals proposals;
+          must(sb_links_propose(&study, &tail, limits[k], true, false, &proposals));
+          with[k] += proposals.count > 0;
+          links[k] += (double)proposals.count;
+          sb_proposals_free(&proposals);
+        }
+        sb_study_free(&study);
+      }
+      printf("  %-12s %-11s", SHAPES[shape], clustered ? "clustered" : "independent");
+      for (int k = 0; k < 3; k++)
+        printf("  %g: %d (%.2f links)", limits[k], with[k], links[k] / studies);
+      printf("  xi %.2f sigma %.2f\n", xi, sigma);
+    }
+}
+
+static int descending(const void *left, const void *right) {
+  const double a = *(const double *)left, b = *(const double *)right;
+  return a > b ? -1 : a < b;
+}
+
+// Cohorts of 10^4 people; the forecast sees 500 of them.
+static void forecast(int studies, int64_t people, int64_t cohort, uint64_t seed) {
+  static const double rates[] = {0.1, 0.01};
+  double *best = malloc((size_t)cohort * sizeof *best);
+  if (best == NULL) exit(1);
+  printf("FPIR of cohorts of %lld people forecast from %lld of them, %d repetitions:\n",
+         (long long)cohort, (long long)people, studies);
+  for (int shape = SIM_NORMAL; shape <= SIM_HEAVY; shape++) {
+    tally hit[2] = {{0}};
+    double sum[2] = {0}, binomial[2] = {0}, median[2] = {0}, all_ratios[2][1000];
+    for (int i = 0; i < studies; i++) {
+      simulation s = sim_default();
+      sb_study study;
+      sb_forecaster f;
+      s.people = cohort;
+      s.mated_people = 0;
+      s.self = true;
+      s.shape = (sim_shape)shape;
+      s.seed = seed + (uint64_t)i;
+      must(sim_closest(&s, best));
+      qsort(best, (size_t)cohort, sizeof *best, descending);
+      s.people = people;
+      must(sim_study(&s, &study));
+      must(sb_forecast_open(&study, true, &f));
+      for (int k = 0; k < 2; k++) {
+        sb_forecast at;
+        double t = best[(int64_t)(rates[k] * (double)cohort) - 1];
+        must(sb_forecast_at(&f, (double)cohort - 1, t, 1, &at));
+        count(&hit[k], at.fpir_low, at.fpir_high, rates[k]);
+        sum[k] += at.fpir / studies;
+        binomial[k] += at.fpir_binomial / studies;
+        all_ratios[k][i % 1000] = at.fpir_high / at.fpir_low;
+      }
+      sb_forecast_close(&f);
+      sb_study_free(&study);
+    }
+    for (int k = 0; k < 2; k++) {
+      qsort(all_ratios[k], (size_t)(studies < 1000 ? studies : 1000), 8, descending);
+      median[k] = all_ratios[k][studies / 2];
+      printf("  %-12s FPIR %.2f: within in %d of %d, median upper/lower %.1f, mean forecast %.4f, "
+             "binomial %.4f\n",
+             SHAPES[shape], rates[k], hit[k].covered, hit[k].tried, median[k], sum[k], binomial[k]);
+    }
+  }
+  free(best);
+}
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "all";
+  int studies = argc > 2 ? atoi(argv[2]) : 0;
+  int64_t people = argc > 3 ? atoll(argv[3]) : 0;
+  bool all = strcmp(what, "all") == 0;
+  if (all || strcmp(what, "intervals") == 0) {
+    intervals(studies > 0 ? studies : 1000, people > 0 ? people : 200, false);
+    intervals(studies > 0 ? studies : 1000, people > 0 ? people : 200, true);
+  }
+  if (all || strcmp(what, "bounds") == 0)
+    bounds(studies > 0 ? studies : 1000, people > 0 ? people : 200);
+  if (all || strcmp(what, "null") == 0) null(studies > 0 ? studies : 100, people > 0 ? people : 30);
+  if (all || strcmp(what, "forecast") == 0)
+    forecast(studies > 0 ? studies : 50, people > 0 ? people : 500, 10000,
+             argc > 4 ? (uint64_t)atoll(argv[4]) : 220000);
+  return 0;
+}

@@ -1,0 +1,13 @@
+// The curves of an evaluation as tables: roc- (with DET axes), cmc-, search-, density- and
+// forecast-MEASURE.tsv.
+#ifndef SB_EVALUATE_CURVES_H
+#define SB_EVALUATE_CURVES_H
+
+#include "evaluate/result.h"
+
+sb_status sb_curves_write(const char *folder, const sb_result *result);
+
+// A number as a table has it: "n/a" for none.
+void sb_put_number(FILE *file, double value);
+
+#endif

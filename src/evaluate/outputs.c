@@ -1,0 +1,322 @@
+#include "evaluate/outputs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "core/tsv.h"
+#include "evaluate/cost.h"
+#include "evaluate/curves.h"
+
+void sb_result_free(sb_result *result) {
+  sb_study_free(&result->study);
+  sb_proposals_free(&result->links);
+  free(result->datasets);
+  free(result->transfers);
+  memset(result, 0, sizeof *result);
+}
+
+// ---- Opening ------------------------------------------------------------------------------------
+
+static sb_status create(const char *folder, const char *name, const char *header,
+                        sb_new_file *file) {
+  char *path = sb_path_join(folder, name);
+  if (path == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+  sb_status status = sb_file_create(path, file);
+  if (status.code == SB_OK) fputs(header, file->file);
+  free(path);
+  return status;
+}
+
+sb_status sb_outputs_open(const char *folder, sb_outputs *out) {
+  *out = (sb_outputs){.folder = folder, .measures = cJSON_CreateArray()};
+  sb_status status = sb_ok();
+  SB_TRY(create(folder, "links.tsv",
+                "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\t"
+                "expected\tfalse_link_probability\tverdict\texpected_false\tmargin\n",
+                &out->links));
+  SB_TRY(create(folder, "thresholds.tsv",
+                "measure\trule\tfrom\tto\tthreshold\tthreshold_low\tthreshold_high\tmated_pairs\t"
+                "fnmr\tfnmr_low\tfnmr_high\tnonmated_pairs\tfmr\tfmr_low\tfmr_high\n",
+                &out->thresholds));
+cleanup:
+  if (status.code != SB_OK) sb_outputs_close(out);
+  return status;
+}
+
+void sb_outputs_close(sb_outputs *outputs) {
+  sb_file_abandon(&outputs->links);
+  sb_file_abandon(&outputs->thresholds);
+  cJSON_Delete(outputs->measures);
+  memset(outputs, 0, sizeof *outputs);
+}
+
+// ---- links.tsv ----------------------------------------------------------------------------------
+
+const char *sb_expected_of(const sb_scores *scores, int64_t probe, int64_t gallery) {
+  int64_t a = scores->now.probe[probe], b = scores->now.gallery[gallery];
+  if (a < 0 || b < 0) return "unknown";
+  if (a == b) return "same";
+  bool within = sb_people_within(&scores->now, probe, gallery);
+  return scores->mode == SB_IDENTITIES_LABELS && !within ? "unknown" : "different";
+}
+
+static const char *verdict_of(const sb_scores *scores, const sb_listed *pair) {
+  const sb_scans *scans = &scores->folder->scans;
+  const char *file = scans->probe[pair->probe].source_sha256;
+  if (*file != '\0' && strcmp(file, scans->gallery[pair->gallery].source_sha256) == 0)
+    return "duplicate"; // one file under two names
+  bool different = strcmp(sb_expected_of(scores, pair->probe, pair->gallery), "different") == 0;
+  return different ? "same_person" : "same";
+}
+
+static void put_links(FILE *file, const sb_scores *scores, const sb_result *result) {
+  const sb_scans *scans = &scores->folder->scans;
+  for (int64_t i = 0; i < result->links.count; i++) {
+    const sb_proposal *link = result->links.items + i;
+    const sb_listed *pair = &link->pair;
+    const char *const cells[] = {
+        scans->probe[pair->probe].dataset, scans->probe[pair->probe].scan_id,
+        scans->gallery[pair->gallery].dataset, scans->gallery[pair->gallery].scan_id,
+        result->linked->measure->info.name};
+    for (size_t c = 0; c < sizeof cells / sizeof *cells; c++) {
+      sb_tsv_put(file, cells[c]);
+      fputc('\t', file);
+    }
+    fprintf(file, "%lld\t%.9f\t%s\t%.3g\t%s\t%.3g\t", (long long)pair->rank,
+            result->direction * pair->score, sb_expected_of(scores, pair->probe, pair->gallery),
+            -expm1(-link->expected_false), verdict_of(scores, pair), link->expected_false);
+    sb_put_number(file, link->margin);
+    fputc('\n', file);
+  }
+}
+
+// ---- thresholds.tsv -----------------------------------------------------------------------------
+
+static void put_interval(FILE *file, double low, double high) {
+  fputc('\t', file);
+  sb_put_number(file, low);
+  fputc('\t', file);
+  sb_put_number(file, high);
+}
+
+static void put_transfers(FILE *file, const sb_result *result) {
+  for (int64_t i = 0; i < result->transfer_count; i++) {
+    const sb_transfer *t = result->transfers + i;
+    const sb_applied *a = &t->applied;
+    bool up = result->direction > 0;
+    const char *const cells[] = {result->linked->measure->info.name, t->rule, t->from, t->to};
+    for (size_t c = 0; c < sizeof cells / sizeof *cells; c++) {
+      sb_tsv_put(file, cells[c]);
+      fputc('\t', file);
+    }
+    sb_put_number(file, result->direction * t->threshold);
+    put_interval(file, up ? t->interval.low : -t->interval.high,
+                 up ? t->interval.high : -t->interval.low);
+    fprintf(file, "\t%lld\t", (long long)t->mated_pairs);
+    sb_put_number(file, a->fnmr);
+    put_interval(file, a->fnmr_interval.low, a->fnmr_interval.high);
+    fprintf(file, "\t%lld\t", (long long)t->nonmated_pairs);
+    sb_put_number(file, a->fmr);
+    put_interval(file, a->fmr_interval.low, a->fmr_interval.high);
+    fputc('\n', file);
+  }
+}
+
+// ---- evaluation.json ----------------------------------------------------------------------------
+
+static void add_number(cJSON *object, const char *name, double value) {
+  if (isfinite(value))
+    cJSON_AddNumberToObject(object, name, value);
+  else
+    cJSON_AddNullToObject(object, name);
+}
+
+static cJSON *interval(sb_interval i) {
+  if (isnan(i.low) || isnan(i.high)) return cJSON_CreateNull();
+  const double ends[2] = {i.low, i.high};
+  return cJSON_CreateDoubleArray(ends, 2);
+}
+
+// Every figure of the table, its intervals beside them, and why some are missing.
+static void add_figures(cJSON *object, const sb_evaluation *e) {
+  const char *base = (const char *)e;
+  for (size_t i = 0; i < sb_figure_count; i++) {
+    const sb_figure *f = sb_figures + i;
+    if (f->is_count)
+      add_number(object, f->name, (double)*(const int64_t *)(const void *)(base + f->value));
+    else
+      add_number(object, f->name, *(const double *)(const void *)(base + f->value));
+  }
+  cJSON *intervals = cJSON_AddObjectToObject(object, "intervals");
+  for (size_t i = 0; i < sb_figure_count; i++)
+    if (sb_figures[i].interval != 0)
+      cJSON_AddItemToObject(
+          intervals, sb_figures[i].name,
+          interval(*(const sb_interval *)(const void *)(base + sb_figures[i].interval)));
+  cJSON *why = cJSON_AddArrayToObject(object, "missing");
+  for (size_t i = 0; i < sizeof e->why / sizeof *e->why && e->why[i][0] != '\0'; i++)
+    cJSON_AddItemToArray(why, cJSON_CreateString(e->why[i]));
+}
+
+static void add_tail(cJSON *object, const sb_result *result) {
+  const sb_tail *t = &result->tail;
+  if (!t->known) {
+    cJSON_AddNullToObject(object, "tail");
+    return;
+  }
+  cJSON *tail = cJSON_AddObjectToObject(object, "tail");
+  add_number(tail, "pairs", t->pairs);
+  add_number(tail, "location_z", t->location);
+  add_number(tail, "scale_z", t->scale);
+  add_number(tail, "u", t->u);
+  add_number(tail, "v", t->v);
+  add_number(tail, "exceedances", t->exceedances);
+  add_number(tail, "above_u", t->above_u);
+  add_number(tail, "cluster", t->cluster);
+  add_number(tail, "xi", t->xi);
+  add_number(tail, "sigma", t->sigma);
+}
+
+static void add_forecasts(cJSON *object, const sb_result *result) {
+  cJSON *forecast = cJSON_AddObjectToObject(object, "forecast");
+  add_number(forecast, "valid_to_gallery", result->valid_to);
+  cJSON *list = cJSON_AddArrayToObject(forecast, "galleries");
+  for (int set = 0; set < result->forecast_count; set++)
+    for (int i = 0; i < SB_GALLERIES; i++) {
+      const sb_forecast *f = result->forecasts[set].at + i;
+      cJSON *line = cJSON_CreateObject();
+      cJSON_AddItemToArray(list, line);
+      cJSON_AddStringToObject(line, "threshold_rule", result->forecasts[set].rule);
+      add_number(line, "threshold", result->direction * result->forecasts[set].threshold);
+      add_number(line, "gallery", f->gallery);
+      cJSON_AddBoolToObject(line, "valid", f->valid);
+      add_number(line, "fpir", f->fpir);
+      cJSON_AddItemToObject(line, "fpir_interval",
+                            interval((sb_interval){f->fpir_low, f->fpir_high}));
+      add_number(line, "fpir_binomial", f->fpir_binomial);
+      add_number(line, "rank1", f->rank1);
+      cJSON_AddItemToObject(line, "rank1_interval",
+                            interval((sb_interval){f->rank1_low, f->rank1_high}));
+      add_number(line, "rank1_binomial", f->rank1_binomial);
+    }
+}
+
+static cJSON *measure_object(const sb_result *result) {
+  cJSON *object = cJSON_CreateObject();
+  cJSON_AddStringToObject(object, "measure", result->figures.measure);
+  cJSON_AddBoolToObject(object, "higher_is_closer", result->direction > 0);
+  add_figures(object, &result->figures);
+  add_number(object, "histogram_bins", (double)result->study.bins);
+  add_tail(object, result);
+  add_forecasts(object, result);
+  cJSON *datasets = cJSON_AddArrayToObject(object, "datasets");
+  for (int64_t i = 0; i < result->dataset_count; i++) {
+    cJSON *part = cJSON_CreateObject();
+    cJSON_AddItemToArray(datasets, part);
+    cJSON_AddStringToObject(part, "dataset", result->dataset_names[i]);
+    add_figures(part, result->datasets + i);
+  }
+  return object;
+}
+
+sb_status sb_outputs_add(sb_outputs *outputs, const sb_scores *scores, const sb_result *result) {
+  put_links(outputs->links.file, scores, result);
+  put_transfers(outputs->thresholds.file, result);
+  cJSON_AddItemToArray(outputs->measures, measure_object(result));
+  return sb_curves_write(outputs->folder, result);
+}
+
+static const char *const MORE_DEFINITIONS[][2] = {
+    {"intervals",
+     "95 %: percentiles of a subject-level bootstrap (people drawn with replacement, each with all "
+     "scans; Efron 1979). Where no error was seen, the exact bound instead: the largest rate at "
+     "which that happens with probability 0.05 (Clopper and Pearson 1934), its trials being "
+     "people, or sets of people that share nobody, never pairs"},
+    {"missing", "why figures are null, in words"},
+    {"tail", "non-mated pairs beyond the closest seen: the z of a score is its Fisher transform, y "
+             "its surprise under a normal bulk, u and v the levels of y between which a "
+             "generalised Pareto distribution was fitted (xi, sigma: posterior means); cluster is "
+             "how much more the exceedances vary than independent ones. See docs/evaluation.md"},
+    {"forecast",
+     "FPIR at a threshold and rank-1 at larger galleries, by the tail and the probes' effects, and "
+     "plain binomial extrapolation of the observed shares beside it. valid: the gallery is at most "
+     "valid_to_gallery, up to which such forecasts were checked by hiding"},
+    {"datasets", "the same figures of the pairs within each dataset"},
+    {"cost", "what linking would take on this machine, from this link's times, for one measure and "
+             "rows already prepared"},
+};
+
+static void add_definitions(cJSON *root) {
+  cJSON *definitions = cJSON_AddObjectToObject(root, "definitions");
+  for (size_t i = 0; i < sb_figure_count; i++)
+    cJSON_AddStringToObject(definitions, sb_figures[i].name, sb_figures[i].definition);
+  for (size_t i = 0; i < sizeof MORE_DEFINITIONS / sizeof *MORE_DEFINITIONS; i++)
+    cJSON_AddStringToObject(definitions, MORE_DEFINITIONS[i][0], MORE_DEFINITIONS[i][1]);
+}
+
+static void add_cost(cJSON *root, const sb_scores *scores) {
+  const sb_linked_times *times = &scores->folder->times;
+  sb_cost cost = sb_cost_of_link(scores->folder, (double)sb_people_pairs(&scores->now));
+  cJSON *object = cJSON_AddObjectToObject(root, "cost");
+  cJSON_AddStringToObject(object, "machine", times->machine);
+  add_number(object, "threads", times->threads);
+  add_number(object, "seconds_per_scan", cost.scan_s);
+  add_number(object, "seconds_per_pair", cost.pair_s);
+  add_number(object, "seconds_per_probe", cost.probe_s);
+  add_number(object, "memory_bytes", cost.memory_bytes);
+  cJSON_AddBoolToObject(object, "measured", cost.measured);
+  if (!cost.measured)
+    cJSON_AddStringToObject(object, "note",
+                            "the link took less than a second, too short to be scaled: link more "
+                            "scans for figures to rely on");
+  cJSON *list = cJSON_AddArrayToObject(object, "galleries");
+  for (int i = 0; i < SB_GALLERIES; i++) {
+    cJSON *line = cJSON_CreateObject();
+    double n = sb_galleries[i];
+    cJSON_AddItemToArray(list, line);
+    add_number(line, "gallery", n);
+    add_number(line, "row_bytes", n * cost.row_bytes);
+    add_number(line, "one_probe_hours", sb_cost_seconds(&cost, n, 1) / 3600);
+    add_number(line, "as_many_probes_hours", sb_cost_seconds(&cost, n, n) / 3600);
+  }
+}
+
+static sb_status write_json(sb_outputs *outputs, const sb_scores *scores, const char *identities,
+                            const char *assumption, const sb_evaluate_options *options) {
+  const sb_link_folder *folder = scores->folder;
+  cJSON *root = cJSON_CreateObject();
+  cJSON_AddStringToObject(root, "kind", "samebrain evaluation");
+  cJSON_AddStringToObject(root, "version", sb_version());
+  cJSON_AddStringToObject(root, "identities",
+                          identities != NULL ? identities : sb_identity_mode_name(folder->mode));
+  add_number(root, "probes", (double)folder->scans.probe_count);
+  add_number(root, "gallery", (double)folder->scans.gallery_count);
+  add_number(root, "replicates", options->replicates);
+  cJSON_AddBoolToObject(root, "one_to_one", options->one_to_one);
+  cJSON_AddStringToObject(root, "note",
+                          "Linkage is not identification: these figures say how well scans of one "
+                          "person are told from scans of others, not who the person is.");
+  if (assumption != NULL) cJSON_AddStringToObject(root, "assumption", assumption);
+  cJSON_AddItemToObject(root, "measures", outputs->measures);
+  outputs->measures = NULL;
+  add_cost(root, scores);
+  add_definitions(root);
+  char *text = cJSON_Print(root), *path = sb_path_join(outputs->folder, "evaluation.json");
+  cJSON_Delete(root);
+  sb_status status = text == NULL || path == NULL
+                         ? sb_error(SB_NO_MEMORY, "evaluation.json: out of memory")
+                         : sb_write_file(path, text, strlen(text));
+  cJSON_free(text);
+  free(path);
+  return status;
+}
+
+sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const char *identities,
+                            const char *assumption, const sb_evaluate_options *options) {
+  sb_status status = sb_file_commit(&outputs->links);
+  if (status.code == SB_OK) status = sb_file_commit(&outputs->thresholds);
+  if (status.code == SB_OK) status = write_json(outputs, scores, identities, assumption, options);
+  return status;
+}

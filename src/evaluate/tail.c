@@ -1,0 +1,335 @@
+#include "evaluate/tail.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "evaluate/normal.h"
+
+enum { CELLS = SB_TAIL_XI * SB_TAIL_SIGMA };
+static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 3500,
+                    LARGEST_SHARE = 0.25;
+static const double USUAL_SHARE = 0.1, REACH = 6;
+static const double XI_SD = 0.15, LOG_SIGMA_SD = 0.5;
+
+double sb_tail_sigma(int j) {
+  return 0.2 * pow(25, (double)j / (SB_TAIL_SIGMA - 1));
+}
+
+static double transform(const sb_tail *t, double x) {
+  if (!t->fisher) return x;
+  double r = 2 * (x - t->low) / (t->high - t->low) - 1;
+  const double most = 1 - 1e-12;
+  return atanh(fmin(fmax(r, -most), most));
+}
+
+double sb_tail_z(const sb_tail *tail, double closeness) {
+  return transform(tail, closeness);
+}
+
+double sb_tail_surprise(const sb_tail *tail, double z) {
+  return -sb_log_upper((z - tail->location) / tail->scale);
+}
+
+// log P(y - u > x | y > u) of a generalised Pareto distribution.
+static double log_beyond(double xi, double sigma, double x) {
+  if (x <= 0) return 0;
+  double a = xi * x / sigma;
+  if (fabs(a) < 1e-9) return -x / sigma;
+  return a <= -1 ? -INFINITY : -log1p(a) / xi;
+}
+
+int64_t sb_tail_start(const double *counts, int64_t bins, double pairs, bool known_nonmated) {
+  double most = known_nonmated ? MOST_KNOWN : MOST_EXCEEDANCES;
+  double share = fmin(USUAL_SHARE, most / pairs);
+  share = fmin(fmax(share, LEAST_EXCEEDANCES / pairs), LARGEST_SHARE);
+  double above = 0;
+  int64_t bin = bins;
+  while (bin > 0 && above + counts[bin - 1] <= share * pairs * (1 + 1e-12)) above += counts[--bin];
+  return bin;
+}
+
+// ---- Location and scale -------------------------------------------------------------------------
+
+// The z below which a share of the pairs lies, linear within bins of the score.
+static double quantile(const sb_tail_data *d, const sb_tail *t, double share) {
+  double left = share * t->pairs, width = (d->high - d->low) / (double)d->bins;
+  for (int64_t bin = 0; bin < d->bins; bin++) {
+    if (d->counts[bin] > 0 && d->counts[bin] >= left)
+      return transform(t, d->low + width * ((double)bin + left / d->counts[bin]));
+    left -= d->counts[bin];
+  }
+  return transform(t, d->high);
+}
+
+// ---- The likelihood -----------------------------------------------------------------------------
+
+// What it is a sum over: counts between two levels of y - u.
+typedef struct cells {
+  double *from, *to, *count;
+  int64_t used;
+  double reach; // v - u
+} cells;
+
+static double log_between(double xi, double sigma, double from, double to) {
+  double near = log_beyond(xi, sigma, from), far = log_beyond(xi, sigma, to);
+  return near + log(-expm1(fmin(far - near, -1e-300)));
+}
+
+static double log_likelihood(const cells *c, double xi, double sigma) {
+  double sum = 0, total = 0, whole = log_between(xi, sigma, 0, c->reach);
+  for (int64_t i = 0; i < c->used; i++) {
+    double log_p = log_between(xi, sigma, c->from[i], c->to[i]);
+    if (!isfinite(log_p)) return -INFINITY; // beyond the end of a short tail
+    sum += c->count[i] * log_p;
+    total += c->count[i];
+  }
+  return sum - total * whole;
+}
+
+// Bins between u and v; reciprocal best matches leave their bin for "above the second best".
+static sb_status collect(const sb_tail_data *d, const sb_tail *t, int64_t start, int64_t end,
+                         cells *c) {
+  double width = (d->high - d->low) / (double)d->bins;
+  int64_t room = end - start + d->censored_count;
+  sb_status status = sb_ok();
+  SB_TRY(SB_NEW(&c->from, room, "tail"));
+  SB_TRY(SB_NEW(&c->to, room, "tail"));
+  SB_TRY(SB_NEW(&c->count, room, "tail"));
+  for (int64_t bin = start; bin < end; bin++) {
+    double edge = d->low + width * (double)bin;
+    c->from[c->used] = sb_tail_surprise(t, transform(t, edge)) - t->u;
+    c->to[c->used] = sb_tail_surprise(t, transform(t, edge + width)) - t->u;
+    c->count[c->used++] = d->counts[bin];
+  }
+  for (int64_t i = 0; i < d->censored_count; i++) {
+    int64_t bin = (int64_t)floor((d->censored[i] - d->low) / width);
+    int64_t second = (int64_t)floor((d->censored_at[i] - d->low) / width);
+    if (bin < start || bin >= end || second >= bin || c->count[bin - start] < 1) continue;
+    c->count[bin - start]--;
+    c->from[c->used] = second < start ? 0 : c->from[second - start];
+    c->to[c->used] = c->reach;
+    c->count[c->used++] = 1;
+  }
+  int64_t kept = 0;
+  for (int64_t i = 0; i < c->used; i++) {
+    if (!(c->count[i] > 0)) continue;
+    c->from[kept] = c->from[i];
+    c->to[kept] = c->to[i];
+    c->count[kept++] = c->count[i];
+  }
+  c->used = kept;
+cleanup:
+  return status;
+}
+
+static void weigh(const cells *c, sb_tail *t) {
+  double best = -INFINITY, sum = 0;
+  for (int i = 0; i < SB_TAIL_XI; i++)
+    for (int j = 0; j < SB_TAIL_SIGMA; j++) {
+      double xi = sb_tail_xi(i), sigma = sb_tail_sigma(j);
+      double prior = -0.5 * xi * xi / (XI_SD * XI_SD) -
+                     0.5 * log(sigma) * log(sigma) / (LOG_SIGMA_SD * LOG_SIGMA_SD);
+      double *weight = t->weight + i * SB_TAIL_SIGMA + j;
+      *weight = prior + log_likelihood(c, xi, sigma) / t->cluster;
+      best = fmax(best, *weight);
+    }
+  for (int cell = 0; cell < CELLS; cell++) sum += t->weight[cell] = exp(t->weight[cell] - best);
+  t->xi = t->sigma = t->above_u = 0;
+  for (int cell = 0; cell < CELLS; cell++) {
+    double xi = sb_tail_xi(cell / SB_TAIL_SIGMA), sigma = sb_tail_sigma(cell % SB_TAIL_SIGMA);
+    t->weight[cell] /= sum;
+    // P(u < y <= v) is what was counted; P(y > u) follows, whatever lies beyond v.
+    double within = -expm1(log_beyond(xi, sigma, c->reach));
+    t->share[cell] = fmin(t->exceedances / t->pairs / within, 1);
+    t->xi += t->weight[cell] * xi;
+    t->sigma += t->weight[cell] * sigma;
+    t->above_u += t->weight[cell] * t->share[cell];
+  }
+}
+
+sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out) {
+  memset(out, 0, sizeof *out);
+  out->low = data->low;
+  out->high = data->high;
+  out->fisher = data->fisher;
+  out->cluster = fmax(cluster, 1);
+  for (int64_t bin = 0; bin < data->bins; bin++) out->pairs += data->counts[bin];
+  sb_status status = sb_ok();
+  if (out->pairs < SB_LEAST_PAIRS) return status;
+  out->location = quantile(data, out, 0.5);
+  out->scale = (quantile(data, out, 0.75) - quantile(data, out, 0.25)) / 1.349;
+  double width = (data->high - data->low) / (double)data->bins;
+  // Scores so alike that they share a bin have no scale.
+  double least = transform(out, data->low + width) - transform(out, data->low);
+  for (int64_t bin = 0; bin + 1 < data->bins; bin++)
+    least = fmin(least, transform(out, data->low + width * (double)(bin + 1)) -
+                            transform(out, data->low + width * (double)bin));
+  if (!(out->scale > 0.6 * least)) return status;
+  int64_t start = sb_tail_start(data->counts, data->bins, out->pairs, data->known_nonmated),
+          end = start;
+  out->u = sb_tail_surprise(out, transform(out, data->low + width * (double)start));
+  cells c = {0};
+  for (; end < data->bins; end++) {
+    double y = sb_tail_surprise(out, transform(out, data->low + width * (double)(end + 1)));
+    if (end > start && y > out->u + REACH && !data->known_nonmated) break;
+    out->exceedances += data->counts[end];
+    c.reach = y - out->u;
+  }
+  if (data->known_nonmated) c.reach = INFINITY;
+  out->v = out->u + c.reach;
+  if (start < data->bins && out->exceedances >= 1) {
+    status = collect(data, out, start, end, &c);
+    if (status.code == SB_OK) {
+      weigh(&c, out);
+      out->known = true;
+    }
+  }
+  free(c.from);
+  free(c.to);
+  free(c.count);
+  return status;
+}
+
+double sb_tail_above_cell(const sb_tail *tail, int cell, double z) {
+  double x = (z - tail->location) / tail->scale;
+  double y = -sb_log_upper(x);
+  // Below u the bulk is normal, scaled so that both meet at u.
+  if (y <= tail->u) return fmin(exp(tail->u - y) * tail->share[cell], 1);
+  return tail->share[cell] * exp(log_beyond(sb_tail_xi(cell / SB_TAIL_SIGMA),
+                                            sb_tail_sigma(cell % SB_TAIL_SIGMA), y - tail->u));
+}
+
+double sb_tail_above(const sb_tail *tail, double closeness) {
+  if (!tail->known) return (double)NAN;
+  double z = sb_tail_z(tail, closeness), sum = 0;
+  for (int cell = 0; cell < CELLS; cell++)
+    if (tail->weight[cell] > 1e-15) sum += tail->weight[cell] * sb_tail_above_cell(tail, cell, z);
+  return sum;
+}
+
+int sb_tail_draw(const sb_tail *tail, double uniform) {
+  double sum = 0;
+  for (int cell = 0; cell < CELLS; cell++) {
+    sum += tail->weight[cell];
+    if (uniform < sum) return cell;
+  }
+  return CELLS - 1;
+}
+
+// ---- Of a study ---------------------------------------------------------------------------------
+
+// How much exceedances cluster in scans: the variance of their number over that of independent
+// pairs. With k_p of probe p, sum (k_p - mean)^2 over the number of pairs is 1 (2 where a pair counts
+// under both its scans) without clusters; a gallery scan is taken to attract pairs as a probe does.
+static sb_status clustering(const sb_study *study, int64_t start, bool with_mated, double *out) {
+  double *count = NULL, sum = 0, squares = 0;
+  sb_status status = SB_NEW_ZERO(&count, study->probes, "scans");
+  *out = 1;
+  if (status.code != SB_OK) return status;
+  for (int64_t p = 0; p < study->probes; p++)
+    for (int64_t bin = start; bin < study->bins; bin++)
+      count[p] += study->histogram[p * study->bins + bin];
+  for (int64_t i = 0; with_mated && i < study->mated.count; i++) {
+    const sb_listed *pair = study->mated.items + i;
+    if (sb_study_bin(study, pair->score) < start) continue;
+    count[pair->probe]++;
+    if (study->self) count[pair->gallery]++;
+  }
+  for (int64_t p = 0; p < study->probes; p++) {
+    sum += count[p];
+    squares += count[p] * count[p];
+  }
+  free(count);
+  if (!(sum > 0)) return status;
+  double probes = (double)study->probes, spread = squares - sum * sum / probes;
+  double excess = fmax(spread / sum - 1, 0);
+  *out = study->self ? fmax(2 * spread / sum - 1, 1)
+                     : 1 + excess + excess * probes / (double)study->gallery;
+  return status;
+}
+
+typedef struct best {
+  double first, second;
+  int64_t line; // of the matches
+} best;
+
+static void offer(best *b, double score, int64_t line) {
+  if (score > b->first) {
+    b->second = b->first;
+    b->first = score;
+    b->line = line;
+  } else if (score > b->second) {
+    b->second = score;
+  }
+}
+
+static bool counts_in(const sb_listed *line, bool with_mated) {
+  return with_mated || line->kind != SB_PAIR_MATED;
+}
+
+// Pairs that are the closest match of both their scans. In a self-comparison each stands in the
+// lists twice and is taken once.
+static sb_status find_reciprocal(const sb_study *study, bool with_mated, double **score,
+                                 double **second, int64_t *count) {
+  best *probe = NULL, *gallery = NULL;
+  sb_status status = sb_ok();
+  const sb_listed *items = study->matches.items;
+  *count = 0;
+  SB_TRY(SB_NEW(score, study->probes, "scores"));
+  SB_TRY(SB_NEW(second, study->probes, "scores"));
+  SB_TRY(SB_NEW(&probe, study->probes, "scores"));
+  SB_TRY(SB_NEW(&gallery, study->gallery, "scores"));
+  for (int64_t p = 0; p < study->probes; p++) probe[p] = (best){-INFINITY, -INFINITY, -1};
+  for (int64_t g = 0; g < study->gallery; g++) gallery[g] = (best){-INFINITY, -INFINITY, -1};
+  for (int64_t i = 0; i < study->matches.count; i++) {
+    if (!counts_in(items + i, with_mated)) continue;
+    offer(probe + items[i].probe, items[i].score, i);
+    offer(gallery + items[i].gallery, items[i].score, i);
+  }
+  for (int64_t p = 0; p < study->probes; p++) {
+    if (probe[p].line < 0) continue;
+    const sb_listed *line = items + probe[p].line;
+    const best *other = gallery + line->gallery;
+    if (other->line != probe[p].line || (study->self && line->probe > line->gallery)) continue;
+    (*score)[*count] = line->score;
+    (*second)[(*count)++] = fmax(probe[p].second, other->second);
+  }
+cleanup:
+  free(probe);
+  free(gallery);
+  return status;
+}
+
+sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out) {
+  double *counts = NULL, *score = NULL, *second = NULL;
+  int64_t reciprocal = 0;
+  sb_status status = sb_ok();
+  SB_TRY(SB_NEW_ZERO(&counts, study->bins, "histogram"));
+  double pairs = 0, cluster;
+  for (int64_t p = 0; p < study->probes; p++)
+    for (int64_t bin = 0; bin < study->bins; bin++)
+      counts[bin] += study->histogram[p * study->bins + bin];
+  for (int64_t bin = 0; bin < study->bins; bin++) counts[bin] /= (double)sb_study_sides(study);
+  for (int64_t i = 0; with_mated && i < study->mated.count; i++)
+    counts[sb_study_bin(study, study->mated.items[i].score)]++;
+  for (int64_t bin = 0; bin < study->bins; bin++) pairs += counts[bin];
+  SB_TRY(find_reciprocal(study, with_mated, &score, &second, &reciprocal));
+  const sb_tail_data data = {.low = study->low,
+                             .high = study->high,
+                             .fisher = true,
+                             .bins = study->bins,
+                             .counts = counts,
+                             .censored_count = reciprocal,
+                             .censored = score,
+                             .censored_at = second};
+  int64_t start = pairs > 0 ? sb_tail_start(counts, study->bins, pairs, false) : study->bins;
+  SB_TRY(clustering(study, start, with_mated, &cluster));
+  SB_TRY(sb_tail_fit(&data, cluster, out));
+cleanup:
+  free(counts);
+  free(score);
+  free(second);
+  return status;
+}

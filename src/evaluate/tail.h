@@ -1,0 +1,78 @@
+// How likely a non-mated pair is to be as close as a given score, far beyond the closest seen: the
+// bulk by its median and interquartile range, the tail by a generalised Pareto distribution.
+//
+//   z      a score mapped onto (-1, 1) and Fisher-transformed, atanh: of correlations of many voxels
+//          nearly normal
+//   y      -log P(normal > (z - median) / (IQR / 1.349)): the surprise of z under a normal bulk. Were
+//          the bulk normal, y would have an exponential tail of scale 1 at every level
+//   tail   P(y - u > x | y > u) = (1 + xi x / sigma)^(-1 / xi), the limit for any tail (Pickands
+//          1975; Davison and Smith 1990)
+//
+// Mates must not bend it: only pairs between u and u + 6 (what a normal bulk exceeds once in 400)
+// enter, by the likelihood of a truncated distribution; of these, a pair that is the best match of
+// both its scans counts as no more than "above the second best", censored. xi and sigma are not
+// known but weighed: a grid of both by likelihood and prior (xi ~ N(0, 0.15), log sigma ~ N(0, 0.5)),
+// the likelihood's logarithm divided by how much the exceedances cluster in scans. Every probability
+// is a mean over the grid, so that what is not known counts against a link.
+#ifndef SB_EVALUATE_TAIL_H
+#define SB_EVALUATE_TAIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/random.h"
+#include "evaluate/study.h"
+
+enum { SB_TAIL_XI = 37, SB_TAIL_SIGMA = 41, SB_LEAST_PAIRS = 20 };
+
+// The input: counts per bin of equal width in z or in the score.
+typedef struct sb_tail_data {
+  double low, high;
+  bool fisher; // the range is of scores, to be transformed; else it is z already
+  int64_t bins;
+  const double *counts; // pairs, each once
+  bool known_nonmated;  // nothing is a mate in disguise: all above u is used
+  int64_t censored_count;
+  const double *censored, *censored_at; // reciprocal best matches, and the second best beside each
+} sb_tail_data;
+
+typedef struct sb_tail {
+  bool known;       // false: too few pairs, or all alike
+  double low, high; // of scores
+  bool fisher;
+  double location, scale;                    // of z
+  double pairs;                              // all
+  double u, v;                               // levels of y
+  double exceedances;                        // pairs between u and v
+  double above_u;                            // P(y > u), mean over the grid
+  double cluster;                            // by what the likelihood is divided, at least 1
+  double weight[SB_TAIL_XI * SB_TAIL_SIGMA]; // posterior, sums to 1
+  double share[SB_TAIL_XI * SB_TAIL_SIGMA];  // P(y > u) given xi and sigma
+  double xi, sigma;                          // posterior means
+} sb_tail;
+
+static inline double sb_tail_xi(int i) {
+  return -0.4 + 0.0375 * i;
+}
+double sb_tail_sigma(int j); // 0.2 to 5, log-spaced
+
+double sb_tail_z(const sb_tail *tail, double closeness);
+double sb_tail_surprise(const sb_tail *tail, double z);
+
+// Fits. `cluster`: by what the logarithm of the likelihood is divided.
+sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out);
+// The bin above which the tail's share begins: the caller counts clusters there.
+int64_t sb_tail_start(const double *counts, int64_t bins, double pairs, bool known_nonmated);
+
+// P(a non-mated pair is at least this close), given xi and sigma (cell of the grid).
+double sb_tail_above_cell(const sb_tail *tail, int cell, double z);
+// The mean over the grid; NaN when the tail is not known.
+double sb_tail_above(const sb_tail *tail, double closeness);
+// A cell of the grid drawn by its weight.
+int sb_tail_draw(const sb_tail *tail, double uniform);
+
+// Everything of a study's non-mated pairs, and, where `with_mated`, of its mated ones as if nobody
+// knew.
+sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out);
+
+#endif
