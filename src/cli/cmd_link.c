@@ -153,6 +153,7 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
                sb_arg_choice(a, "--precision", precisions, &precision) &&
                sb_arg_threads(a, &options->threads);
   options->measures = (const char *const *)*measures;
+  options->refine = sb_arg_text(a, "--refine", NULL);
   options->has_threshold = sb_arg_text(a, "--threshold", NULL) != NULL;
   options->identities = sb_arg_text(a, "--identities", NULL);
   options->matrix = sb_arg_flag(a, "--matrix");
@@ -193,6 +194,7 @@ static const sb_option OPTIONS[] = {
     {"-o", "OUT", "folder for the results (required)"},
     {"-m", "MEASURE[,MEASURE...]", "similarity measures; see samebrain measures (bandpass)"},
     {"--top", "N", "gallery scans to list for each probe (10)"},
+    {"--refine", "M", "rank the scans listed for each probe by this measure too"},
     {"--threshold", "S", "also list every pair whose score reaches S"},
     {"--identities", "TSV|none", "who is who: dataset, scan_id, person; none ignores all labels"},
     {"--matrix", NULL, "also write every score, scores-MEASURE.npy"},

@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "engine/histogram.h"
 
 static double or_nan(bool known, double value) {
   return known ? value : (double)NAN;
@@ -28,17 +29,21 @@ void sb_figures_of_mated(const sb_measure_info *info, const double *scores, int6
   out->mated_sd = or_nan(count > 1, sqrt(squares / (double)(count - 1)));
 }
 
+static double bin_centre(const sb_measure_info *info, int64_t bins, int64_t i) {
+  return (sb_histogram_edge(info, bins, i) + sb_histogram_edge(info, bins, i + 1)) / 2;
+}
+
 int64_t sb_figures_of_histogram(const sb_measure_info *info, const int64_t *histogram, int64_t bins,
                                 int64_t sides, sb_evaluation *out) {
-  double width = (info->range_max - info->range_min) / (double)bins, sum = 0, squares = 0;
+  double sum = 0, squares = 0;
   int64_t total = 0;
   for (int64_t i = 0; i < bins; i++) {
     total += histogram[i];
-    sum += (double)histogram[i] * (info->range_min + ((double)i + 0.5) * width);
+    sum += (double)histogram[i] * bin_centre(info, bins, i);
   }
   double mean = sum / (double)total;
   for (int64_t i = 0; i < bins; i++) {
-    double d = info->range_min + ((double)i + 0.5) * width - mean;
+    double d = bin_centre(info, bins, i) - mean;
     squares += (double)histogram[i] * d * d;
   }
   int64_t pairs = total / sides;
@@ -77,8 +82,9 @@ static const char *const DEFINITIONS[][2] = {
     {"mated_mean", "mean of the mated scores"},
     {"mated_sd", "standard deviation of the mated scores (n - 1)"},
     {"nonmated_mean",
-     "mean of the non-mated scores, from their histogram of histogram_bins equal bins over the "
-     "measure's range: each score is taken as the centre of its bin, half a bin off at most"},
+     "mean of the non-mated scores, from their histogram of histogram_bins bins, equal ones over the "
+     "measure's range (for a distance without a limit, of equal ratios): each score is taken as the "
+     "centre of its bin, half a bin off at most"},
     {"nonmated_sd", "standard deviation of the non-mated scores (n - 1), from the same histogram"},
     {"d_prime", "|mated_mean - nonmated_mean| / sqrt((mated_sd^2 + nonmated_sd^2) / 2), the "
                 "non-mated ones from the histogram: approximate, the more so the fewer its bins"},

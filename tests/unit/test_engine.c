@@ -115,7 +115,7 @@ static int descending(const void *a, const void *b) {
   return x > y ? -1 : x < y;
 }
 
-// Screens that err by up to the bound: the list must hold the canonical best, ties included, and
+// Screens that err by up to a bound, each pair by another one: the list must hold the canonical best, ties included, and
 // all beyond the threshold, in whatever order they come, and stay small.
 static void test_shortlists_keep_what_matters(void **state) {
   (void)state;
@@ -125,7 +125,7 @@ static void test_shortlists_keep_what_matters(void **state) {
   for (int trial = 0; trial < 60; trial++) {
     int64_t used = 0, wanted = trial % 3 == 0 ? 1 : trial;
     double bound = trial % 2 ? 1e-3 : 0.05, threshold = trial % 4 == 3 ? 0.9 : INFINITY;
-    sb_screen screen = {wanted, bound, threshold, &used, INT64_MAX};
+    sb_screen screen = {wanted, threshold, &used, INT64_MAX};
     sb_shortlist list;
     sb_shortlist_start(&list);
     for (int i = 0; i < COUNT; i++) {
@@ -133,8 +133,9 @@ static void test_shortlists_keep_what_matters(void **state) {
       canonical[i] = trial % 5 == 0 ? floor(value * 50) / 50 : value; // many exact ties
       if (trial % 7 == 1) canonical[i] = (double)i / COUNT;           // ever better
       sorted[i] = canonical[i];
-      double screened = canonical[i] + bound * (2 * uniform(&seed) - 1);
-      assert_true(sb_shortlist_add(&screen, &list, screened, i));
+      double width = bound * uniform(&seed), at = canonical[i] + width * (2 * uniform(&seed) - 1);
+      const sb_candidate item = {at - width, at + width, i};
+      assert_true(sb_shortlist_add(&screen, &list, item));
     }
     sb_shortlist_prune(&screen, &list);
     qsort(sorted, COUNT, sizeof *sorted, descending);
@@ -155,12 +156,12 @@ static void test_shortlists_keep_what_matters(void **state) {
 static void test_shortlists_stop_at_their_limit(void **state) {
   (void)state;
   int64_t used = 0;
-  sb_screen screen = {1, 1e-3, -INFINITY, &used, 100 * SB_CANDIDATE_BYTES};
+  sb_screen screen = {1, -INFINITY, &used, 100 * SB_CANDIDATE_BYTES};
   sb_shortlist list;
   sb_shortlist_start(&list);
   bool room = true;
   int64_t added = 0;
-  for (; added < 1000 && room; added++) room = sb_shortlist_add(&screen, &list, 0.5, added);
+  for (; added < 1000 && room; added++) room = sb_shortlist_add(&screen, &list, (sb_candidate){0.499, 0.501, added});
   assert_false(room);
   assert_true(added > 30 && added <= 101);
   sb_shortlist_free(&list);
@@ -184,6 +185,7 @@ static void test_plans_stay_within_memory(void **state) {
           sb_embedder embedder = {.measure = &sb_measure_pearson,
                                   .grid = {{NX, NY, NZ}, 2, mask, row},
                                   .length = row,
+                                  .size = sb_round_up(row),
                                   .scratch = 3 * row};
           int64_t gallery = self ? probes : 5000;
           sb_plan plan;
@@ -203,7 +205,7 @@ static void test_plans_stay_within_memory(void **state) {
         }
   assert_true(made > 50);
   sb_embedder embedder = {
-      .measure = &sb_measure_pearson, .grid = {{NX, NY, NZ}, 2, mask, 1000000}, .length = 1000000};
+      .measure = &sb_measure_pearson, .grid = {{NX, NY, NZ}, 2, mask, 1000000}, .length = 1000000, .size = 1000000};
   sb_plan plan;
   sb_status status =
       sb_plan_make(10, 10, true, 10, 2, 1 << 20, &embedder, &sb_backend_cpu, context, NULL, &plan);
