@@ -58,11 +58,12 @@ typedef struct sb_windows {
 } sb_windows;
 
 // Luminance times contrast-and-structure (Wang 2004, eq. 13). A factor whose denominator does not
-// exceed `flat` counts as 1: two windows with nothing in them are alike.
-SB_HD static inline float sb_structural_similarity(sb_windows w, float c1, float c2, float flat) {
+// exceed `dark` or `flat` counts as 1: two windows with nothing in them are alike.
+SB_HD static inline float sb_structural_similarity(sb_windows w, float c1, float c2, float dark,
+                                                   float flat) {
   float light = w.mean_a * w.mean_a + w.mean_b * w.mean_b + c1;
   float contrast = w.variance_a + w.variance_b + c2;
-  float first = light > flat ? (2 * w.mean_a * w.mean_b + c1) / light : 1;
+  float first = light > dark ? (2 * w.mean_a * w.mean_b + c1) / light : 1;
   float second = contrast > flat ? (2 * w.covariance + c2) / contrast : 1;
   return first * second;
 }

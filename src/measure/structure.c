@@ -66,7 +66,7 @@ typedef struct both {
   sb_embedding a, b;
   const float *mean_a, *mean_b, *variance_a, *variance_b; // mean: S(d)
   float m, n;
-  float c1, c2, flat;
+  float c1, c2, dark, flat;
   float *out;
 } both;
 
@@ -92,7 +92,8 @@ SB_VECTOR_CLONES static void use_similarity(void *user, int64_t first, int64_t c
   const both *p = user;
   const float *share = p->s->share, *mean_a = p->mean_a, *mean_b = p->mean_b;
   const float *variance_a = p->variance_a, *variance_b = p->variance_b;
-  const float weight = p->s->weight, m = p->m, n = p->n, c1 = p->c1, c2 = p->c2, flat = p->flat;
+  const float weight = p->s->weight, m = p->m, n = p->n;
+  const float c1 = p->c1, c2 = p->c2, dark = p->dark, flat = p->flat;
   float *out = p->out;
   for (int64_t i = first; i < first + count; i++) {
     float outside = 1 - share[i], edge = m * mean_b[i] + n * mean_a[i] + m * n * share[i];
@@ -101,7 +102,7 @@ SB_VECTOR_CLONES static void use_similarity(void *user, int64_t first, int64_t c
                     .variance_a = variance_a[i],
                     .variance_b = variance_b[i]};
     w.covariance = sums[i - first] * weight - mean_a[i] * mean_b[i] + outside * edge;
-    out[i] = sb_structural_similarity(w, c1, c2, flat);
+    out[i] = sb_structural_similarity(w, c1, c2, dark, flat);
   }
 }
 
@@ -143,6 +144,7 @@ double sb_structure_score(const sb_grid *grid, const void *context, sb_embedding
             .n = (float)b.terms[MEAN],
             .c1 = (float)(s->constants.k1 * s->constants.k1 * range * range),
             .c2 = (float)(s->constants.k2 * s->constants.k2 * range * range),
+            .dark = (float)(s->constants.dark * range * range),
             .flat = (float)(s->constants.flat * range * range),
             .out = scratch};
   sb_filter_apply(s->filter, a.vector, b.vector, scratch + stride, use_similarity, &p);

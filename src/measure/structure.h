@@ -8,9 +8,9 @@
 
 // The figures of one of the two.
 typedef struct sb_structure_constants {
-  double k1, k2; // of the range; the constants of the two factors are their squares
-  double flat;   // share of the range squared: a variance or squared mean that does not exceed it
-                 // is taken for nothing
+  double k1, k2;     // of the range; the constants of the two factors are their squares
+  double dark, flat; // of the squared range: squared means, and variances, that do not exceed them
+                     // are taken for nothing
 } sb_structure_constants;
 
 enum { SB_STRUCTURE_TERMS = 3 };

@@ -1,12 +1,12 @@
 // uqi: the universal quality index, in cubes of 7 voxels: structural similarity without constants.
 // Wang and Bovik leave open what a factor of nothing over nothing is; here it is 1, and nothing is
-// what does not exceed a millionth of the squared range.
+// what rounding can make: variances of a millionth of the squared range, squared means of 10^-10.
 #include "measure/structure.h"
 
 enum { RADIUS = 3 };
 
 static sb_status create(const sb_grid *grid, void **context) {
-  static const sb_structure_constants constants = {.flat = 1e-6};
+  static const sb_structure_constants constants = {.dark = 1e-10, .flat = 1e-6};
   static const float weight[RADIUS + 1] = {1, 1, 1, 1};
   return sb_structure_create(grid, RADIUS, weight, &constants, context);
 }

@@ -222,7 +222,7 @@ static double value_at(const scene *s, const double *values, int64_t x, int64_t 
 }
 
 // Wang's formula in windows of weights exp(-d^2 / 2 sigma^2), or equal ones for sigma 0.
-static double structure(const scene *s, int radius, double sigma, double k1, double k2,
+static double structure(const scene *s, int radius, double sigma, double k1, double k2, double dark,
                         double flat) {
   double *a = image(s, s->a), *b = image(s, s->b), low = 0, high = 0, sum = 0;
   for (int64_t i = 0; i < s->length; i++) {
@@ -256,7 +256,7 @@ static double structure(const scene *s, int radius, double sigma, double k1, dou
       }
     }
     double light = ma * ma + mb * mb + c1, contrast = aa + bb + c2;
-    sum += (light > flat * square ? (2 * ma * mb + c1) / light : 1) *
+    sum += (light > dark * square ? (2 * ma * mb + c1) / light : 1) *
            (contrast > flat * square ? (2 * ab + c2) / contrast : 1);
   }
   free(a);
@@ -265,11 +265,11 @@ static double structure(const scene *s, int radius, double sigma, double k1, dou
 }
 
 static double ssim(const scene *s) {
-  return structure(s, 5, 1.5, 0.01, 0.03, 0);
+  return structure(s, 5, 1.5, 0.01, 0.03, 0, 0);
 }
 
 static double uqi(const scene *s) {
-  return structure(s, 3, 0, 0, 0, 1e-6);
+  return structure(s, 3, 0, 0, 0, 1e-10, 1e-6);
 }
 
 // The normalised gradient field: three numbers a voxel.
