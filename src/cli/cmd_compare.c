@@ -51,7 +51,7 @@ static void print_text(const char *const paths[2], const sb_prepared scans[2], s
   printf("\n");
   for (size_t m = 0; m < count; m++) {
     const sb_measure_info *info = sb_measure_at(m);
-    printf("%-10s %9.6f   (%g to %g, %s is closer)\n", info->name, scores[m], info->range_min,
+    printf("%-10s %11.6f   (%g to %g, %s is closer)\n", info->name, scores[m], info->range_min,
            info->range_max, info->higher_is_closer ? "higher" : "lower");
   }
   verdict v = verdict_of(deciding);

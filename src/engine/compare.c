@@ -323,9 +323,9 @@ static void score_requests(const sb_comparison *c, const float *a, const float *
   const int64_t stride = c->plan->stride;
 #pragma omp parallel for num_threads(c->plan->threads) schedule(dynamic, 16)
   for (int64_t i = 0; i < count; i++)
-    *requests[i].score = sb_embedded_score(c->embedder, a + requests[i].probe * stride,
-                                           b + requests[i].gallery * stride,
-                                           sb_reader_scratch(&c->reader));
+    *requests[i].score =
+        sb_embedded_score(c->embedder, a + requests[i].probe * stride,
+                          b + requests[i].gallery * stride, sb_reader_scratch(&c->reader));
 }
 
 sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {

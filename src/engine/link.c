@@ -37,8 +37,10 @@ static sb_status need_measures(sb_run *run) {
   status = sb_measure_need(options->refine, &run->refine);
   for (size_t i = 0; i < run->measure_count && status.code == SB_OK; i++)
     if (run->measured[i].measure == run->refine)
-      status = sb_error(SB_USAGE, "measure %s is to refine the matches of the others, and is one of "
-                        "them", options->refine);
+      status = sb_error(SB_USAGE,
+                        "measure %s is to refine the matches of the others, and is one of "
+                        "them",
+                        options->refine);
   return status;
 }
 
@@ -318,8 +320,8 @@ static sb_status refine(sb_run *run, FILE *matches) {
     const int64_t probe = pairs->items[first].probe;
     list.count = 0;
     for (int64_t i = first; i < pairs->count && pairs->items[i].probe == probe; i++)
-      list.items[list.count++] = (sb_candidate){direction * scores[i], direction * scores[i],
-                                                pairs->items[i].gallery};
+      list.items[list.count++] =
+          (sb_candidate){direction * scores[i], direction * scores[i], pairs->items[i].gallery};
     sb_shortlist_sort(&list);
     for (int64_t i = 0; i < list.count; i++) {
       put_pair(matches, run, probe, list.items[i].gallery, run->refine->info.name);

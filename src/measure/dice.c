@@ -73,7 +73,8 @@ const sb_measure sb_measure_dice = {
              .gemm = true,
              .invariant_to = "scale and offset of the intensities",
              .cost = "a dot product of 3 V",
-             .source = "Crum 2006, IEEE Trans. Med. Imaging 25:1451; Otsu 1979, IEEE Trans. SMC 9:62"},
+             .source =
+                 "Crum 2006, IEEE Trans. Med. Imaging 25:1451; Otsu 1979, IEEE Trans. SMC 9:62"},
     .embedding_length = length,
     .term_count = SB_SET_TERMS,
     .scratch_length = scratch_length,

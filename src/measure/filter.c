@@ -180,7 +180,8 @@ static int64_t find_runs(const uint8_t *line, int64_t length, int64_t *row, run 
   return count;
 }
 
-static sb_status index_runs(sb_filter *b, const sb_grid *grid, const int64_t first[3], int64_t width) {
+static sb_status index_runs(sb_filter *b, const sb_grid *grid, const int64_t first[3],
+                            int64_t width) {
   sb_status status = SB_NEW(&b->first_run, b->ny * b->nz + 1, "filter index");
   for (int pass = 0; pass < 2 && status.code == SB_OK; pass++) { // count, then fill
     int64_t runs = 0, row = 0;

@@ -90,8 +90,8 @@ static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_d
   double edge = sum / (double)n;
   if (edge <= 1e-6 * facts.sd) return sb_error(SB_CONTENT, "a row without gradients");
   for (int64_t i = 0; i < n; i++) {
-    double square = (double)x[i] * (double)x[i] + (double)y[i] * (double)y[i] +
-                    (double)z[i] * (double)z[i];
+    double square =
+        (double)x[i] * (double)x[i] + (double)y[i] * (double)y[i] + (double)z[i] * (double)z[i];
     float factor = (float)(1 / sqrt(square + edge * edge));
     x[i] *= factor;
     y[i] *= factor;

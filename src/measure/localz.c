@@ -13,8 +13,7 @@
 static const double WINDOW_MM = 10, LEAST_SHARE = 0.05;
 
 static sb_status create(const sb_grid *grid, void **context) {
-  return sb_filter_create_cube(grid, sb_filter_cube_radius(grid, WINDOW_MM),
-                               (sb_filter **)context);
+  return sb_filter_create_cube(grid, sb_filter_cube_radius(grid, WINDOW_MM), (sb_filter **)context);
 }
 
 static void destroy(void *context) {
@@ -53,8 +52,7 @@ static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_d
   sb_status status = sb_row_examine(n, scan->row, &facts);
   if (status.code != SB_OK) return status;
   sb_centre_scale(n, scan->row, facts.mean, 1 / facts.sd, centred);
-  local l = {sb_filter_inverse(context), centred, mean, vector,
-             (float)(LEAST_SHARE * LEAST_SHARE)};
+  local l = {sb_filter_inverse(context), centred, mean, vector, (float)(LEAST_SHARE * LEAST_SHARE)};
   sb_filter_apply(context, centred, NULL, rest, use_mean, &l);
   sb_filter_apply(context, centred, centred, rest, use_squares, &l);
   return sb_standardise(n, vector, 1, vector);
@@ -69,7 +67,8 @@ const sb_measure sb_measure_localz = {
              .gemm = true,
              .invariant_to = "scale, offset and smooth variation of intensities and contrast",
              .cost = "a dot product of V",
-             .source = "local normalisation: Pizer 1987, Comput. Vis. Graph. Image Process. 39:355"},
+             .source =
+                 "local contrast normalisation: Jarrett 2009, Proc. ICCV:2146"},
     .create = create,
     .destroy = destroy,
     .embedding_length = sb_row_of_voxels,

@@ -66,8 +66,8 @@ typedef struct sb_embedder {
   const sb_measure *measure;
   sb_grid grid; // its mask is borrowed
   void *context;
-  int64_t length;  // of the vectors
-  int64_t size;    // floats that an embedding takes: the vector, filled up to 64 bytes, and the terms
+  int64_t length; // of the vectors
+  int64_t size; // floats that an embedding takes: the vector, filled up to 64 bytes, and the terms
   int64_t scratch; // floats
 } sb_embedder;
 

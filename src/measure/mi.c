@@ -20,7 +20,8 @@ const sb_measure sb_measure_mi = {
              .gemm = false,
              .invariant_to = "scale, offset and inversion of the intensities",
              .cost = "a joint histogram of V",
-             .source = "Wells 1996, Med. Image Anal. 1:35; Maes 1997, IEEE Trans. Med. Imaging 16:187"},
+             .source =
+                 "Wells 1996, Med. Image Anal. 1:35; Maes 1997, IEEE Trans. Med. Imaging 16:187"},
     .embedding_length = sb_joint_length,
     .scratch_length = sb_joint_scratch,
     .embed = sb_joint_embed,

@@ -22,7 +22,8 @@ const sb_measure sb_measure_nrmse = {
              .gemm = true,
              .invariant_to = "a common scale of the intensities",
              .cost = "a dot product of V",
-             .source = "Fienup 1997, Appl. Opt. 36:8352, with both images' norms in the denominator"},
+             .source =
+                 "Fienup 1997, Appl. Opt. 36:8352, with both images' norms in the denominator"},
     .embedding_length = sb_row_of_voxels,
     .term_count = SB_DISTANCE_TERMS,
     .embed = sb_distance_embed,

@@ -27,10 +27,10 @@ enum { MOST_SHIFT_MM = 6, SHIFTS = 2 * MOST_SHIFT_MM + 1 };
 typedef struct poc {
   int64_t first[3], size[3]; // of the mask's box
   int n[3], band[3];
-  int64_t width, rows, slabs;              // of a half spectrum
-  kiss_fft_cfg transform[3];               // read only
-  float *shift_re[3], *shift_im[3];        // [shift][frequency]: the phase that a shift adds
-  int64_t lines_floats, columns_floats;    // of the stages of a transform
+  int64_t width, rows, slabs;           // of a half spectrum
+  kiss_fft_cfg transform[3];            // read only
+  float *shift_re[3], *shift_im[3];     // [shift][frequency]: the phase that a shift adds
+  int64_t lines_floats, columns_floats; // of the stages of a transform
 } poc;
 
 static int64_t frequencies(const poc *p, int axis) {
@@ -305,7 +305,7 @@ const sb_measure sb_measure_poc = {
              .gemm = false,
              .invariant_to = "scale and offset of the intensities, and shifts of up to 6 mm",
              .cost = "13 sums over the spectrum up to 1/8 mm",
-             .source = "Kuglin and Hines 1975, Proc. Cybern. Soc.:163; Ito 2004, IEICE Trans. "
+             .source = "Kuglin and Hines 1975, Proc. Int. Conf. Cybern. Soc.:163; Ito 2004, IEICE Trans. "
                        "E87-A:682"},
     .create = create,
     .destroy = destroy,

@@ -24,7 +24,8 @@ const sb_measure sb_measure_psnr = {
              .gemm = true,
              .invariant_to = "a common scale and offset of the intensities",
              .cost = "a dot product of V",
-             .source = "Huynh-Thu and Ghanbari 2008, Electron. Lett. 44:800, with both images' range as the peak"},
+             .source = "Huynh-Thu and Ghanbari 2008, Electron. Lett. 44:800, with both images' "
+                       "range as the peak"},
     .embedding_length = sb_row_of_voxels,
     .term_count = SB_DISTANCE_TERMS,
     .embed = sb_distance_embed,

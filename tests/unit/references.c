@@ -357,8 +357,7 @@ static double *classes(const scene *s, const float *row) {
       for (int c = 0; c < 3; c++) squares -= n[c] > 0 ? sum[c] * sum[c] / n[c] : 0;
       if (squares >= best - 1e-9) continue;
       best = squares;
-      for (int64_t i = 0; i < s->length; i++)
-        out[i] = (level[i] >= first) + (level[i] >= second);
+      for (int64_t i = 0; i < s->length; i++) out[i] = (level[i] >= first) + (level[i] >= second);
     }
   free(level);
   return out;
@@ -555,7 +554,8 @@ static double poc(const scene *s) {
     before[axis]--;
     after[axis]++;
     double low = correlation_at(s, &a, &b, before), high = correlation_at(s, &a, &b, after);
-    double curvature = 2 * best - low - high; // the vertex of y = best + slope/2 t - curvature/2 t^2
+    double curvature =
+        2 * best - low - high; // the vertex of y = best + slope/2 t - curvature/2 t^2
     if (curvature > 0) gain += (high - low) * (high - low) / (8 * curvature);
   }
   free_spectrum(&a);

@@ -10,8 +10,8 @@ typedef struct scene {
   int64_t dims[3], length;
   double voxel_mm;
   uint8_t *mask;
-  int64_t (*at)[3];    // where each of the row's voxels is
-  float *a, *b;        // rows
+  int64_t (*at)[3];       // where each of the row's voxels is
+  float *a, *b;           // rows
   uint8_t *own_a, *own_b; // bits
 } scene;
 
@@ -20,8 +20,8 @@ typedef double (*reference_function)(const scene *s);
 typedef struct reference {
   const char *measure;
   reference_function score;
-  double tolerance;       // relative to the larger of 1 and the score
-  bool exact_on_integers; // rows of small integers give the same bits
+  double tolerance;                 // relative to the larger of 1 and the score
+  bool exact_on_integers;           // rows of small integers give the same bits
   bool any_scale, any_offset;       // a change of one row leaves the score
   bool common_scale, common_offset; // a change of both does
 } reference;

@@ -164,7 +164,8 @@ static void test_shortlists_stop_at_their_limit(void **state) {
   sb_shortlist_start(&list);
   bool room = true;
   int64_t added = 0;
-  for (; added < 1000 && room; added++) room = sb_shortlist_add(&screen, &list, (sb_candidate){0.499, 0.501, added});
+  for (; added < 1000 && room; added++)
+    room = sb_shortlist_add(&screen, &list, (sb_candidate){0.499, 0.501, added});
   assert_false(room);
   assert_true(added > 30 && added <= 101);
   sb_shortlist_free(&list);
@@ -207,8 +208,10 @@ static void test_plans_stay_within_memory(void **state) {
           if (plan.probe_tile < probes) assert_true(sb_plan_total_bytes(&plan) > memory * 4 / 5);
         }
   assert_true(made > 50);
-  sb_embedder embedder = {
-      .measure = &sb_measure_pearson, .grid = {{NX, NY, NZ}, 2, mask, 1000000}, .length = 1000000, .size = 1000000};
+  sb_embedder embedder = {.measure = &sb_measure_pearson,
+                          .grid = {{NX, NY, NZ}, 2, mask, 1000000},
+                          .length = 1000000,
+                          .size = 1000000};
   sb_plan plan;
   sb_status status =
       sb_plan_make(10, 10, true, 10, 2, 1 << 20, &embedder, &sb_backend_cpu, context, NULL, &plan);
@@ -257,8 +260,9 @@ static double direction_of(const char *measure) {
 // matches.tsv as it must be, by comparing every pair on its own. Not inlined: gcc 12 then takes what
 // open_memstream gives for the variable that points to it.
 static __attribute__((noinline)) char *naive_matches(const sb_store *probe, const sb_store *gallery,
-                           const char *const *measures, size_t measure_count, int64_t top,
-                           double threshold) {
+                                                     const char *const *measures,
+                                                     size_t measure_count, int64_t top,
+                                                     double threshold) {
   char *text = NULL;
   size_t bytes;
   FILE *file = open_memstream(&text, &bytes);

@@ -307,8 +307,9 @@ static void check_screens(const sb_measure *measure, const scene *s, uint64_t *s
   for (size_t i = 0; i < 4; i++)
     for (int trial = 0; trial < 9; trial++) {
       double error = sb_dot_error(backend[i], e.length);
-      double off = trial == 0 ? backend[i] : trial == 1 ? -backend[i]
-                                                        : backend[i] * (2 * uniform(seed) - 1);
+      double off = trial == 0   ? backend[i]
+                   : trial == 1 ? -backend[i]
+                                : backend[i] * (2 * uniform(seed) - 1);
       sb_interval in = sb_screen_interval(measure, dot + off, error, e.length, terms_a, terms_b);
       if (!(in.low <= canonical && canonical <= in.high))
         fail_msg("%s: %.17g is not within %.17g and %.17g (error %g)", measure->info.name,
@@ -395,8 +396,7 @@ static void test_the_smallest_masks(void **state) {
   const sb_measure_info *info;
   double value;
   for (size_t m = 0; (info = sb_measure_at(m)) != NULL; m++) {
-    sb_status status =
-        sb_measure_score_scans(info->name, dims, 2, one, 1, &first, &second, &value);
+    sb_status status = sb_measure_score_scans(info->name, dims, 2, one, 1, &first, &second, &value);
     assert_int_equal(status.code, ignores_intensities(info->name) ? SB_OK : SB_CONTENT);
     // Two voxels that do not touch have no gradient, and too little extent for a wave.
     status = sb_measure_score_scans(info->name, dims, 2, two, 2, &first, &second, &value);
