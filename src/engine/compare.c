@@ -94,10 +94,25 @@ static sb_status load(sb_comparison *c, sb_slot slot, const sb_store *store, int
 
 // ---- Screening ----------------------------------------------------------------------------------
 
+typedef struct walk {
+  long long done, total; // pairs
+  char stage[64];
+} walk;
+
+static void tell(const sb_comparison *c, const walk *w, int64_t more) {
+  if (c->progress != NULL && c->progress->advance != NULL)
+    c->progress->advance(c->progress->context, w->stage, w->done + more, w->total);
+}
+
+static void advance(const sb_comparison *c, walk *w, int64_t pairs) {
+  w->done += pairs;
+  tell(c, w, 0);
+}
+
 // Probes [probe, probe + probes) with gallery scans [gallery, gallery + galleries). In a
 // self-comparison only pairs with probe <= gallery count, and each serves both of its scans.
 typedef struct tile {
-  int64_t probe, probes, gallery, galleries;
+  int64_t probe, probes, gallery, galleries, pairs;
   const float *a, *b;  // their embeddings
   double *values;      // [i * galleries + j]: dot products, or scores of the pair family
   double error;        // of the dot products
@@ -168,7 +183,7 @@ static sb_status deliver(const sb_comparison *c, sb_sink *sink, const tile *t) {
 }
 
 // The pair family: a few gallery scans at a time, so that they stay near while the probes pass.
-static void score_tile(const sb_comparison *c, const tile *t) {
+static void score_tile(const sb_comparison *c, const tile *t, const walk *w) {
   enum { GALLERIES = 4, PROBES = 8 };
   const sb_plan *plan = c->plan;
   const int64_t across = (t->galleries + GALLERIES - 1) / GALLERIES;
@@ -176,6 +191,7 @@ static void score_tile(const sb_comparison *c, const tile *t) {
 #pragma omp parallel for num_threads(plan->threads) schedule(dynamic)
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t i0 = block / across * PROBES, j0 = block % across * GALLERIES;
+    if (omp_get_thread_num() == 0) tell(c, w, t->pairs * block / blocks);
     for (int64_t i = i0; i < smaller(i0 + PROBES, t->probes); i++)
       for (int64_t j = j0; j < smaller(j0 + GALLERIES, t->galleries); j++) {
         if (plan->self && t->probe + i > t->gallery + j) continue;
@@ -197,14 +213,14 @@ static sb_status multiply_tile(sb_comparison *c, const tile *t, sb_part b) {
 }
 
 // Compares the tile's pairs and gives their scores to the sink.
-static sb_status do_tile(sb_comparison *c, sb_sink *sink, tile *t, sb_part b) {
+static sb_status do_tile(sb_comparison *c, sb_sink *sink, tile *t, walk *w, sb_part b) {
   const sb_plan *plan = c->plan;
   double start = sb_now_s();
   sb_status status = sb_ok();
   t->a = c->a.vectors;
   t->b = (b.slot == SB_SLOT_PROBES ? c->a.vectors : c->b.vectors) + b.first * plan->stride;
   if (by_pairs(c))
-    score_tile(c, t);
+    score_tile(c, t, w);
   else
     status = multiply_tile(c, t, b);
   double multiplied = sb_now_s();
@@ -212,18 +228,8 @@ static sb_status do_tile(sb_comparison *c, sb_sink *sink, tile *t, sb_part b) {
   if (status.code != SB_OK) return status;
   status = deliver(c, sink, t);
   c->timings->select_s += sb_now_s() - multiplied;
+  advance(c, w, t->pairs);
   return status;
-}
-
-typedef struct walk {
-  long long done, total; // pairs
-  char stage[64];
-} walk;
-
-static void advance(const sb_comparison *c, walk *w, int64_t pairs) {
-  w->done += pairs;
-  if (c->progress != NULL && c->progress->advance != NULL)
-    c->progress->advance(c->progress->context, w->stage, w->done, w->total);
 }
 
 // A block of probes against itself, one triangle, cut into tiles of the gallery's size.
@@ -234,8 +240,8 @@ static sb_status compare_within(sb_comparison *c, sb_sink *sink, tile *t, walk *
     t->gallery = c->a.first + at;
     t->probe = c->a.first;
     t->probes = at + t->galleries;
-    status = do_tile(c, sink, t, (sb_part){SB_SLOT_PROBES, at, t->galleries});
-    advance(c, w, t->galleries * at + t->galleries * (t->galleries - 1) / 2);
+    t->pairs = t->galleries * at + t->galleries * (t->galleries - 1) / 2;
+    status = do_tile(c, sink, t, w, (sb_part){SB_SLOT_PROBES, at, t->galleries});
   }
   return status;
 }
@@ -249,9 +255,9 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, tile *t, walk *
     t->probe = c->a.first;
     t->probes = c->a.count;
     status = load(c, SB_SLOT_GALLERY, c->gallery, at, t->galleries);
+    t->pairs = t->probes * t->galleries;
     if (status.code == SB_OK)
-      status = do_tile(c, sink, t, (sb_part){SB_SLOT_GALLERY, 0, t->galleries});
-    advance(c, w, t->probes * t->galleries);
+      status = do_tile(c, sink, t, w, (sb_part){SB_SLOT_GALLERY, 0, t->galleries});
   }
   return status;
 }

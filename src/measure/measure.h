@@ -96,10 +96,4 @@ double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, f
 // A length, for measures whose vectors are rows.
 int64_t sb_row_of_voxels(const sb_grid *grid, const void *context);
 
-// One row of the table each, in the table's order.
-extern const sb_measure sb_measure_pearson, sb_measure_cosine, sb_measure_spearman, sb_measure_mse,
-    sb_measure_nrmse, sb_measure_psnr, sb_measure_bandpass, sb_measure_localz, sb_measure_gradient,
-    sb_measure_dice, sb_measure_outline, sb_measure_mae, sb_measure_ssim, sb_measure_uqi,
-    sb_measure_mi, sb_measure_nmi, sb_measure_cr, sb_measure_lncc, sb_measure_poc;
-
 #endif

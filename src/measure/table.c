@@ -1,5 +1,5 @@
-// The table of similarity measures, and the score of two rows. A new measure is one file that
-// defines its sb_measure, and one line here.
+// The table of similarity measures, and the score of two scans. A new measure is one file that
+// defines its sb_measure_NAME, and one row here (docs/adding-a-measure.md).
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,31 +10,35 @@
 #include "measure/vector.h"
 
 // clang-format off
-static const sb_measure *const TABLE[] = {
-    // by a matrix product
-    &sb_measure_pearson,
-    &sb_measure_cosine,
-    &sb_measure_spearman,
-    &sb_measure_mse,
-    &sb_measure_nrmse,
-    &sb_measure_psnr,
-    &sb_measure_bandpass,
-    &sb_measure_localz,
-    &sb_measure_gradient,
-    &sb_measure_dice,
-    &sb_measure_outline,
-    // pair by pair
-    &sb_measure_mae,
-    &sb_measure_ssim,
-    &sb_measure_uqi,
-    &sb_measure_mi,
-    &sb_measure_nmi,
-    &sb_measure_cr,
-    &sb_measure_lncc,
-    &sb_measure_poc,
-    NULL,
-};
+#define MEASURES(row) \
+  /* by a matrix product */ \
+  row(pearson) \
+  row(cosine) \
+  row(spearman) \
+  row(mse) \
+  row(nrmse) \
+  row(psnr) \
+  row(bandpass) \
+  row(localz) \
+  row(gradient) \
+  row(dice) \
+  row(outline) \
+  /* pair by pair */ \
+  row(mae) \
+  row(ssim) \
+  row(uqi) \
+  row(mi) \
+  row(nmi) \
+  row(cr) \
+  row(lncc) \
+  row(poc)
 // clang-format on
+
+#define DECLARE(name) extern const sb_measure sb_measure_##name;
+MEASURES(DECLARE)
+
+#define ADDRESS(name) &sb_measure_##name,
+static const sb_measure *const TABLE[] = {MEASURES(ADDRESS) NULL};
 
 const sb_measure *sb_measure_row(size_t index) {
   size_t row = 0;

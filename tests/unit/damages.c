@@ -827,7 +827,7 @@ static sb_status open_tools(gallery *g) {
                         .voxel_mm = options.resolution_mm,
                         .mask = sb_template_mask(g->t),
                         .row_length = sb_template_row_length(g->t)};
-  SB_TRY(sb_embedder_open(&sb_measure_bandpass, &grid, &g->embedder));
+  SB_TRY(sb_embedder_open(sb_measure_row_find("bandpass"), &grid, &g->embedder));
 cleanup:
   return status;
 }

@@ -186,7 +186,7 @@ static void test_plans_stay_within_memory(void **state) {
     for (int64_t memory = (int64_t)64 << 20; memory <= (int64_t)64 << 30; memory *= 8)
       for (int64_t probes = 1; probes <= 1000000; probes *= 10)
         for (int self = 0; self < 2; self++) {
-          sb_embedder embedder = {.measure = &sb_measure_pearson,
+          sb_embedder embedder = {.measure = sb_measure_row_find("pearson"),
                                   .grid = {{NX, NY, NZ}, 2, mask, row},
                                   .length = row,
                                   .size = sb_round_up(row),
@@ -208,7 +208,7 @@ static void test_plans_stay_within_memory(void **state) {
           if (plan.probe_tile < probes) assert_true(sb_plan_total_bytes(&plan) > memory * 4 / 5);
         }
   assert_true(made > 50);
-  sb_embedder embedder = {.measure = &sb_measure_pearson,
+  sb_embedder embedder = {.measure = sb_measure_row_find("pearson"),
                           .grid = {{NX, NY, NZ}, 2, mask, 1000000},
                           .length = 1000000,
                           .size = 1000000};

@@ -427,7 +427,7 @@ static void test_bandpass_embedding_by_element(void **state) {
   const sb_scan_data scan = {.row = s.b};
   memset(s.b, 0, (size_t)s.length * sizeof *s.b);
   s.b[s.length / 2] = 1;
-  assert_ok(sb_embedder_open(&sb_measure_bandpass, &grid, &e));
+  assert_ok(sb_embedder_open(sb_measure_row_find("bandpass"), &grid, &e));
   assert_ok(SB_NEW(&vector, e.size, "vector"));
   assert_ok(SB_NEW(&scratch, e.scratch, "scratch"));
   assert_ok(sb_embed(&e, &scan, vector, scratch));
