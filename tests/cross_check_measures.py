@@ -118,6 +118,11 @@ def psnr(s):
     return skimage.metrics.peak_signal_noise_ratio(*s.doubles(), data_range=s.joint_range())
 
 
+def ccc(s):
+    (aa, ab), (_, bb) = np.cov(*s.doubles(), bias=True)
+    return 2 * ab / (aa + bb + (s.rows[0].mean(dtype=float) - s.rows[1].mean(dtype=float)) ** 2)
+
+
 def mae(s):
     return sklearn.metrics.mean_absolute_error(*s.doubles())
 
@@ -212,7 +217,8 @@ def cr(s):
 
 CHECKS = {  # measure: (what it must equal, tolerance relative to the larger of 1 and that)
     "pearson": (pearson, 1e-7), "cosine": (cosine, 1e-7), "spearman": (spearman, 1e-7),
-    "mse": (mse, 1e-10), "nrmse": (nrmse, 1e-10), "psnr": (psnr, 1e-10), "mae": (mae, 1e-10),
+    "mse": (mse, 1e-10), "nrmse": (nrmse, 1e-10), "psnr": (psnr, 1e-10), "ccc": (ccc, 1e-10),
+    "mae": (mae, 1e-10),
     "bandpass": (bandpass, 2e-6), "localz": (localz, 2e-6), "dice": (dice, 1e-12), "outline": (outline, 1e-12),
     "ssim": (ssim, 1e-6), "uqi": (uqi, 1e-5), "mi": (mi, 1e-10), "nmi": (nmi, 1e-10), "cr": (cr, 1e-10),
     "lncc": (lncc, 1e-5),

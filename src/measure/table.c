@@ -18,6 +18,7 @@
   row(mse) \
   row(nrmse) \
   row(psnr) \
+  row(ccc) \
   row(bandpass) \
   row(localz) \
   row(gradient) \

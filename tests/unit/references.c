@@ -103,6 +103,20 @@ static double psnr(const scene *s) {
   return error == 0 || db > 200 ? 200 : db;
 }
 
+static double ccc(const scene *s) {
+  double ma = 0, mb = 0, aa = 0, bb = 0, ab = 0, n = (double)s->length;
+  for (int64_t i = 0; i < s->length; i++) {
+    ma += (double)s->a[i] / n;
+    mb += (double)s->b[i] / n;
+  }
+  for (int64_t i = 0; i < s->length; i++) {
+    aa += ((double)s->a[i] - ma) * ((double)s->a[i] - ma) / n;
+    bb += ((double)s->b[i] - mb) * ((double)s->b[i] - mb) / n;
+    ab += ((double)s->a[i] - ma) * ((double)s->b[i] - mb) / n;
+  }
+  return 2 * ab / (aa + bb + (ma - mb) * (ma - mb));
+}
+
 // ---- Windows ------------------------------------------------------------------------------------
 
 // Largest distance along an axis, and the squared distance, of two of the row's voxels.
@@ -572,6 +586,7 @@ static const reference REFERENCES[] = {
     {"mse", mse, 1e-12, true, false, false, false, true},
     {"nrmse", nrmse, 1e-12, false, false, false, true, false},
     {"psnr", psnr, 1e-12, false, false, false, true, true},
+    {"ccc", ccc, 1e-12, false, false, false, true, true},
     {"bandpass", bandpass, 2e-6, false, true, true, true, true},
     {"localz", localz, 2e-6, false, true, true, true, true},
     {"gradient", gradient, 1e-6, false, true, true, true, true},
