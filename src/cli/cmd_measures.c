@@ -52,8 +52,9 @@ const sb_command sb_cmd_measures = {
     .name = "measures",
     .usage = "",
     .summary = "list the similarity measures",
-    .details = "Each measure with its range, direction, what leaves it unchanged, how all pairs are\n"
-               "computed, at what cost (V: voxels of a row), and its source.",
+    .details =
+        "Each measure with its range, direction, what leaves it unchanged, how all pairs are\n"
+        "computed, at what cost (V: voxels of a row), and its source.",
     .example = "samebrain measures",
     .options = OPTIONS,
     .run = run,
