@@ -20,8 +20,8 @@
 typedef struct sb_link_options {
   const char *const *measures; // names; NULL with count 0: the default measure, bandpass
   size_t measure_count;
-  const char *refine; // a further measure, of the pairs alone that the others list; NULL: none
-  int64_t top;        // gallery scans listed per probe and measure; default 10
+  const char *refine;     // a further measure, of the pairs alone that the others list; NULL: none
+  int64_t top;            // gallery scans listed per probe and measure; default 10
   bool has_threshold;     // also list every pair at least this close
   double threshold;       // in the measure's own direction
   const char *identities; // see above

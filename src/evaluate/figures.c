@@ -81,10 +81,11 @@ static const char *const DEFINITIONS[][2] = {
                "threshold separates all pairs"},
     {"mated_mean", "mean of the mated scores"},
     {"mated_sd", "standard deviation of the mated scores (n - 1)"},
-    {"nonmated_mean",
-     "mean of the non-mated scores, from their histogram of histogram_bins bins, equal ones over the "
-     "measure's range (for a distance without a limit, of equal ratios): each score is taken as the "
-     "centre of its bin, half a bin off at most"},
+    {"nonmated_mean", "mean of the non-mated scores, from their histogram of histogram_bins bins, "
+                      "equal ones over the "
+                      "measure's range (for a distance without a limit, of equal ratios): each "
+                      "score is taken as the "
+                      "centre of its bin, half a bin off at most"},
     {"nonmated_sd", "standard deviation of the non-mated scores (n - 1), from the same histogram"},
     {"d_prime", "|mated_mean - nonmated_mean| / sqrt((mated_sd^2 + nonmated_sd^2) / 2), the "
                 "non-mated ones from the histogram: approximate, the more so the fewer its bins"},

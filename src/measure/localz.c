@@ -67,8 +67,7 @@ const sb_measure sb_measure_localz = {
              .gemm = true,
              .invariant_to = "scale, offset and smooth variation of intensities and contrast",
              .cost = "a dot product of V",
-             .source =
-                 "local contrast normalisation: Jarrett 2009, Proc. ICCV:2146"},
+             .source = "local contrast normalisation: Jarrett 2009, Proc. ICCV:2146"},
     .create = create,
     .destroy = destroy,
     .embedding_length = sb_row_of_voxels,

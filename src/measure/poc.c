@@ -305,8 +305,9 @@ const sb_measure sb_measure_poc = {
              .gemm = false,
              .invariant_to = "scale and offset of the intensities, and shifts of up to 6 mm",
              .cost = "13 sums over the spectrum up to 1/8 mm",
-             .source = "Kuglin and Hines 1975, Proc. Int. Conf. Cybern. Soc.:163; Ito 2004, IEICE Trans. "
-                       "E87-A:682"},
+             .source =
+                 "Kuglin and Hines 1975, Proc. Int. Conf. Cybern. Soc.:163; Ito 2004, IEICE Trans. "
+                 "E87-A:682"},
     .create = create,
     .destroy = destroy,
     .embedding_length = length,
