@@ -207,9 +207,10 @@ static sb_status embed(const bench *b, const choice *c, const sb_brain *brain,
     if (b->mask[c->erode][index[i]] != 0) prepared.row[kept++] = prepared.row[i];
   for (int m = 0; m < MEASURES; m++) {
     const sb_embedder *e = &b->embedder[c->erode][m];
-    SB_TRY(SB_NEW(&vectors[m], e->length, "vector"));
+    SB_TRY(SB_NEW(&vectors[m], e->size, "vector"));
     SB_TRY(SB_NEW(&scratch, e->scratch, "scratch"));
-    SB_TRY(sb_embed(e, prepared.row, vectors[m], scratch));
+    const sb_scan_data data = {.row = prepared.row};
+    SB_TRY(sb_embed(e, &data, vectors[m], scratch));
     free(scratch);
     scratch = NULL;
   }

@@ -20,6 +20,7 @@
 typedef struct sb_link_options {
   const char *const *measures; // names; NULL with count 0: the default measure, bandpass
   size_t measure_count;
+  const char *refine;     // a further measure, of the pairs alone that the others list; NULL: none
   int64_t top;            // gallery scans listed per probe and measure; default 10
   bool has_threshold;     // also list every pair at least this close
   double threshold;       // in the measure's own direction
@@ -51,6 +52,8 @@ typedef struct sb_link_summary {
 //          and the same file (source_sha256) are one scan, never matched with itself; namesakes
 //          from different files are compared like any other two, with a warning
 //   progress  told of these, of rows that a store has lost, and of what `identities` leaves open
+//   options->refine  its lines come last in matches.tsv: a probe's candidates, which are all that any
+//          of the other measures lists for it, ranked anew
 // Reported scores are canonical: the same bytes for any backend, thread count and tile size.
 // Histograms and matrix are the screen's; summary.json gives the bound of their error. A folder
 // with an earlier link's results gets the new ones in their place once these are complete. Errors:

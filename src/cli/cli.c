@@ -175,19 +175,27 @@ bool sb_arg_list(const sb_arguments *a, const char *name, char ***values, size_t
   return true;
 }
 
+static bool is_measure(const sb_arguments *a, const char *name, const char *value) {
+  if (sb_measure_find(value) != NULL) return true;
+  char expects[400] = "one of";
+  const sb_measure_info *measure;
+  for (size_t m = 0; (measure = sb_measure_at(m)) != NULL; m++) {
+    size_t used = strlen(expects);
+    snprintf(expects + used, sizeof expects - used, "%s %s", m == 0 ? "" : ",", measure->name);
+  }
+  return bad_value(a, name, value, expects);
+}
+
 bool sb_arg_measures(const sb_arguments *a, const char *name, char ***values, size_t *count) {
   if (!sb_arg_list(a, name, values, count)) return false;
-  for (size_t i = 0; i < *count; i++) {
-    if (sb_measure_find((*values)[i]) != NULL) continue;
-    char expects[400] = "one of";
-    const sb_measure_info *measure;
-    for (size_t m = 0; (measure = sb_measure_at(m)) != NULL; m++) {
-      size_t used = strlen(expects);
-      snprintf(expects + used, sizeof expects - used, "%s %s", m == 0 ? "" : ",", measure->name);
-    }
-    return bad_value(a, name, (*values)[i], expects);
-  }
+  for (size_t i = 0; i < *count; i++)
+    if (!is_measure(a, name, (*values)[i])) return false;
   return true;
+}
+
+bool sb_arg_measure(const sb_arguments *a, const char *name, const char **value) {
+  *value = sb_arg_text(a, name, NULL);
+  return *value == NULL || is_measure(a, name, *value);
 }
 
 bool sb_arg_threads(const sb_arguments *a, int *threads) {

@@ -63,6 +63,8 @@ bool sb_arg_choice(const sb_arguments *a, const char *name, const char *const *c
 bool sb_arg_list(const sb_arguments *a, const char *name, char ***values, size_t *count);
 // A list of similarity measures, each of which there is.
 bool sb_arg_measures(const sb_arguments *a, const char *name, char ***values, size_t *count);
+// One of them; NULL when the option is not given.
+bool sb_arg_measure(const sb_arguments *a, const char *name, const char **value);
 
 // Prints "samebrain: error: MESSAGE" to stderr and returns the exit code for the status.
 int sb_report(sb_status status);

@@ -51,7 +51,7 @@ static void print_text(const char *const paths[2], const sb_prepared scans[2], s
   printf("\n");
   for (size_t m = 0; m < count; m++) {
     const sb_measure_info *info = sb_measure_at(m);
-    printf("%-10s %9.6f   (%g to %g, %s is closer)\n", info->name, scores[m], info->range_min,
+    printf("%-10s %11.6f   (%g to %g, %s is closer)\n", info->name, scores[m], info->range_min,
            info->range_max, info->higher_is_closer ? "higher" : "lower");
   }
   verdict v = verdict_of(deciding);
@@ -80,18 +80,35 @@ static void print_json(const char *const paths[2], const sb_prepared scans[2], s
   cJSON_Delete(root);
 }
 
+// A bit for each voxel, as measures take masks.
+static sb_status pack_mask(int64_t voxels, const uint8_t *mask, uint8_t **bits) {
+  sb_status status = SB_NEW_ZERO(bits, (voxels + 7) / 8, "mask");
+  for (int64_t i = 0; i < voxels && status.code == SB_OK; i++)
+    if (mask[i]) (*bits)[i / 8] = (uint8_t)((*bits)[i / 8] | 0x80 >> i % 8);
+  return status;
+}
+
 // Every measure's score of two prepared scans; `deciding` is the one the sentence rests on.
 static sb_status score_all(const sb_template *t, double voxel_mm, const sb_prepared scans[2],
                            size_t count, double *scores, double *deciding) {
+  const int64_t *dims = sb_template_grid_dims(t);
+  uint8_t *bits[2] = {NULL, NULL};
+  sb_scan_data data[2];
+  sb_status status = sb_ok();
+  for (int i = 0; i < 2; i++) {
+    SB_TRY(pack_mask(dims[0] * dims[1] * dims[2], scans[i].own_mask, &bits[i]));
+    data[i] = (sb_scan_data){.row = scans[i].row, .own_mask = bits[i]};
+  }
   for (size_t m = 0; m < count; m++) {
     const char *name = sb_measure_at(m)->name;
-    sb_status status =
-        sb_measure_score(name, sb_template_grid_dims(t), voxel_mm, sb_template_mask(t),
-                         scans[0].row, scans[1].row, sb_template_row_length(t), &scores[m]);
-    if (status.code != SB_OK) return status;
+    SB_TRY(sb_measure_score_scans(name, dims, voxel_mm, sb_template_mask(t),
+                                  sb_template_row_length(t), &data[0], &data[1], &scores[m]));
     if (strcmp(name, DECIDING_MEASURE) == 0) *deciding = scores[m];
   }
-  return sb_ok();
+cleanup:
+  free(bits[0]);
+  free(bits[1]);
+  return status;
 }
 
 static int run(const sb_arguments *a) {

@@ -146,6 +146,7 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
   static const char *const precisions[] = {"auto", "fp32", "tf32", "fp16", "bf16", NULL};
   int backend = 0, precision = 0;
   bool valid = sb_arg_measures(a, "-m", measures, &options->measure_count) &&
+               sb_arg_measure(a, "--refine", &options->refine) &&
                sb_arg_int(a, "--top", 1, INT32_MAX, &options->top) &&
                sb_arg_double(a, "--threshold", &options->threshold) &&
                sb_arg_bytes(a, "--memory", &options->memory_bytes) &&
@@ -193,6 +194,8 @@ static const sb_option OPTIONS[] = {
     {"-o", "OUT", "folder for the results (required)"},
     {"-m", "MEASURE[,MEASURE...]", "similarity measures; see samebrain measures (bandpass)"},
     {"--top", "N", "gallery scans to list for each probe (10)"},
+    {"--refine", "M",
+     "compare what is listed for each probe by this measure too, and rank it anew"},
     {"--threshold", "S", "also list every pair whose score reaches S"},
     {"--identities", "TSV|none", "who is who: dataset, scan_id, person; none ignores all labels"},
     {"--matrix", NULL, "also write every score, scores-MEASURE.npy"},
@@ -212,7 +215,8 @@ const sb_command sb_cmd_link = {
         "of GALLERY with each other, and lists for each the closest ones. People are "
         "compared by (dataset, participant) unless --identities says more.",
     .example = "samebrain link brains -o links\n  "
-               "samebrain link hospital release -o risk -m pearson,bandpass --identities none",
+               "samebrain link hospital release -o risk -m pearson,bandpass --identities none\n  "
+               "samebrain link brains -o links -m bandpass --top 20 --refine lncc",
     .options = OPTIONS,
     .min_arguments = 1,
     .max_arguments = 2,

@@ -9,7 +9,6 @@
 
 #include "core/memory.h"
 #include "engine/warn.h"
-#include "measure/vector.h"
 
 double sb_now_s(void) {
   struct timespec time;
@@ -55,10 +54,15 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
+// Whether the measure is of the pair family: computed here, on embeddings that are no vectors.
+static bool by_pairs(const sb_comparison *c) {
+  return c->embedder->measure->epilogue == NULL;
+}
+
 // Hands what a block holds to the backend.
 static sb_status put(sb_comparison *c, sb_slot slot) {
   const sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
-  if (c->compute == NULL || block->count == 0) return sb_ok();
+  if (c->compute == NULL || by_pairs(c) || block->count == 0) return sb_ok();
   return c->compute->backend->put(c->compute->context, slot, block->vectors, block->count,
                                   c->plan->length, c->plan->stride);
 }
@@ -90,23 +94,51 @@ static sb_status load(sb_comparison *c, sb_slot slot, const sb_store *store, int
 
 // ---- Screening ----------------------------------------------------------------------------------
 
-// The scores of probes [probe, probe + probes) with gallery scans [gallery, gallery + galleries):
-// scores[i * galleries + j]. In a self-comparison only pairs with probe <= gallery count, and each
-// serves both of its scans.
+typedef struct walk {
+  long long done, total; // pairs
+  char stage[64];
+} walk;
+
+static void tell(const sb_comparison *c, const walk *w, int64_t more) {
+  if (c->progress != NULL && c->progress->advance != NULL)
+    c->progress->advance(c->progress->context, w->stage, w->done + more, w->total);
+}
+
+static void advance(const sb_comparison *c, walk *w, int64_t pairs) {
+  w->done += pairs;
+  tell(c, w, 0);
+}
+
+// Probes [probe, probe + probes) with gallery scans [gallery, gallery + galleries). In a
+// self-comparison only pairs with probe <= gallery count, and each serves both of its scans.
 typedef struct tile {
-  int64_t probe, probes, gallery, galleries;
-  double *scores;
-  double *columns; // for each thread: a column of scores
-  float *lines;    // for each thread: scores on their way into the matrix
-  int64_t line;    // elements of each of them
+  int64_t probe, probes, gallery, galleries, pairs;
+  const float *a, *b;  // their embeddings
+  double *values;      // [i * galleries + j]: dot products, or scores of the pair family
+  double error;        // of the dot products
+  sb_screened *scores; // for each thread: a line of the tile
+  float *lines;        // for each thread: scores on their way into the matrix
+  int64_t line;        // elements of each of them
 } tile;
 
+// What is known of the score of probe i with gallery scan j of the tile.
+static inline sb_screened score_of(const sb_comparison *c, const tile *t, int64_t i, int64_t j) {
+  const sb_embedder *e = c->embedder;
+  double value = t->values[i * t->galleries + j];
+  if (by_pairs(c)) return (sb_screened){value, value, value};
+  return sb_screen_interval(e->measure, value, t->error, e->length,
+                            sb_embedding_at(e, t->a + i * e->size).terms,
+                            sb_embedding_at(e, t->b + j * e->size).terms);
+}
+
 // What the sink is given of probe row i: from the diagonal on in a self-comparison.
-static sb_status take_row(sb_sink *sink, const tile *t, int64_t i, bool *room) {
+static sb_status take_row(const sb_comparison *c, sb_sink *sink, const tile *t, int64_t i,
+                          bool *room) {
   int64_t probe = t->probe + i, skip = 0;
   if (sink->people->self && probe > t->gallery) skip = probe - t->gallery;
   if (skip >= t->galleries) return sb_ok();
-  const double *scores = t->scores + i * t->galleries + skip;
+  sb_screened *scores = t->scores + omp_get_thread_num() * t->line;
+  for (int64_t j = skip; j < t->galleries; j++) scores[j - skip] = score_of(c, t, i, j);
   if (!sb_sink_take(sink, probe, t->gallery + skip, t->galleries - skip, scores)) *room = false;
   if (sink->matrix < 0) return sb_ok();
   return sb_sink_write(sink, probe, t->gallery + skip, t->galleries - skip, scores,
@@ -114,25 +146,28 @@ static sb_status take_row(sb_sink *sink, const tile *t, int64_t i, bool *room) {
 }
 
 // The same pairs seen from gallery scan j: the probes before it.
-static sb_status take_column(sb_sink *sink, const tile *t, int64_t j, bool *room) {
+static sb_status take_column(const sb_comparison *c, sb_sink *sink, const tile *t, int64_t j,
+                             bool *room) {
   int64_t scan = t->gallery + j, count = smaller(t->probes, scan - t->probe);
   if (count <= 0) return sb_ok();
-  double *column = t->columns + omp_get_thread_num() * t->line;
-  for (int64_t i = 0; i < count; i++) column[i] = t->scores[i * t->galleries + j];
-  if (!sb_sink_take(sink, scan, t->probe, count, column)) *room = false;
+  sb_screened *scores = t->scores + omp_get_thread_num() * t->line;
+  for (int64_t i = 0; i < count; i++) scores[i] = score_of(c, t, i, j);
+  if (!sb_sink_take(sink, scan, t->probe, count, scores)) *room = false;
   if (sink->matrix < 0) return sb_ok();
-  return sb_sink_write(sink, scan, t->probe, count, column,
+  return sb_sink_write(sink, scan, t->probe, count, scores,
                        t->lines + omp_get_thread_num() * t->line);
 }
 
-static sb_status deliver(sb_sink *sink, const tile *t, int threads) {
+static sb_status deliver(const sb_comparison *c, sb_sink *sink, const tile *t) {
+  const int threads = c->plan->threads;
   sb_status failure = sb_ok();
   bool room = true;
   for (int side = 0; side < (sink->people->self ? 2 : 1); side++) {
     int64_t lines = side == 0 ? t->probes : t->galleries;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8) reduction(&& : room)
     for (int64_t i = 0; i < lines; i++) {
-      sb_status status = side == 0 ? take_row(sink, t, i, &room) : take_column(sink, t, i, &room);
+      sb_status status =
+          side == 0 ? take_row(c, sink, t, i, &room) : take_column(c, sink, t, i, &room);
       if (status.code != SB_OK) {
 #pragma omp critical(sb_deliver_failure)
         failure = status;
@@ -147,35 +182,54 @@ static sb_status deliver(sb_sink *sink, const tile *t, int threads) {
   return failure;
 }
 
-// Multiplies, turns dot products into scores, and gives them to the sink.
-static sb_status do_tile(sb_comparison *c, sb_sink *sink, const tile *t, sb_part b) {
+// The pair family: a few gallery scans at a time, so that they stay near while the probes pass.
+static void score_tile(const sb_comparison *c, const tile *t, const walk *w) {
+  enum { GALLERIES = 4, PROBES = 8 };
   const sb_plan *plan = c->plan;
+  const int64_t across = (t->galleries + GALLERIES - 1) / GALLERIES;
+  const int64_t blocks = across * ((t->probes + PROBES - 1) / PROBES);
+#pragma omp parallel for num_threads(plan->threads) schedule(dynamic)
+  for (int64_t block = 0; block < blocks; block++) {
+    const int64_t i0 = block / across * PROBES, j0 = block % across * GALLERIES;
+    if (omp_get_thread_num() == 0) tell(c, w, t->pairs * block / blocks);
+    for (int64_t i = i0; i < smaller(i0 + PROBES, t->probes); i++)
+      for (int64_t j = j0; j < smaller(j0 + GALLERIES, t->galleries); j++) {
+        if (plan->self && t->probe + i > t->gallery + j) continue;
+        t->values[i * t->galleries + j] =
+            sb_embedded_score(c->embedder, t->a + i * plan->stride, t->b + j * plan->stride,
+                              sb_reader_scratch(&c->reader));
+      }
+  }
+}
+
+// Dot products by the backend.
+static sb_status multiply_tile(sb_comparison *c, const tile *t, sb_part b) {
   const sb_part a = {SB_SLOT_PROBES, 0, t->probes};
   sb_compute *compute = c->compute;
-  double start = sb_now_s();
-  sb_status status = compute->backend->gemm_nt(compute->context, a, b, t->scores, t->galleries);
+  sb_status status = compute->backend->gemm_nt(compute->context, a, b, t->values, t->galleries);
   if (status.code != SB_OK && go_on(c, &status))
-    status = compute->backend->gemm_nt(compute->context, a, b, t->scores, t->galleries);
-  double multiplied = sb_now_s();
-  c->timings->multiply_s += multiplied - start;
-  if (status.code != SB_OK) return status;
-#pragma omp parallel for num_threads(plan->threads) schedule(static)
-  for (int64_t i = 0; i < t->probes * t->galleries; i++)
-    t->scores[i] = c->embedder->measure->epilogue(t->scores[i]);
-  status = deliver(sink, t, plan->threads);
-  c->timings->select_s += sb_now_s() - multiplied;
+    status = compute->backend->gemm_nt(compute->context, a, b, t->values, t->galleries);
   return status;
 }
 
-typedef struct walk {
-  long long done, total; // pairs
-  char stage[64];
-} walk;
-
-static void advance(const sb_comparison *c, walk *w, int64_t pairs) {
-  w->done += pairs;
-  if (c->progress != NULL && c->progress->advance != NULL)
-    c->progress->advance(c->progress->context, w->stage, w->done, w->total);
+// Compares the tile's pairs and gives their scores to the sink.
+static sb_status do_tile(sb_comparison *c, sb_sink *sink, tile *t, walk *w, sb_part b) {
+  const sb_plan *plan = c->plan;
+  double start = sb_now_s();
+  sb_status status = sb_ok();
+  t->a = c->a.vectors;
+  t->b = (b.slot == SB_SLOT_PROBES ? c->a.vectors : c->b.vectors) + b.first * plan->stride;
+  if (by_pairs(c))
+    score_tile(c, t, w);
+  else
+    status = multiply_tile(c, t, b);
+  double multiplied = sb_now_s();
+  c->timings->multiply_s += multiplied - start;
+  if (status.code != SB_OK) return status;
+  status = deliver(c, sink, t);
+  c->timings->select_s += sb_now_s() - multiplied;
+  advance(c, w, t->pairs);
+  return status;
 }
 
 // A block of probes against itself, one triangle, cut into tiles of the gallery's size.
@@ -186,8 +240,8 @@ static sb_status compare_within(sb_comparison *c, sb_sink *sink, tile *t, walk *
     t->gallery = c->a.first + at;
     t->probe = c->a.first;
     t->probes = at + t->galleries;
-    status = do_tile(c, sink, t, (sb_part){SB_SLOT_PROBES, at, t->galleries});
-    advance(c, w, t->galleries * at + t->galleries * (t->galleries - 1) / 2);
+    t->pairs = t->galleries * at + t->galleries * (t->galleries - 1) / 2;
+    status = do_tile(c, sink, t, w, (sb_part){SB_SLOT_PROBES, at, t->galleries});
   }
   return status;
 }
@@ -201,9 +255,9 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, tile *t, walk *
     t->probe = c->a.first;
     t->probes = c->a.count;
     status = load(c, SB_SLOT_GALLERY, c->gallery, at, t->galleries);
+    t->pairs = t->probes * t->galleries;
     if (status.code == SB_OK)
-      status = do_tile(c, sink, t, (sb_part){SB_SLOT_GALLERY, 0, t->galleries});
-    advance(c, w, t->probes * t->galleries);
+      status = do_tile(c, sink, t, w, (sb_part){SB_SLOT_GALLERY, 0, t->galleries});
   }
   return status;
 }
@@ -214,9 +268,10 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   tile t = {.line = plan->probe_tile > plan->gallery_tile ? plan->probe_tile : plan->gallery_tile};
   walk w = {.total =
                 plan->self ? plan->probes * (plan->probes - 1) / 2 : plan->probes * plan->gallery};
+  t.error = sb_dot_error(sb_compute_error(c->compute, plan->length), plan->length);
   snprintf(w.stage, sizeof w.stage, "comparing by %s", c->embedder->measure->info.name);
-  SB_TRY(SB_NEW(&t.scores, plan->probe_tile * plan->gallery_tile, "a tile of scores"));
-  SB_TRY(SB_NEW(&t.columns, plan->threads * t.line, "a tile of scores"));
+  SB_TRY(SB_NEW(&t.values, plan->probe_tile * plan->gallery_tile, "a tile of scores"));
+  SB_TRY(SB_NEW(&t.scores, plan->threads * t.line, "a tile of scores"));
   SB_TRY(SB_NEW(&t.lines, plan->threads * t.line, "a tile of scores"));
   for (int64_t at = 0; at < plan->probes; at += plan->probe_tile) {
     SB_TRY(load(c, SB_SLOT_PROBES, c->probe, at, smaller(plan->probe_tile, plan->probes - at)));
@@ -225,8 +280,8 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   }
   sb_sink_finish(sink, plan->threads);
 cleanup:
+  free(t.values);
   free(t.scores);
-  free(t.columns);
   free(t.lines);
   return status;
 }
@@ -246,7 +301,7 @@ static int by_gallery(const void *left, const void *right) {
 }
 
 // From requests[0..count), sorted by one side, takes as many as refer to at most `capacity` scans
-// of that side, loads these scans' vectors, and replaces their numbers in the requests by their
+// of that side, embeds these scans, and replaces their numbers in the requests by their
 // places in the block. Where the block holds all scans of the store already nothing is loaded.
 //   index  scratch for `capacity` numbers
 static sb_status load_side(sb_comparison *c, sb_request *requests, int64_t count, bool gallery_side,
@@ -271,11 +326,12 @@ static sb_status load_side(sb_comparison *c, sb_request *requests, int64_t count
 
 static void score_requests(const sb_comparison *c, const float *a, const float *b,
                            const sb_request *requests, int64_t count) {
-  int64_t stride = c->plan->stride, length = c->plan->length;
+  const int64_t stride = c->plan->stride;
 #pragma omp parallel for num_threads(c->plan->threads) schedule(dynamic, 16)
   for (int64_t i = 0; i < count; i++)
-    *requests[i].score = c->embedder->measure->epilogue(
-        sb_dot(length, a + requests[i].probe * stride, b + requests[i].gallery * stride));
+    *requests[i].score =
+        sb_embedded_score(c->embedder, a + requests[i].probe * stride,
+                          b + requests[i].gallery * stride, sb_reader_scratch(&c->reader));
 }
 
 sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {

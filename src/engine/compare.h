@@ -1,5 +1,6 @@
-// One measure over all pairs: tiles of vectors in, every score into the sink, and canonical scores
-// for chosen pairs.
+// One measure over all pairs: tiles of embeddings in, every score into the sink, and canonical scores
+// for chosen pairs. A measure of the GEMM family is screened by the backend's matrix product; one of
+// the pair family is computed pair by pair on the host, and its scores are canonical at once.
 #ifndef SB_ENGINE_COMPARE_H
 #define SB_ENGINE_COMPARE_H
 
@@ -16,7 +17,7 @@ typedef struct sb_timings {
   double embed_s, multiply_s, select_s, rescore_s, write_s;
 } sb_timings;
 
-// Blocks of vectors, and which scans are in them: [first, first + count).
+// Blocks of embeddings, and which scans are in them: [first, first + count).
 typedef struct sb_block {
   float *vectors;
   int64_t first, count, capacity;
@@ -26,7 +27,7 @@ typedef struct sb_comparison {
   const sb_store *probe, *gallery; // the same pointer in a self-comparison
   const sb_plan *plan;
   const sb_embedder *embedder;
-  sb_compute *compute;
+  sb_compute *compute; // NULL where only sb_rescore is called
   const sb_progress *progress;
   sb_timings *timings;
   sb_reader reader;
@@ -37,7 +38,7 @@ typedef struct sb_comparison {
 sb_status sb_comparison_open(sb_comparison *c);
 void sb_comparison_close(sb_comparison *c); // after a failed open, too
 
-// Screens all pairs. `c->compute` may be NULL where only sb_rescore is called.
+// Gives the sink every pair.
 sb_status sb_compare_all(sb_comparison *c, sb_sink *sink);
 
 // A pair whose canonical score is wanted, and where it goes.

@@ -33,6 +33,14 @@ static sb_status need_measures(sb_run *run) {
       if (run->measured[j].measure == run->measured[i].measure)
         status = sb_error(SB_USAGE, "measure %s is given twice", options->measures[i]);
   }
+  if (status.code != SB_OK || options->refine == NULL) return status;
+  status = sb_measure_need(options->refine, &run->refine);
+  for (size_t i = 0; i < run->measure_count && status.code == SB_OK; i++)
+    if (run->measured[i].measure == run->refine)
+      status = sb_error(SB_USAGE,
+                        "measure %s is to refine the matches of the others, and is one of "
+                        "them",
+                        options->refine);
   return status;
 }
 
@@ -96,6 +104,7 @@ static void tear_down(sb_run *run) {
   for (size_t i = 0; run->measured != NULL && i < run->measure_count; i++)
     free(run->measured[i].best_nonmated);
   free(run->measured);
+  free(run->survivors.items);
   free(run->mated);
   sb_people_free(&run->people);
   if (!run->scans.self) free(run->scans.probe);
@@ -117,7 +126,7 @@ static sb_status rescore(sb_comparison *c, const sb_run *run, sb_sink *sink, dou
     for (int kind = 0; kind < 2; kind++) {
       const sb_shortlist *list = kinds[kind] + p;
       for (int64_t i = 0; i < list->count; i++)
-        requests[used++] = (sb_request){p, list->items[i].gallery, &list->items[i].closeness};
+        requests[used++] = (sb_request){p, list->items[i].gallery, &list->items[i].low};
     }
   for (int64_t i = 0; i < run->mated_count; i++)
     requests[used++] = (sb_request){run->mated[i].probe, run->mated[i].gallery, mated + i};
@@ -126,7 +135,8 @@ static sb_status rescore(sb_comparison *c, const sb_run *run, sb_sink *sink, dou
   for (int64_t p = 0; p < run->people.probe_count && status.code == SB_OK; p++)
     for (int kind = 0; kind < 2; kind++) {
       sb_shortlist *list = kinds[kind] + p;
-      for (int64_t i = 0; i < list->count; i++) list->items[i].closeness *= sink->direction;
+      for (int64_t i = 0; i < list->count; i++)
+        list->items[i].high = list->items[i].low *= sink->direction;
       sb_shortlist_sort(list);
     }
   return status;
@@ -142,18 +152,23 @@ static void put_pair(FILE *file, const sb_run *run, int64_t probe, int64_t galle
   }
 }
 
-static void write_matches(FILE *file, const sb_run *run, const sb_sink *sink) {
+static sb_status write_matches(FILE *file, sb_run *run, const sb_sink *sink) {
   const char *name = sink->measure->info.name;
+  sb_status status = sb_ok();
   for (int64_t p = 0; p < run->people.probe_count; p++) {
     const sb_shortlist *list = sink->match_lists + p;
     for (int64_t i = 0; i < list->count; i++) {
-      double closeness = list->items[i].closeness;
+      double closeness = list->items[i].low;
       bool beyond = run->options->has_threshold && closeness >= sink->matches.threshold;
       if (i >= run->options->top && !beyond) break;
       put_pair(file, run, p, list->items[i].gallery, name);
       fprintf(file, "%lld\t%.9f\n", (long long)i + 1, sink->direction * closeness);
+      if (run->refine == NULL) continue;
+      status = sb_pairs_add(&run->survivors, (sb_pair){p, list->items[i].gallery});
+      if (status.code != SB_OK) return status;
     }
   }
+  return status;
 }
 
 static void write_mated(FILE *file, const sb_run *run, const char *name, const double *scores) {
@@ -200,8 +215,7 @@ static sb_status write_histogram(sb_results *results, const sb_run *run, const s
   status = open_array(results, "nonmated", info->name, "-edges", &array, &file);
   if (status.code != SB_OK) return status;
   for (int64_t i = 0; i <= sink->bins; i++) {
-    double edge =
-        info->range_min + (info->range_max - info->range_min) * (double)i / (double)sink->bins;
+    double edge = sb_histogram_edge(info, sink->bins, i);
     fwrite(&edge, sizeof edge, 1, file);
   }
   return status;
@@ -223,13 +237,6 @@ static sb_status open_matrix(sb_results *results, const sb_run *run, const char 
   return status;
 }
 
-// How far a screen may be from the canonical score: the backend's error, the canonical sum's own,
-// and the rounding of what is derived from either.
-static double screen_bound(const sb_run *run, int64_t length) {
-  double canonical = (double)length * 0x1p-53 * 1.001;
-  return sb_compute_error(&run->compute, length) + canonical + 0x1p-50;
-}
-
 static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,
                               FILE *mated_file) {
   sb_status status = sb_ok();
@@ -248,11 +255,9 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
   SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
                       run->options->top, run->threads, run->memory_bytes, &embedder,
                       run->compute.backend, run->compute.context, run->limits, &m->plan));
-  m->bound = screen_bound(run, embedder.length);
   sb_sink_options sink_options = {.top = run->options->top,
                                   .has_threshold = run->options->has_threshold,
                                   .threshold = run->options->threshold,
-                                  .bound = m->bound,
                                   .matrix = -1};
   if (run->options->matrix)
     SB_TRY(open_matrix(results, run, m->measure->info.name, &sink_options.matrix));
@@ -261,14 +266,15 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
   SB_TRY(SB_NEW(&mated, run->mated_count, "mated scores"));
   SB_TRY(SB_NEW(&m->best_nonmated, run->people.probe_count, "scores"));
   SB_TRY(sb_compare_all(&c, &sink));
+  m->bound = sb_sink_bound(&sink);
   SB_TRY(rescore(&c, run, &sink, mated));
 
   double start = sb_now_s();
-  write_matches(matches, run, &sink);
+  SB_TRY(write_matches(matches, run, &sink));
   write_mated(mated_file, run, m->measure->info.name, mated);
   for (int64_t p = 0; p < run->people.probe_count; p++) {
     const sb_shortlist *list = sink.nonmated_lists + p;
-    m->best_nonmated[p] = list->count > 0 ? sink.direction * list->items[0].closeness : (double)NAN;
+    m->best_nonmated[p] = list->count > 0 ? sink.direction * list->items[0].low : (double)NAN;
   }
   SB_TRY(write_histogram(results, run, &sink));
   run->timings.write_s += sb_now_s() - start;
@@ -277,6 +283,65 @@ cleanup:
   sb_comparison_close(&c);
   sb_sink_close(&sink);
   sb_embedder_close(&embedder);
+  return status;
+}
+
+// ---- Refining -----------------------------------------------------------------------------------
+
+// The survivors' scores by the refining measure, each pair once; free() *requests and *scores.
+static sb_status score_survivors(sb_run *run, sb_request **requests, double **scores) {
+  const sb_grid grid = sb_store_grid(run->gallery);
+  sb_pairs *pairs = &run->survivors;
+  sb_embedder embedder = {0};
+  sb_plan plan;
+  sb_comparison c = {.probe = run->probe,
+                     .gallery = run->gallery,
+                     .plan = &plan,
+                     .embedder = &embedder,
+                     .timings = &run->timings};
+  sb_status status;
+  sb_pairs_sort(pairs);
+  SB_TRY(SB_NEW(requests, pairs->count, "pairs to refine"));
+  SB_TRY(SB_NEW(scores, pairs->count, "scores"));
+  for (int64_t i = 0; i < pairs->count; i++)
+    (*requests)[i] = (sb_request){pairs->items[i].probe, pairs->items[i].gallery, *scores + i};
+  SB_TRY(sb_embedder_open(run->refine, &grid, &embedder));
+  SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self, 1,
+                      run->threads, run->memory_bytes, &embedder, run->compute.backend,
+                      run->compute.context, run->limits, &plan));
+  SB_TRY(sb_comparison_open(&c));
+  SB_TRY(sb_rescore(&c, *requests, pairs->count));
+cleanup:
+  sb_comparison_close(&c);
+  sb_embedder_close(&embedder);
+  return status;
+}
+
+// Each probe's survivors in the order of the refining measure.
+static sb_status refine(sb_run *run, FILE *matches) {
+  const sb_pairs *pairs = &run->survivors;
+  sb_request *requests = NULL;
+  double *scores = NULL, direction = run->refine->info.higher_is_closer ? 1 : -1;
+  sb_shortlist list = {0};
+  sb_status status;
+  SB_TRY(score_survivors(run, &requests, &scores));
+  SB_TRY(SB_NEW(&list.items, run->people.gallery_count, "candidates"));
+  for (int64_t first = 0; first < pairs->count; first += list.count) {
+    const int64_t probe = pairs->items[first].probe;
+    list.count = 0;
+    for (int64_t i = first; i < pairs->count && pairs->items[i].probe == probe; i++)
+      list.items[list.count++] =
+          (sb_candidate){direction * scores[i], direction * scores[i], pairs->items[i].gallery};
+    sb_shortlist_sort(&list);
+    for (int64_t i = 0; i < list.count; i++) {
+      put_pair(matches, run, probe, list.items[i].gallery, run->refine->info.name);
+      fprintf(matches, "%lld\t%.9f\n", (long long)i + 1, direction * list.items[i].low);
+    }
+  }
+cleanup:
+  sb_shortlist_free(&list);
+  free(requests);
+  free(scores);
   return status;
 }
 
@@ -348,6 +413,7 @@ sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
   fputs("probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\tscore\n", mated);
   for (size_t i = 0; i < run.measure_count; i++)
     SB_TRY(link_measure(&run, run.measured + i, &results, matches, mated));
+  if (run.refine != NULL) SB_TRY(refine(&run, matches));
   SB_TRY(publish(&run, &results));
   if (summary != NULL)
     *summary = (sb_link_summary){.gallery = run.scans.gallery_count,

@@ -244,3 +244,31 @@ cleanup:
   free(members);
   return status;
 }
+
+sb_status sb_pairs_add(sb_pairs *pairs, sb_pair pair) {
+  if (pairs->count == pairs->capacity) {
+    int64_t capacity = pairs->capacity == 0 ? 256 : 2 * pairs->capacity;
+    sb_pair *grown = realloc(pairs->items, (size_t)capacity * sizeof *grown);
+    if (grown == NULL) return sb_error(SB_NO_MEMORY, "out of memory for a list of pairs");
+    pairs->items = grown;
+    pairs->capacity = capacity;
+  }
+  pairs->items[pairs->count++] = pair;
+  return sb_ok();
+}
+
+static int compare_pairs(const void *left, const void *right) {
+  const sb_pair *a = left, *b = right;
+  if (a->probe != b->probe) return a->probe < b->probe ? -1 : 1;
+  return a->gallery < b->gallery ? -1 : a->gallery > b->gallery;
+}
+
+void sb_pairs_sort(sb_pairs *pairs) {
+  if (pairs->count < 2) return;
+  qsort(pairs->items, (size_t)pairs->count, sizeof *pairs->items, compare_pairs);
+  int64_t kept = 1;
+  for (int64_t i = 1; i < pairs->count; i++)
+    if (compare_pairs(pairs->items + i, pairs->items + kept - 1) != 0)
+      pairs->items[kept++] = pairs->items[i];
+  pairs->count = kept;
+}

@@ -81,6 +81,14 @@ typedef struct sb_pair {
   int64_t probe, gallery;
 } sb_pair;
 
+// A list of pairs that grows; free() its items.
+typedef struct sb_pairs {
+  sb_pair *items;
+  int64_t count, capacity;
+} sb_pairs;
+sb_status sb_pairs_add(sb_pairs *pairs, sb_pair pair);
+void sb_pairs_sort(sb_pairs *pairs); // by probe, then gallery; each once
+
 // Every mated pair, sorted; in a self-comparison once, probe < gallery. free() *pairs.
 sb_status sb_people_mated(const sb_people *people, sb_pair **pairs, int64_t *count);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/rows.h"
+#include "engine/screen.h"
 
 enum { GALLERY_TILE = 256 }; // wide enough for full GEMM speed, small beside the probes kept
 
@@ -25,7 +26,7 @@ static int64_t tile_bytes(const sb_plan *p, const sb_backend *backend, const voi
   int64_t line = probe_tile > gallery_tile ? probe_tile : gallery_tile;
   return (probe_tile + (streams ? gallery_tile : 0)) * p->stride * (int64_t)sizeof(float) +
          probe_tile * gallery_tile * (int64_t)sizeof(double) +
-         p->threads * line * (int64_t)(sizeof(double) + sizeof(float)) +
+         p->threads * line * (int64_t)(sizeof(sb_screened) + sizeof(float)) +
          (probe_tile + gallery_tile) * (int64_t)sizeof(int64_t) +
          backend->workspace_bytes(context, probe_tile, gallery_tile);
 }
@@ -65,7 +66,7 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, int64_t top, 
                .self = self,
                .threads = threads,
                .length = embedder->length,
-               .stride = sb_vector_stride(embedder->length),
+               .stride = embedder->size,
                .k_chunk = backend->k_chunk(backend_context),
                .bins = sb_histogram_bins(probes),
                .memory_bytes = memory_bytes};
@@ -79,7 +80,8 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, int64_t top, 
   int64_t reserve = memory_bytes / 8; // for ties and for what lies above a threshold
   p.list_bytes = lists + reserve;
   // Two histograms a probe: of all non-mated pairs, and of those of one dataset.
-  p.probe_bytes = 2 * probes * p.bins * (int64_t)sizeof(uint32_t) + p.list_bytes;
+  p.probe_bytes =
+      probes * (2 * p.bins * (int64_t)sizeof(uint32_t) + (int64_t)sizeof(double)) + p.list_bytes;
   int64_t available = memory_bytes - p.fixed_bytes - p.probe_bytes;
   choose_tiles(&p, backend, backend_context, available);
   if (p.probe_tile < 1) {

@@ -21,13 +21,13 @@ typedef struct sb_plan {
   int64_t probes, gallery;
   bool self;
   int threads;
-  int64_t length, stride;           // of a vector, floats
+  int64_t length, stride;           // of a vector and of an embedding, floats
   int64_t probe_tile, gallery_tile; // scans
   int64_t k_chunk;
   int64_t bins;         // of each probe's histogram
   int64_t memory_bytes; // what was granted
   int64_t fixed_bytes;  // names, the measure's tables, per-thread scratch
-  int64_t probe_bytes;  // histograms and candidate lists of all probes
+  int64_t probe_bytes;  // histograms, bounds and candidate lists of all probes
   int64_t list_bytes;   // of these, and in reserve, what candidate lists may grow to
   int64_t tile_bytes;   // a, b, c and the backend's workspace
 } sb_plan;
@@ -37,7 +37,7 @@ typedef struct sb_plan {
 // It depends on the number of probes alone.
 int64_t sb_histogram_bins(int64_t probes);
 // What a candidate takes: its entry in a list, and its place in the queue for rescoring.
-enum { SB_CANDIDATE_BYTES = 16 + 24 };
+enum { SB_CANDIDATE_BYTES = 24 + 24 };
 // Candidates that a list for the closest `wanted` has room for at first.
 int64_t sb_list_capacity(int64_t wanted);
 

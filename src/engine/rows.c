@@ -10,14 +10,8 @@
 #include "core/half.h"
 #include "core/memory.h"
 
-enum { CACHE_LINE_FLOATS = 16 };
-
-int64_t sb_vector_stride(int64_t length) {
-  return (length + CACHE_LINE_FLOATS - 1) / CACHE_LINE_FLOATS * CACHE_LINE_FLOATS;
-}
-
 static int64_t private_floats(const sb_embedder *embedder) {
-  return sb_vector_stride(embedder->grid.row_length) + sb_vector_stride(embedder->scratch);
+  return sb_round_up(embedder->grid.row_length) + sb_round_up(embedder->scratch);
 }
 
 int64_t sb_reader_bytes(const sb_embedder *embedder, int threads) {
@@ -27,7 +21,7 @@ int64_t sb_reader_bytes(const sb_embedder *embedder, int threads) {
 sb_status sb_reader_open(const sb_embedder *embedder, int threads, sb_reader *out) {
   *out = (sb_reader){.embedder = embedder,
                      .threads = threads,
-                     .stride = sb_vector_stride(embedder->length),
+                     .stride = embedder->size,
                      .private_floats = private_floats(embedder)};
   return SB_NEW(&out->scratch, threads * out->private_floats, "scratch");
 }
@@ -56,6 +50,10 @@ void sb_row_values(const sb_store *store, int64_t i, float *row) {
   for (int64_t v = 0; v < length; v++) row[v] = (float)((double)row[v] * scale + offset);
 }
 
+float *sb_reader_scratch(const sb_reader *reader) {
+  return reader->scratch + omp_get_thread_num() * reader->private_floats;
+}
+
 // Lets go of a row's pages: they stay in the system's cache, but a gallery that streams by does not
 // pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
 // is lost, and a neighbour's part of a shared page comes back when it is touched.
@@ -67,17 +65,18 @@ static void release_row(const sb_store *store, int64_t i) {
 }
 
 sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
-                          int64_t first, int64_t count, float *vectors) {
+                          int64_t first, int64_t count, float *embeddings) {
   sb_status failure = sb_ok();
   int64_t failed = INT64_MAX;
 #pragma omp parallel for num_threads(reader->threads) schedule(dynamic)
   for (int64_t i = 0; i < count; i++) {
-    float *row = reader->scratch + omp_get_thread_num() * reader->private_floats;
-    float *scratch = row + sb_vector_stride(reader->embedder->grid.row_length);
+    float *scratch = sb_reader_scratch(reader);
+    float *row = scratch + sb_round_up(reader->embedder->scratch);
     int64_t scan = index != NULL ? index[i] : first + i;
     sb_row_values(store, scan, row);
     release_row(store, scan);
-    sb_status status = sb_embed(reader->embedder, row, vectors + i * reader->stride, scratch);
+    const sb_scan_data data = {.row = row, .own_mask = sb_store_own_mask(store, scan)};
+    sb_status status = sb_embed(reader->embedder, &data, embeddings + i * reader->stride, scratch);
     if (status.code != SB_OK) {
 #pragma omp critical(sb_reader_failure)
       if (scan < failed) {

@@ -1,5 +1,5 @@
-// From rows on disk to vectors in memory: decodes the float16 rows of a store and embeds them, many
-// at a time, on all threads. The vectors do not depend on the number of threads.
+// From rows on disk to embeddings in memory: decodes the float16 rows of a store and embeds them, many
+// at a time, on all threads. The embeddings do not depend on the number of threads.
 #ifndef SB_ENGINE_ROWS_H
 #define SB_ENGINE_ROWS_H
 
@@ -11,12 +11,11 @@
 typedef struct sb_reader {
   const sb_embedder *embedder;
   int threads;
-  int64_t stride; // floats from one vector to the next: the length, rounded up to 64 bytes
+  int64_t stride; // floats from one embedding to the next
   int64_t private_floats;
   float *scratch; // private_floats for each thread
 } sb_reader;
 
-int64_t sb_vector_stride(int64_t length);
 // Bytes of private memory that a reader needs.
 int64_t sb_reader_bytes(const sb_embedder *embedder, int threads);
 
@@ -29,9 +28,12 @@ sb_grid sb_store_grid(const sb_store *store);
 // One decoded row: half * scale + offset.
 void sb_row_values(const sb_store *store, int64_t i, float *row);
 
-// Embeds `count` scans into vectors[0..count), `stride` floats apart: the scans index[i], or
+// The calling thread's private memory of embedder->scratch floats, in a team of at most `threads`.
+float *sb_reader_scratch(const sb_reader *reader);
+
+// Embeds `count` scans into embeddings[0..count), `stride` floats apart: the scans index[i], or
 // first + i when `index` is NULL. Errors: SB_CONTENT naming the scan (the first in order).
 sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
-                          int64_t first, int64_t count, float *vectors);
+                          int64_t first, int64_t count, float *embeddings);
 
 #endif

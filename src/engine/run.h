@@ -15,7 +15,7 @@
 typedef struct sb_measured {
   const sb_measure *measure;
   sb_plan plan;
-  double bound;          // of |screen - canonical|
+  double bound;          // of |screen - canonical| over all pairs
   double *best_nonmated; // canonical, per probe; NaN where there is none
 } sb_measured;
 
@@ -34,6 +34,8 @@ typedef struct sb_run {
   sb_compute compute;
   sb_measured *measured; // options' measures, in their order
   size_t measure_count;
+  const sb_measure *refine; // NULL: none
+  sb_pairs survivors;       // listed by any measure, for `refine`
   sb_timings timings;
   double started_s;
 } sb_run;

@@ -21,15 +21,15 @@ static void swap(sb_candidate *a, sb_candidate *b) {
   *b = kept;
 }
 
-// The closeness of the k-th closest (k from 1), by quickselect; reorders the items.
-static double kth_closest(sb_candidate *items, int64_t count, int64_t k) {
+// The k-th best low end (k from 1), by quickselect; reorders the items.
+static double kth_low(sb_candidate *items, int64_t count, int64_t k) {
   int64_t first = 0, last = count - 1;
   while (first < last) {
-    double pivot = items[first + (last - first) / 2].closeness;
+    double pivot = items[first + (last - first) / 2].low;
     int64_t i = first, j = last;
     while (i <= j) {
-      while (items[i].closeness > pivot) i++;
-      while (items[j].closeness < pivot) j--;
+      while (items[i].low > pivot) i++;
+      while (items[j].low < pivot) j--;
       if (i <= j) swap(items + i++, items + j--);
     }
     if (k - 1 <= j)
@@ -39,17 +39,17 @@ static double kth_closest(sb_candidate *items, int64_t count, int64_t k) {
     else
       break;
   }
-  return items[k - 1].closeness;
+  return items[k - 1].low;
 }
 
 void sb_shortlist_prune(const sb_screen *screen, sb_shortlist *list) {
   if (list->count < screen->wanted) return;
-  double cutoff = kth_closest(list->items, list->count, screen->wanted) - 2 * screen->bound;
-  if (cutoff > screen->threshold - screen->bound) cutoff = screen->threshold - screen->bound;
+  double cutoff = kth_low(list->items, list->count, screen->wanted);
+  if (cutoff > screen->threshold) cutoff = screen->threshold;
   if (cutoff > list->cutoff) list->cutoff = cutoff;
   int64_t kept = 0;
   for (int64_t i = 0; i < list->count; i++)
-    if (list->items[i].closeness >= list->cutoff) list->items[kept++] = list->items[i];
+    if (list->items[i].high >= list->cutoff) list->items[kept++] = list->items[i];
   list->count = kept;
 }
 
@@ -72,13 +72,13 @@ bool sb_shortlist_grow_and_add(const sb_screen *screen, sb_shortlist *list, sb_c
     list->items = grown;
     list->capacity += more;
   }
-  if (item.closeness >= list->cutoff) list->items[list->count++] = item;
+  if (item.high >= list->cutoff) list->items[list->count++] = item;
   return true;
 }
 
 static int compare(const void *left, const void *right) {
   const sb_candidate *a = left, *b = right;
-  if (a->closeness != b->closeness) return a->closeness > b->closeness ? -1 : 1;
+  if (a->low != b->low) return a->low > b->low ? -1 : 1;
   return a->gallery < b->gallery ? -1 : a->gallery > b->gallery;
 }
 

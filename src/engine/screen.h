@@ -1,22 +1,51 @@
-// The screen's contract. A backend's score s of a pair is a screen: the canonical score c is known
-// only to lie within `bound` of it. From screens alone, streamed in any order, a shortlist keeps a
-// set that provably contains
-//   - the `wanted` closest by canonical score, all ties at the last place included: with s_k the
-//     k-th best screen, k pairs have c >= s_k - bound, so whoever is among the best k has
-//     c >= s_k - bound, hence s >= s_k - 2 bound;
-//   - every pair whose canonical score reaches the threshold: s >= threshold - bound.
-// What is kept is then rescored canonically, and only canonical scores are reported. Scores here
-// are closenesses: the score, or minus the score for a distance.
+// The screen's contract. A backend's dot product of a pair is a screen: the canonical score is known
+// only to lie within an interval, [low, high]. From intervals alone, streamed in any order, a
+// shortlist keeps a set that provably contains
+//   - the `wanted` closest by canonical score, all ties at the last place included: with l_k the
+//     k-th best low end, k pairs score at least l_k, so whoever is among the best k does, and has
+//     high >= l_k;
+//   - every pair whose canonical score reaches the threshold: high >= threshold.
+// What is kept is then rescored canonically, and only canonical scores are reported. A shortlist
+// deals in closenesses: the score, or minus the score for a distance.
 #ifndef SB_ENGINE_SCREEN_H
 #define SB_ENGINE_SCREEN_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "samebrain/status.h"
+#include "measure/measure.h"
+
+// What is known of a pair's score: what the screen makes of it, and between which values the canonical
+// one lies.
+typedef struct sb_screened {
+  double score, low, high;
+} sb_screened;
+
+// From a dot product that is within `error` of the exact one. The epilogue is monotone, so the score
+// of the exact dot product lies between those of both ends. What is left is float64 rounding, of the
+// epilogue and of a canonical score over `length` elements: for correlations it is a part of
+// `error` (see sb_dot_error); for distances it is at most 5 length 2^-53 of the sum of squares where
+// one norm is twice the other, and else again as if the dot product erred by 2 length 2^-53.
+static inline sb_screened sb_screen_interval(const sb_measure *measure, double dot, double error,
+                                             int64_t length, const double *a, const double *b) {
+  double one = measure->epilogue(dot - error, a, b), other = measure->epilogue(dot + error, a, b);
+  double range = measure->info.range_max - measure->info.range_min;
+  double low = one < other ? one : other, high = one < other ? other : one;
+  double rounding = (double)length * 0x1p-50 + 0x1p-48, more = isfinite(range) ? range : 0;
+  return (sb_screened){.score = measure->epilogue(dot, a, b),
+                       .low = low - rounding * (fabs(low) + more),
+                       .high = high + rounding * (fabs(high) + more)};
+}
+
+// The error of a dot product of `length` elements: the backend's, and four times the one of a sum in
+// float64 (of the canonical dot product, and of norms).
+static inline double sb_dot_error(double backend_error, int64_t length) {
+  return backend_error + 4 * (double)length * 0x1p-53 * 1.001 + 0x1p-50;
+}
 
 typedef struct sb_candidate {
-  double closeness;
+  double low, high; // both the canonical closeness, once it is known
   int64_t gallery;
 } sb_candidate;
 
@@ -29,7 +58,6 @@ typedef struct sb_shortlist {
 // What all shortlists of one kind have in common.
 typedef struct sb_screen {
   int64_t wanted;
-  double bound;
   double threshold;    // closeness; INFINITY: none
   int64_t *bytes_used; // shared by all lists, updated atomically
   int64_t bytes_limit;
@@ -39,12 +67,11 @@ void sb_shortlist_start(sb_shortlist *list);
 void sb_shortlist_free(sb_shortlist *list);
 // Adds a candidate. False when the lists' memory is used up.
 bool sb_shortlist_grow_and_add(const sb_screen *screen, sb_shortlist *list, sb_candidate item);
-static inline bool sb_shortlist_add(const sb_screen *screen, sb_shortlist *list, double closeness,
-                                    int64_t gallery) {
-  if (closeness < list->cutoff) return true;
-  if (list->count == list->capacity)
-    return sb_shortlist_grow_and_add(screen, list, (sb_candidate){closeness, gallery});
-  list->items[list->count++] = (sb_candidate){closeness, gallery};
+static inline bool sb_shortlist_add(const sb_screen *screen, sb_shortlist *list,
+                                    sb_candidate item) {
+  if (item.high < list->cutoff) return true;
+  if (list->count == list->capacity) return sb_shortlist_grow_and_add(screen, list, item);
+  list->items[list->count++] = item;
   return true;
 }
 // Drops what cannot matter any more.

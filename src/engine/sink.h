@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/histogram.h"
 #include "engine/people.h"
 #include "engine/plan.h"
 #include "engine/screen.h"
@@ -21,14 +22,14 @@ typedef struct sb_sink {
   int64_t list_bytes;                         // taken by all lists
   uint32_t *histogram;                        // probes x bins
   uint32_t *within; // the same of pairs of one dataset; NULL where there is but one dataset
-  int matrix;       // file descriptor of an .npy of probes x gallery floats; -1: none
+  double *bounds; // per probe: how far a screen can be from the canonical score
+  int matrix;     // file descriptor of an .npy of probes x gallery floats; -1: none
 } sb_sink;
 
 typedef struct sb_sink_options {
   int64_t top;
   bool has_threshold;
   double threshold; // a score
-  double bound;     // of |screen - canonical|
   int matrix;
 } sb_sink_options;
 
@@ -36,19 +37,16 @@ sb_status sb_sink_open(const sb_people *people, const sb_measure *measure, const
                        const sb_sink_options *options, sb_sink *out);
 void sb_sink_close(sb_sink *sink); // a zeroed one is fine
 
-// A score's bin: equal widths over the measure's range, what lies outside in the end bins.
-static inline int64_t sb_histogram_bin(const sb_measure_info *info, int64_t bins, double score) {
-  double at = (score - info->range_min) / (info->range_max - info->range_min) * (double)bins;
-  return at >= (double)bins ? bins - 1 : at > 0 ? (int64_t)at : 0;
-}
-
 // The scores of one probe with `count` gallery scans from `first` on. Different probes may be given
 // by different threads at once. False when the lists' memory is used up.
-bool sb_sink_take(sb_sink *sink, int64_t probe, int64_t first, int64_t count, const double *scores);
+bool sb_sink_take(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
+                  const sb_screened *scores);
 // The same scores as floats into the matrix; `line` has room for `count` floats.
 sb_status sb_sink_write(const sb_sink *sink, int64_t probe, int64_t first, int64_t count,
-                        const double *scores, float *line);
+                        const sb_screened *scores, float *line);
 // When all scores are in: leaves in the lists what the canonical scores must decide.
 void sb_sink_finish(sb_sink *sink, int threads);
+// A bound on |screen - canonical| over all pairs.
+double sb_sink_bound(const sb_sink *sink);
 
 #endif

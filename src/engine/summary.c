@@ -1,4 +1,5 @@
 // summary.json: what was compared with what, how, on what, and how long it took.
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,9 @@ static void add_measure(cJSON *measures, const sb_measured *m) {
   cJSON_AddStringToObject(object, "name", m->measure->info.name);
   range = cJSON_AddArrayToObject(object, "range");
   cJSON_AddItemToArray(range, cJSON_CreateNumber(m->measure->info.range_min));
-  cJSON_AddItemToArray(range, cJSON_CreateNumber(m->measure->info.range_max));
+  cJSON_AddItemToArray(range, isfinite(m->measure->info.range_max)
+                                  ? cJSON_CreateNumber(m->measure->info.range_max)
+                                  : cJSON_CreateNull());
   cJSON_AddBoolToObject(object, "higher_is_closer", m->measure->info.higher_is_closer);
   cJSON_AddNumberToObject(object, "screen_bound", m->bound);
   add_integer(object, "histogram_bins", plan->bins);
@@ -69,6 +72,15 @@ static void add_measure(cJSON *measures, const sb_measured *m) {
   add_integer(tiles, "gallery_tile", plan->gallery_tile);
   add_integer(tiles, "k_chunk", plan->k_chunk);
   add_integer(tiles, "planned_bytes", sb_plan_total_bytes(plan));
+}
+
+static void add_refinement(cJSON *root, const sb_run *run) {
+  cJSON *object = cJSON_AddObjectToObject(root, "refine");
+  cJSON_AddStringToObject(object, "measure", run->refine->info.name);
+  cJSON_AddStringToObject(object, "candidates",
+                          "for each probe, the gallery scans that any of the other measures lists; "
+                          "their ranks by this measure are among themselves");
+  add_integer(object, "pairs", run->survivors.count);
 }
 
 static void add_machine(cJSON *root, const sb_run *run) {
@@ -108,6 +120,7 @@ sb_status sb_run_summary(const sb_run *run, char **text) {
   if (!run->scans.self) add_store(stores, "probe", run->probe);
   cJSON *measures = cJSON_AddArrayToObject(root, "measures");
   for (size_t i = 0; i < run->measure_count; i++) add_measure(measures, run->measured + i);
+  if (run->refine != NULL) add_refinement(root, run);
   add_machine(root, run);
   add_seconds(root, run);
   char *printed = cJSON_Print(root);

@@ -117,6 +117,8 @@ static sb_status read_summary(const char *folder, sb_link_folder *out) {
   SB_TRY(read_store(stores, path, out->scans.self ? "gallery" : "probe", &out->probe));
   SB_TRY(read_measures(root, path, out));
   read_times(root, &out->times);
+  const cJSON *refine = cJSON_GetObjectItemCaseSensitive(root, "refine");
+  if (refine != NULL) SB_TRY(need_text(refine, path, "measure", &out->refine));
 cleanup:
   cJSON_Delete(root);
   free(text);
@@ -214,6 +216,11 @@ static bool continues(const sb_listed_array *array, const sb_listed *line) {
                                     : line->probe > last->probe && line->rank == 1;
 }
 
+// Lines of --refine rank candidates among themselves: there is no list of all scores behind them.
+static bool out_of_refinement(const sb_link_folder *folder, const char *measure) {
+  return folder->refine != NULL && strcmp(folder->refine, measure) == 0;
+}
+
 static sb_status read_lines(sb_link_folder *folder, const char *path, bool ranked) {
   static const char *const names[] = {
       "probe_dataset", "probe_id", "gallery_dataset", "gallery_id", "measure", "score", "rank"};
@@ -225,6 +232,7 @@ static sb_status read_lines(sb_link_folder *folder, const char *path, bool ranke
   for (int i = 0; i < (ranked ? 7 : 6); i++)
     SB_TRY(sb_tsv_need(&table, path, names[i], column + i));
   for (size_t row = 0; row < table.rows; row++) {
+    if (out_of_refinement(folder, sb_tsv_cell(&table, row, column[4]))) continue;
     if (!read_line(folder, &table, row, column, ranked, &line, &measure)) {
       status = sb_error(SB_FORMAT,
                         "%s: its entry %zu does not fit the scans and measures linked; the results "
@@ -368,6 +376,7 @@ void sb_link_folder_close(sb_link_folder *folder) {
     free(m->within);
   }
   free(folder->measures);
+  free(folder->refine);
   if (folder->scans.gallery != folder->scans.probe) free(folder->scans.gallery);
   free(folder->scans.probe);
   sb_tsv_free(&folder->probe_table);

@@ -42,6 +42,7 @@ typedef struct sb_link_folder {
   sb_linked_measure *measures;
   size_t measure_count;
   sb_linked_times times;
+  char *refine; // a measure whose lines in matches.tsv are passed over; NULL: none
 } sb_link_folder;
 
 // Errors: SB_NOT_FOUND (no summary.json: not a link's output, or an unfinished one), SB_FORMAT

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "measure/elements.h"
 #include "measure/vector.h"
 
 double sb_rms(int64_t count, const float *values) {
@@ -17,4 +18,10 @@ sb_status sb_standardise(int64_t count, const float *values, double reference_rm
     return sb_error(SB_CONTENT, "a row without variation");
   sb_centre_scale(count, values, mean, 1 / norm, vector);
   return sb_ok();
+}
+
+double sb_clamp_correlation(double dot, const double *terms_a, const double *terms_b) {
+  (void)terms_a;
+  (void)terms_b;
+  return sb_clamp(dot, -1, 1);
 }

@@ -17,9 +17,7 @@ sb_status sb_standardise(int64_t count, const float *values, double reference_rm
 // Root mean square of a row.
 double sb_rms(int64_t count, const float *values);
 
-// A dot product of unit vectors as a correlation: rounding must not carry it beyond [-1, 1].
-static inline double sb_clamp_correlation(double dot) {
-  return dot > 1 ? 1 : dot < -1 ? -1 : dot;
-}
+// The epilogue: rounding must not carry a correlation beyond [-1, 1]. No terms are used.
+double sb_clamp_correlation(double dot, const double *terms_a, const double *terms_b);
 
 #endif

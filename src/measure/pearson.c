@@ -2,21 +2,12 @@
 #include "measure/correlation.h"
 #include "measure/measure.h"
 
-static int64_t row_length(const sb_grid *grid) {
-  return grid->row_length;
-}
-
-static int64_t no_scratch(const sb_grid *grid, const void *context) {
-  (void)grid;
+static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_data *scan,
+                       float *vector, double *terms, float *scratch) {
   (void)context;
-  return 0;
-}
-
-static sb_status embed(const sb_grid *grid, const void *context, const float *row, float *vector,
-                       float *scratch) {
-  (void)context;
+  (void)terms;
   (void)scratch;
-  return sb_standardise(grid->row_length, row, sb_rms(grid->row_length, row), vector);
+  return sb_standardise(grid->row_length, scan->row, sb_rms(grid->row_length, scan->row), vector);
 }
 
 const sb_measure sb_measure_pearson = {
@@ -25,10 +16,11 @@ const sb_measure sb_measure_pearson = {
              .range_min = -1,
              .range_max = 1,
              .higher_is_closer = true,
+             .gemm = true,
              .invariant_to = "scale and offset of the intensities",
+             .cost = "a dot product of V",
              .source = "Pearson 1895, Proc. R. Soc. 58:240"},
-    .embedding_length = row_length,
-    .scratch_length = no_scratch,
+    .embedding_length = sb_row_of_voxels,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
 };

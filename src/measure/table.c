@@ -1,5 +1,5 @@
-// The table of similarity measures, and the score of two rows. A new measure is one file that
-// defines its sb_measure, and one line here.
+// The table of similarity measures, and the score of two scans. A new measure is one file that
+// defines its sb_measure_NAME, and one row here (docs/adding-a-measure.md).
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +9,37 @@
 #include "measure/measure.h"
 #include "measure/vector.h"
 
-static const sb_measure *const TABLE[] = {
-    &sb_measure_pearson,
-    &sb_measure_bandpass,
-    NULL,
-};
+// clang-format off
+#define MEASURES(row) \
+  /* by a matrix product */ \
+  row(pearson) \
+  row(cosine) \
+  row(spearman) \
+  row(mse) \
+  row(nrmse) \
+  row(psnr) \
+  row(ccc) \
+  row(bandpass) \
+  row(localz) \
+  row(gradient) \
+  row(dice) \
+  row(outline) \
+  /* pair by pair */ \
+  row(mae) \
+  row(ssim) \
+  row(uqi) \
+  row(mi) \
+  row(nmi) \
+  row(cr) \
+  row(lncc) \
+  row(poc)
+// clang-format on
+
+#define DECLARE(name) extern const sb_measure sb_measure_##name;
+MEASURES(DECLARE)
+
+#define ADDRESS(name) &sb_measure_##name,
+static const sb_measure *const TABLE[] = {MEASURES(ADDRESS) NULL};
 
 const sb_measure *sb_measure_row(size_t index) {
   size_t row = 0;
@@ -56,8 +82,9 @@ sb_status sb_embedder_open(const sb_measure *measure, const sb_grid *grid, sb_em
     sb_status status = measure->create(grid, &out->context);
     if (status.code != SB_OK) return status;
   }
-  out->length = measure->embedding_length(grid);
-  out->scratch = measure->scratch_length(grid, out->context);
+  out->length = measure->embedding_length(grid, out->context);
+  out->size = sb_round_up(out->length) + (measure->term_count > 0 ? SB_EMBEDDING_UNIT : 0);
+  out->scratch = measure->scratch_length == NULL ? 0 : measure->scratch_length(grid, out->context);
   return sb_ok();
 }
 
@@ -65,6 +92,18 @@ void sb_embedder_close(sb_embedder *embedder) {
   if (embedder->measure != NULL && embedder->measure->destroy != NULL)
     embedder->measure->destroy(embedder->context);
   memset(embedder, 0, sizeof *embedder);
+}
+
+double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, float *scratch) {
+  const sb_embedding one = sb_embedding_at(e, a), other = sb_embedding_at(e, b);
+  if (e->measure->score != NULL)
+    return e->measure->score(&e->grid, e->context, one, other, scratch);
+  return e->measure->epilogue(sb_dot(e->length, a, b), one.terms, other.terms);
+}
+
+int64_t sb_row_of_voxels(const sb_grid *grid, const void *context) {
+  (void)context;
+  return grid->row_length;
 }
 
 // The mask must hold as many voxels as the rows have values.
@@ -77,9 +116,9 @@ static sb_status check_grid(const sb_grid *grid) {
                   (long long)grid->row_length, (long long)voxels, grid->voxel_mm);
 }
 
-sb_status sb_measure_score(const char *name, const int64_t dims[3], double voxel_mm,
-                           const uint8_t *mask, const float *row_a, const float *row_b,
-                           int64_t length, double *score) {
+sb_status sb_measure_score_scans(const char *name, const int64_t dims[3], double voxel_mm,
+                                 const uint8_t *mask, int64_t length, const sb_scan_data *scan_a,
+                                 const sb_scan_data *scan_b, double *score) {
   const sb_grid grid = {{dims[0], dims[1], dims[2]}, voxel_mm, mask, length};
   const sb_measure *measure;
   sb_embedder embedder = {0};
@@ -89,16 +128,23 @@ sb_status sb_measure_score(const char *name, const int64_t dims[3], double voxel
   SB_TRY(sb_measure_need(name, &measure));
   SB_TRY(check_grid(&grid));
   SB_TRY(sb_embedder_open(measure, &grid, &embedder));
-  SB_TRY(SB_NEW(&a, embedder.length, "embedding"));
-  SB_TRY(SB_NEW(&b, embedder.length, "embedding"));
+  SB_TRY(SB_NEW(&a, embedder.size, "embedding"));
+  SB_TRY(SB_NEW(&b, embedder.size, "embedding"));
   SB_TRY(SB_NEW(&scratch, embedder.scratch, "scratch"));
-  SB_TRY(sb_embed(&embedder, row_a, a, scratch));
-  SB_TRY(sb_embed(&embedder, row_b, b, scratch));
-  *score = measure->epilogue(sb_dot(embedder.length, a, b));
+  SB_TRY(sb_embed(&embedder, scan_a, a, scratch));
+  SB_TRY(sb_embed(&embedder, scan_b, b, scratch));
+  *score = sb_embedded_score(&embedder, a, b, scratch);
 cleanup:
   free(a);
   free(b);
   free(scratch);
   sb_embedder_close(&embedder);
   return status;
+}
+
+sb_status sb_measure_score(const char *name, const int64_t dims[3], double voxel_mm,
+                           const uint8_t *mask, const float *row_a, const float *row_b,
+                           int64_t length, double *score) {
+  const sb_scan_data a = {.row = row_a}, b = {.row = row_b};
+  return sb_measure_score_scans(name, dims, voxel_mm, mask, length, &a, &b, score);
 }

@@ -24,4 +24,11 @@ double sb_dot(int64_t count, const float *a, const float *b);
 // out = (values - centre) * factor in float64, rounded once to float; out may be values.
 void sb_centre_scale(int64_t count, const float *values, double centre, double factor, float *out);
 
+// Sums over (scale_a a - scale_b b), squared or as magnitudes.
+double sb_sum_squared_differences(int64_t count, const float *a, double scale_a, const float *b,
+                                  double scale_b);
+double sb_sum_absolute_differences(int64_t count, const float *a, const float *b);
+// Smallest and largest of values without NaN.
+void sb_extremes(int64_t count, const float *values, float *min, float *max);
+
 #endif

@@ -79,7 +79,7 @@ typedef struct cohort {
 // Appends people x sessions scans to the store at `path`: "sub-001_ses-1" and so on, each a
 // person's own pattern with half as much noise.
 static inline void write_cohort(const char *path, const char *dataset, const cohort *c) {
-  static uint8_t mask[GRID];
+  static uint8_t mask[GRID], own[GRID];
   static float image[GRID], row[GRID], kept[GRID];
   int64_t length;
   grid_mask(mask, &length);
@@ -115,7 +115,8 @@ static inline void write_cohort(const char *path, const char *dataset, const coh
                              .reason = id + strlen(id)};
     snprintf(record.source_sha256, sizeof record.source_sha256, "%032llx%016x%016x",
              (unsigned long long)c->seed, (unsigned)c->files, (unsigned)scan);
-    assert_ok(sb_store_writer_append(writer, &record, row, NULL));
+    for (int64_t i = 0; i < GRID; i++) own[i] = mask[i] && uniform(&pattern) < 0.9;
+    assert_ok(sb_store_writer_append(writer, &record, row, own));
     free(id);
     free(participant);
     free(ses);

@@ -872,7 +872,8 @@ static void person_of(const char *path, char person[256]) {
 static sb_status embed(const gallery *g, const float *row, float *vector) {
   float *scratch = NULL;
   sb_status status = SB_NEW(&scratch, g->embedder.scratch, "embedding");
-  if (status.code == SB_OK) status = sb_embed(&g->embedder, row, vector, scratch);
+  const sb_scan_data scan = {.row = row};
+  if (status.code == SB_OK) status = sb_embed(&g->embedder, &scan, vector, scratch);
   free(scratch);
   return status;
 }
@@ -883,7 +884,7 @@ static sb_status prepare_scan(const gallery *g, gallery_scan *scan) {
   person_of(scan->path, scan->person);
   SB_TRY(sb_prepare_file(g->preparer, scan->path, &prepared));
   memcpy(scan->template_to_scan, prepared.template_to_scan, sizeof scan->template_to_scan);
-  SB_TRY(SB_NEW(&scan->vector, g->embedder.length, "embedding"));
+  SB_TRY(SB_NEW(&scan->vector, g->embedder.size, "embedding"));
   SB_TRY(embed(g, prepared.row, scan->vector));
 cleanup:
   sb_prepared_free(&prepared);
@@ -901,7 +902,7 @@ static sb_status open_tools(gallery *g) {
                         .voxel_mm = options.resolution_mm,
                         .mask = sb_template_mask(g->t),
                         .row_length = sb_template_row_length(g->t)};
-  SB_TRY(sb_embedder_open(&sb_measure_bandpass, &grid, &g->embedder));
+  SB_TRY(sb_embedder_open(sb_measure_row_find("bandpass"), &grid, &g->embedder));
 cleanup:
   return status;
 }
@@ -954,7 +955,7 @@ static sb_status compare_row(const gallery *g, int scan, bool brain, const float
                              outcome *out) {
   float *vector = NULL;
   sb_status status;
-  SB_TRY(SB_NEW(&vector, g->embedder.length, "embedding"));
+  SB_TRY(SB_NEW(&vector, g->embedder.size, "embedding"));
   SB_TRY(embed(g, row, vector));
   for (int i = 0; i < g->count; i++) {
     double r = dot(g->embedder.length, vector, g->scans[i].vector);

@@ -1,6 +1,8 @@
 // The engine: the GEMM and its bound, shortlists, plans, and whole links against a naive reference.
 #include "cohort.h"
 
+#include <cjson/cJSON.h>
+
 #include "core/npy.h"
 #include "engine/backend.h"
 #include "engine/plan.h"
@@ -8,6 +10,7 @@
 #include "engine/run.h"
 #include "engine/screen.h"
 #include "measure/vector.h"
+#include "samebrain/evaluate.h"
 #include "samebrain/link.h"
 #include "samebrain/measure.h"
 
@@ -115,7 +118,7 @@ static int descending(const void *a, const void *b) {
   return x > y ? -1 : x < y;
 }
 
-// Screens that err by up to the bound: the list must hold the canonical best, ties included, and
+// Screens that err by up to a bound, each pair by another one: the list must hold the canonical best, ties included, and
 // all beyond the threshold, in whatever order they come, and stay small.
 static void test_shortlists_keep_what_matters(void **state) {
   (void)state;
@@ -125,7 +128,7 @@ static void test_shortlists_keep_what_matters(void **state) {
   for (int trial = 0; trial < 60; trial++) {
     int64_t used = 0, wanted = trial % 3 == 0 ? 1 : trial;
     double bound = trial % 2 ? 1e-3 : 0.05, threshold = trial % 4 == 3 ? 0.9 : INFINITY;
-    sb_screen screen = {wanted, bound, threshold, &used, INT64_MAX};
+    sb_screen screen = {wanted, threshold, &used, INT64_MAX};
     sb_shortlist list;
     sb_shortlist_start(&list);
     for (int i = 0; i < COUNT; i++) {
@@ -133,8 +136,9 @@ static void test_shortlists_keep_what_matters(void **state) {
       canonical[i] = trial % 5 == 0 ? floor(value * 50) / 50 : value; // many exact ties
       if (trial % 7 == 1) canonical[i] = (double)i / COUNT;           // ever better
       sorted[i] = canonical[i];
-      double screened = canonical[i] + bound * (2 * uniform(&seed) - 1);
-      assert_true(sb_shortlist_add(&screen, &list, screened, i));
+      double width = bound * uniform(&seed), at = canonical[i] + width * (2 * uniform(&seed) - 1);
+      const sb_candidate item = {at - width, at + width, i};
+      assert_true(sb_shortlist_add(&screen, &list, item));
     }
     sb_shortlist_prune(&screen, &list);
     qsort(sorted, COUNT, sizeof *sorted, descending);
@@ -155,12 +159,13 @@ static void test_shortlists_keep_what_matters(void **state) {
 static void test_shortlists_stop_at_their_limit(void **state) {
   (void)state;
   int64_t used = 0;
-  sb_screen screen = {1, 1e-3, -INFINITY, &used, 100 * SB_CANDIDATE_BYTES};
+  sb_screen screen = {1, -INFINITY, &used, 100 * SB_CANDIDATE_BYTES};
   sb_shortlist list;
   sb_shortlist_start(&list);
   bool room = true;
   int64_t added = 0;
-  for (; added < 1000 && room; added++) room = sb_shortlist_add(&screen, &list, 0.5, added);
+  for (; added < 1000 && room; added++)
+    room = sb_shortlist_add(&screen, &list, (sb_candidate){0.499, 0.501, added});
   assert_false(room);
   assert_true(added > 30 && added <= 101);
   sb_shortlist_free(&list);
@@ -181,9 +186,10 @@ static void test_plans_stay_within_memory(void **state) {
     for (int64_t memory = (int64_t)64 << 20; memory <= (int64_t)64 << 30; memory *= 8)
       for (int64_t probes = 1; probes <= 1000000; probes *= 10)
         for (int self = 0; self < 2; self++) {
-          sb_embedder embedder = {.measure = &sb_measure_pearson,
+          sb_embedder embedder = {.measure = sb_measure_row_find("pearson"),
                                   .grid = {{NX, NY, NZ}, 2, mask, row},
                                   .length = row,
+                                  .size = sb_round_up(row),
                                   .scratch = 3 * row};
           int64_t gallery = self ? probes : 5000;
           sb_plan plan;
@@ -202,8 +208,10 @@ static void test_plans_stay_within_memory(void **state) {
           if (plan.probe_tile < probes) assert_true(sb_plan_total_bytes(&plan) > memory * 4 / 5);
         }
   assert_true(made > 50);
-  sb_embedder embedder = {
-      .measure = &sb_measure_pearson, .grid = {{NX, NY, NZ}, 2, mask, 1000000}, .length = 1000000};
+  sb_embedder embedder = {.measure = sb_measure_row_find("pearson"),
+                          .grid = {{NX, NY, NZ}, 2, mask, 1000000},
+                          .length = 1000000,
+                          .size = 1000000};
   sb_plan plan;
   sb_status status =
       sb_plan_make(10, 10, true, 10, 2, 1 << 20, &embedder, &sb_backend_cpu, context, NULL, &plan);
@@ -216,12 +224,12 @@ static void test_plans_stay_within_memory(void **state) {
 
 typedef struct scored {
   int64_t gallery;
-  double score;
+  double score, closeness;
 } scored;
 
-static int by_score(const void *left, const void *right) {
+static int by_closeness(const void *left, const void *right) {
   const scored *a = left, *b = right;
-  if (a->score != b->score) return a->score > b->score ? -1 : 1;
+  if (a->closeness != b->closeness) return a->closeness > b->closeness ? -1 : 1;
   return a->gallery < b->gallery ? -1 : 1;
 }
 
@@ -233,14 +241,32 @@ static float *rows_of(const sb_store *store) {
   return rows;
 }
 
-// matches.tsv as it must be, by comparing every pair on its own.
-static char *naive_matches(const sb_store *probe, const sb_store *gallery,
-                           const char *const *measures, size_t measure_count, int64_t top,
-                           double threshold) {
+// A pair on its own.
+static double score_of(const char *measure, const sb_store *probe, int64_t p,
+                       const sb_store *gallery, int64_t g, const float *a, const float *b) {
+  const int64_t length = sb_store_row_length(gallery);
+  const sb_scan_data one = {a + p * length, sb_store_own_mask(probe, p)};
+  const sb_scan_data other = {b + g * length, sb_store_own_mask(gallery, g)};
+  double score;
+  assert_ok(sb_measure_score_scans(measure, sb_store_grid_dims(gallery), 2, sb_store_mask(gallery),
+                                   length, &one, &other, &score));
+  return score;
+}
+
+static double direction_of(const char *measure) {
+  return sb_measure_find(measure)->higher_is_closer ? 1 : -1;
+}
+
+// matches.tsv as it must be, by comparing every pair on its own. Not inlined: gcc 12 then takes what
+// open_memstream gives for the variable that points to it.
+static __attribute__((noinline)) char *naive_matches(const sb_store *probe, const sb_store *gallery,
+                                                     const char *const *measures,
+                                                     size_t measure_count, int64_t top,
+                                                     double threshold) {
   char *text = NULL;
   size_t bytes;
   FILE *file = open_memstream(&text, &bytes);
-  int64_t length = sb_store_row_length(gallery), count = sb_store_count(gallery);
+  int64_t count = sb_store_count(gallery);
   float *a = rows_of(probe), *b = rows_of(gallery);
   scored *list = malloc((size_t)count * sizeof *list);
   assert_non_null(list);
@@ -256,13 +282,12 @@ static char *naive_matches(const sb_store *probe, const sb_store *gallery,
             strcmp(ps->scan_id, other->scan.scan_id) == 0 &&
             strcmp(one->source_sha256, other->source_sha256) == 0)
           continue;
-        list[used].gallery = g;
-        assert_ok(sb_measure_score(measures[m], sb_store_grid_dims(gallery), 2,
-                                   sb_store_mask(gallery), a + p * length, b + g * length, length,
-                                   &list[used++].score));
+        double score = score_of(measures[m], probe, p, gallery, g, a, b);
+        list[used++] = (scored){g, score, direction_of(measures[m]) * score};
       }
-      qsort(list, (size_t)used, sizeof *list, by_score);
-      for (int64_t i = 0; i < used && (i < top || list[i].score >= threshold); i++) {
+      qsort(list, (size_t)used, sizeof *list, by_closeness);
+      double limit = isfinite(threshold) ? direction_of(measures[m]) * threshold : INFINITY;
+      for (int64_t i = 0; i < used && (i < top || list[i].closeness >= limit); i++) {
         const sb_scan *gs = &sb_store_record(gallery, list[i].gallery)->scan;
         fprintf(file, "%s\t%s\t%s\t%s\t%s\t%lld\t%.9f\n", ps->dataset, ps->scan_id, gs->dataset,
                 gs->scan_id, measures[m], (long long)i + 1, list[i].score);
@@ -300,16 +325,19 @@ static char *link_and_read(const char *folder, const sb_store *gallery, const sb
 static const cohort PLAIN = {
     .people = 9, .sessions = 2, .seed = 1, .gain = 1, .duplicate_of = -1, .constant = -1};
 
-static void check_against_naive(const cohort *c, int64_t top, double threshold) {
+static void check_measures(const cohort *c, const char *const *measures, size_t count, int64_t top,
+                           double threshold, const sb_limits *limits) {
   char *folder = scratch_folder();
   sb_store *store = open_cohort(folder, "a", c);
   sb_link_options options = both_measures();
+  options.measures = measures;
+  options.measure_count = count;
   options.top = top;
   options.has_threshold = isfinite(threshold);
   options.threshold = threshold;
-  char *expected = naive_matches(store, store, BOTH, 2, top, threshold);
-  char *self = link_and_read(folder, store, NULL, &options, NULL, "matches.tsv");
-  char *pair = link_and_read(folder, store, store, &options, NULL, "matches.tsv");
+  char *expected = naive_matches(store, store, measures, count, top, threshold);
+  char *self = link_and_read(folder, store, NULL, &options, limits, "matches.tsv");
+  char *pair = link_and_read(folder, store, store, &options, limits, "matches.tsv");
   assert_string_equal(self, expected);
   assert_string_equal(pair, expected);
   free(expected);
@@ -318,6 +346,37 @@ static void check_against_naive(const cohort *c, int64_t top, double threshold) 
   sb_store_close(store);
   remove_folder(folder);
   free(folder);
+}
+
+static void check_against_naive(const cohort *c, int64_t top, double threshold) {
+  check_measures(c, BOTH, 2, top, threshold, NULL);
+}
+
+// The names of all measures; returns how many.
+static size_t all_measures(const char *names[40]) {
+  size_t count = 0;
+  const sb_measure_info *info;
+  while ((info = sb_measure_at(count)) != NULL) names[count++] = info->name;
+  assert_true(count < 40);
+  return count;
+}
+
+// Every row of the table, with tiles that cut everything, rows that tie, and large ones.
+static void test_every_measure_is_linked_as_its_pairs_score(void **state) {
+  (void)state;
+  static const sb_limits limits[] = {{4, 3, 50}, {1, 1, 7}};
+  const char *names[40];
+  size_t count = all_measures(names);
+  cohort c = PLAIN;
+  c.people = 5;
+  check_measures(&c, names, count, 2, INFINITY, NULL);
+  check_measures(&c, names, count, 1, 0.6, limits);
+  c.duplicate_of = 3;
+  check_measures(&c, names, count, 3, INFINITY, limits + 1);
+  c.duplicate_of = -1;
+  c.gain = 5000;
+  c.offset = 70000;
+  check_measures(&c, names, count, 3, INFINITY, limits);
 }
 
 static void test_matches_are_those_of_the_naive_way(void **state) {
@@ -371,6 +430,9 @@ static void test_reported_files_do_not_depend_on_how(void **state) {
   probe = open_cohort(folder, "b", &c);
   for (int self = 0; self < 2; self++) {
     sb_link_options options = both_measures();
+    const char *names[40];
+    options.measure_count = all_measures(names);
+    options.measures = names;
     options.top = 2;
     options.has_threshold = true;
     options.threshold = 0.2;
@@ -423,11 +485,25 @@ static const void *read_array(const char *folder, const char *name, const char *
   return *file + offset;
 }
 
+static double screen_bound(const char *out, const char *measure) {
+  char *text = read_result(out, "summary.json");
+  cJSON *root = cJSON_Parse(text), *item;
+  double bound = NAN;
+  cJSON_ArrayForEach(item, cJSON_GetObjectItem(root, "measures")) {
+    if (strcmp(cJSON_GetObjectItem(item, "name")->valuestring, measure) == 0)
+      bound = cJSON_GetObjectItem(item, "screen_bound")->valuedouble;
+  }
+  cJSON_Delete(root);
+  free(text);
+  return bound;
+}
+
 // The matrix is the canonical score within the bound, the histogram is the matrix without mates.
 static void check_arrays(const char *out, const sb_store *probe, const sb_store *gallery, bool self,
                          const char *measure) {
   int64_t P = sb_store_count(probe), G = sb_store_count(gallery), B = sb_histogram_bins(P);
-  int64_t length = sb_store_row_length(gallery);
+  const sb_measure_info *info = sb_measure_find(measure);
+  const double bound = screen_bound(out, measure);
   char *names[3], *files[3];
   names[0] = sb_format("scores-%s.npy", measure);
   names[1] = sb_format("nonmated-%s.npy", measure);
@@ -435,7 +511,8 @@ static void check_arrays(const char *out, const sb_store *probe, const sb_store 
   const float *matrix = read_array(out, names[0], "<f4", P, G, files);
   const int64_t *histogram = read_array(out, names[1], "<i8", P, B, files + 1);
   const double *edges = read_array(out, names[2], "<f8", B + 1, 0, files + 2);
-  assert_true(edges[0] == -1 && edges[B] == 1);
+  assert_true(edges[0] == info->range_min);
+  if (isfinite(info->range_max)) assert_true(edges[B] == info->range_max);
   float *a = rows_of(probe), *b = rows_of(gallery);
   int64_t *expected = malloc((size_t)B * sizeof *expected);
   assert_non_null(expected);
@@ -444,10 +521,10 @@ static void check_arrays(const char *out, const sb_store *probe, const sb_store 
     memset(expected, 0, (size_t)B * sizeof *expected);
     for (int64_t g = 0; g < G; g++) {
       const sb_scan *gs = &sb_store_record(gallery, g)->scan;
-      double score, got = (double)matrix[p * G + g];
-      assert_ok(sb_measure_score(measure, sb_store_grid_dims(gallery), 2, sb_store_mask(gallery),
-                                 a + p * length, b + g * length, length, &score));
-      assert_true(fabs(got - score) < 3e-5); // of rows of a few hundred elements
+      double score = score_of(measure, probe, p, gallery, g, a, b);
+      double got = (double)matrix[p * G + g];
+      // The bound is over the pairs compared: not a scan with itself.
+      if (p != g || !self) assert_true(fabs(got - score) <= bound + 1e-7 * fabs(score));
       if (self) assert_true(matrix[p * G + g] == matrix[g * G + p]);
       bool mate =
           strcmp(ps->dataset, gs->dataset) == 0 && strcmp(ps->participant, gs->participant) == 0;
@@ -479,21 +556,87 @@ static void test_matrix_and_histogram(void **state) {
   static const sb_limits limits[] = {{0, 0, 0}, {4, 3, 50}, {1, 1, 0}};
   char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
   cohort c = PLAIN;
+  c.people = 6;
   sb_store *gallery = open_cohort(folder, "a", &c), *probe;
   c.people = 5;
   c.seed = 2;
   probe = open_cohort(folder, "b", &c);
   sb_link_options options = both_measures();
   options.matrix = true;
+  const char *names[40];
+  options.measures = names;
+  options.measure_count = all_measures(names);
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-    for (size_t m = 0; m < 2; m++) {
-      assert_ok(sb_link_limited(gallery, NULL, &options, limits + i, out, NULL, NULL));
-      check_arrays(out, gallery, gallery, true, BOTH[m]);
-      assert_ok(sb_link_limited(gallery, probe, &options, limits + i, out, NULL, NULL));
-      check_arrays(out, probe, gallery, false, BOTH[m]);
+    for (int self = 0; self < 2; self++) {
+      const sb_store *p = self ? gallery : probe;
+      assert_ok(sb_link_limited(gallery, self ? NULL : p, &options, limits + i, out, NULL, NULL));
+      for (size_t m = 0; m < options.measure_count; m++)
+        check_arrays(out, p, gallery, self, names[m]);
     }
   sb_store_close(gallery);
   sb_store_close(probe);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
+// ---- Refining -----------------------------------------------------------------------------------
+
+// Of all lines of a table of matches, those whose pair stands in another, with ranks anew.
+static char *lines_listed(const char *all, const char *listed) {
+  char *text = calloc(1, strlen(all) + 1), last[200] = "";
+  assert_non_null(text);
+  long long rank = 0;
+  for (const char *line = strchr(all, '\n') + 1, *end; *line != '\0'; line = end + 1) {
+    end = strchr(line, '\n');
+    char probe_set[40], probe[40], gallery_set[40], scan[40], measure[20], score[40], pair[200];
+    assert_int_equal(sscanf(line, "%39s %39s %39s %39s %19s %*s %39s", probe_set, probe,
+                            gallery_set, scan, measure, score),
+                     6);
+    snprintf(pair, sizeof pair, "%s\t%s\t%s\t%s\t", probe_set, probe, gallery_set, scan);
+    if (strstr(listed, pair) == NULL) continue;
+    rank = strcmp(last, probe) == 0 ? rank + 1 : 1;
+    snprintf(last, sizeof last, "%s", probe);
+    sprintf(text + strlen(text), "%s%s\t%lld\t%s\n", pair, measure, rank, score);
+  }
+  return text;
+}
+
+// The last lines of matches.tsv: what the other measures list for each probe, ranked by the refining
+// one, each scan once.
+static void test_refinement_ranks_what_the_others_list(void **state) {
+  (void)state;
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
+  sb_store *store = open_cohort(folder, "a", &PLAIN);
+  const char *const refining[] = {"nmi", "mae"};
+  for (int r = 0; r < 2; r++) {
+    sb_link_options options = both_measures();
+    options.top = 3;
+    options.refine = refining[r];
+    char *plain = naive_matches(store, store, BOTH, 2, 3, INFINITY);
+    char *all = naive_matches(store, store, refining + r, 1, 1000, INFINITY);
+    char *got = link_and_read(folder, store, NULL, &options, NULL, "matches.tsv");
+    assert_int_equal(strncmp(got, plain, strlen(plain)), 0);
+    char *expected = lines_listed(all, plain);
+    assert_string_equal(got + strlen(plain), expected);
+    char *summary = read_result(out, "summary.json");
+    assert_non_null(strstr(summary, "\"refine\""));
+    free(summary);
+    free(expected);
+    free(plain);
+    free(all);
+    free(got);
+    sb_evaluation figures[2]; // evaluate passes these lines over
+    size_t count;
+    assert_ok(sb_evaluate(out, NULL, figures, 2, &count));
+    assert_int_equal(count, 2);
+  }
+  sb_link_options options = both_measures();
+  options.refine = "pearson";
+  assert_int_equal(sb_link(store, NULL, &options, out, NULL, NULL).code, SB_USAGE);
+  options.refine = "divination";
+  assert_int_equal(sb_link(store, NULL, &options, out, NULL, NULL).code, SB_NOT_FOUND);
+  sb_store_close(store);
   remove_folder(folder);
   free(folder);
   free(out);
@@ -782,6 +925,7 @@ int main(void) {
       cmocka_unit_test(test_shortlists_keep_what_matters),
       cmocka_unit_test(test_shortlists_stop_at_their_limit),
       cmocka_unit_test(test_plans_stay_within_memory),
+      cmocka_unit_test(test_every_measure_is_linked_as_its_pairs_score),
       cmocka_unit_test(test_matches_are_those_of_the_naive_way),
       cmocka_unit_test(test_top_beyond_the_gallery_and_threshold_below_all),
       cmocka_unit_test(test_duplicates_and_ties_come_in_order_of_names),
@@ -789,6 +933,7 @@ int main(void) {
       cmocka_unit_test(test_a_single_scan_and_a_pair),
       cmocka_unit_test(test_reported_files_do_not_depend_on_how),
       cmocka_unit_test(test_matrix_and_histogram),
+      cmocka_unit_test(test_refinement_ranks_what_the_others_list),
       cmocka_unit_test(test_identities),
       cmocka_unit_test(test_a_scan_is_never_its_own_match),
       cmocka_unit_test(test_namesakes_in_two_stores),
