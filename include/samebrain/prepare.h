@@ -133,8 +133,8 @@ typedef struct sb_quality {
   double structure;       // correlation with the template between 4 and 10 mm, third worst octant
   double structure_whole; // the same over the whole brain
   double sharpness; // strength of that band over the template's: 1 when sharp, less when blurred
-  int starts;             // places the search began from; 0: aligned elsewhere
-  double off_mm;          // SB_SPACE_TEMPLATE: how far alignment would move it; else NaN
+  int starts;       // places the search began from; 0: aligned elsewhere
+  double off_mm;    // SB_SPACE_TEMPLATE: how far alignment would move it; else NaN
   sb_brain_source brain;
   // Of an extracted brain, else NaN: Dice with the template's, as the head was aligned, and the
   // share of the voxels around it that are as bright as tissue (more where the cut may be wrong).
@@ -143,8 +143,8 @@ typedef struct sb_quality {
   int64_t nonfinite_voxels;
 } sb_quality;
 
-// Whether the brain was cut out of a whole head and much around the cut is as bright as tissue.
-SB_API bool sb_quality_is_doubtful(const sb_quality *quality);
+// Whether there is a doubt about a scan that was taken, and which: `text` says so to a person.
+SB_API bool sb_quality_doubt(const sb_quality *quality, char *text, size_t size);
 
 // Processor time of each step of preparing one scan, which one thread does. Steps that were repeated for a second look count as
 // often as they ran.

@@ -401,7 +401,7 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
 }
 
 // Bounds between what is right and what is not, over real scans, damaged or not, and what is no brain.
-static const double LEAST_SHARPNESS = 0.85, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
+static const double LEAST_SHARPNESS = 0.7, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
                     MOST_BRAIN_CM3 = 2000, MOST_OFF_MM = 8;
 
 // Is the result a brain on the template? The outline alone does not tell (a potato overlaps as
@@ -438,9 +438,23 @@ static sb_status check_quality(const sb_preparer *p, const sb_brain *brain, cons
   return sb_ok();
 }
 
-bool sb_quality_is_doubtful(const sb_quality *quality) {
-  static const double MOST_EDGE = 0.3;
-  return quality->brain == SB_BRAIN_WAS_EXTRACTED && quality->extraction_edge > MOST_EDGE;
+bool sb_quality_doubt(const sb_quality *quality, char *text, size_t size) {
+  static const double MOST_EDGE = 0.3, DOUBTFUL_SHARPNESS = 0.9;
+  if (quality->brain == SB_BRAIN_WAS_EXTRACTED && quality->extraction_edge > MOST_EDGE)
+    snprintf(
+        text, size,
+        "cutting out the brain is doubtful, as %.0f %% of what is around the cut is as bright as "
+        "brain; look at it (--save-images), or give a mask",
+        100 * quality->extraction_edge);
+  else if (quality->sharpness < DOUBTFUL_SHARPNESS)
+    snprintf(
+        text, size,
+        "it is blurred (sharpness %.2f), and blurred scans of two people are alike: do not trust "
+        "a high score of it alone",
+        quality->sharpness);
+  else
+    return false;
+  return true;
 }
 
 // ---- The list of steps --------------------------------------------------------------------------

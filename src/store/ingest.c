@@ -283,11 +283,11 @@ static void warn_failure(const run *r, const sb_scan *scan, const char *reason) 
 }
 
 static void warn_doubtful(const run *r, const sb_scan *scan, const sb_quality *quality) {
-  if (r->progress == NULL || r->progress->warn == NULL) return;
-  char *text = sb_format("scan %s of dataset %s: cutting out the brain is doubtful, as %.0f %% of "
-                         "what is around the cut "
-                         "is as bright as brain; look at it (--save-images), or give a mask",
-                         scan->scan_id, scan->dataset, 100 * quality->extraction_edge);
+  char doubt[300];
+  if (r->progress == NULL || r->progress->warn == NULL ||
+      !sb_quality_doubt(quality, doubt, sizeof doubt))
+    return;
+  char *text = sb_format("scan %s of dataset %s: %s", scan->scan_id, scan->dataset, doubt);
   if (text != NULL) r->progress->warn(r->progress->context, text);
   free(text);
 }
@@ -322,8 +322,7 @@ static void tell(run *r, const outcome *o, int64_t done) {
   } else {
     r->summary->prepared++;
     if (o->prepared.quality.orientation == SB_ASSUMED) warn_assumed(r, &o->record.scan);
-    if (sb_quality_is_doubtful(&o->prepared.quality))
-      warn_doubtful(r, &o->record.scan, &o->prepared.quality);
+    warn_doubtful(r, &o->record.scan, &o->prepared.quality);
   }
   if (r->progress != NULL && r->progress->advance != NULL)
     r->progress->advance(r->progress->context, "preparing", done, r->todo);

@@ -95,6 +95,7 @@ enum {
   LEAD,
   STRETCH,
   STRUCTURE,
+  SHARPNESS,
   OFF_MM,
   BRAIN,
   EXTRACTION_OVERLAP,
@@ -111,7 +112,7 @@ static const char HEADER[] =
     "path\t"
     "source_sha256\ttemplate_to_scan\ttemplate_correlation\tmask_overlap\tnoise\tscale_factor\t"
     "rotation_deg\ttranslation_"
-    "mm\thandedness\tfit\tlead\tstretch\tstructure\toff_mm\tbrain\textraction_overlap\t"
+    "mm\thandedness\tfit\tlead\tstretch\tstructure\tsharpness\toff_mm\tbrain\textraction_overlap\t"
     "extraction_edge\torientation\tnonfinite_voxels\tseconds\treason\n";
 
 static const char *const ORIENTATIONS[] = {"sform", "qform", "assumed"};
@@ -152,6 +153,7 @@ static void put_quality(FILE *file, const sb_scan_record *record) {
                             q->lead,
                             q->stretch,
                             q->structure,
+                            q->sharpness,
                             q->off_mm};
   for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
     put_number(file, "%.6g", figures[i]);
@@ -270,8 +272,8 @@ static bool parse_quality(char *const *cells, sb_scan_record *record) {
          number_of(cells[TRANSLATION_MM], &q->translation_mm) &&
          number_of(cells[HANDEDNESS], &q->handedness) && number_of(cells[FIT], &q->fit) &&
          number_of(cells[LEAD], &q->lead) && number_of(cells[STRETCH], &q->stretch) &&
-         number_of(cells[STRUCTURE], &q->structure) && number_of(cells[OFF_MM], &q->off_mm) &&
-         brain_of(cells[BRAIN], &q->brain) &&
+         number_of(cells[STRUCTURE], &q->structure) && number_of(cells[SHARPNESS], &q->sharpness) &&
+         number_of(cells[OFF_MM], &q->off_mm) && brain_of(cells[BRAIN], &q->brain) &&
          number_of(cells[EXTRACTION_OVERLAP], &q->extraction_overlap) &&
          number_of(cells[EXTRACTION_EDGE], &q->extraction_edge) &&
          orientation_of(cells[ORIENTATION], &q->orientation) &&

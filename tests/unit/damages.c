@@ -812,14 +812,6 @@ static sb_status make_inverted(const non_brain *b, const sb_volume *scan, uint64
   return status;
 }
 
-// A brain of which no fold is left.
-static sb_status make_smoothed(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                               sb_volume *out) {
-  (void)seed;
-  sb_status status = copy_of(scan, out);
-  return status.code == SB_OK ? blur(out, b->a) : status;
-}
-
 static const non_brain NON_BRAINS[] = {
     {"ball", make_shape, 0},
     {"ellipsoid", make_shape, 1},
@@ -839,7 +831,6 @@ static const non_brain NON_BRAINS[] = {
     {"outline, one value", make_filled, 0.0},
     {"outline, one value and noise", make_filled, 0.1},
     {"contrast inverted", make_inverted, 0},
-    {"brain smoothed by 8 mm", make_smoothed, 8},
 };
 
 int non_brain_count(void) {

@@ -124,6 +124,7 @@ static sb_status put(put_scan how, sb_store_writer *writer, int k, sb_scan_recor
                   .lead = 0.125,
                   .stretch = 1.25,
                   .structure = 0.5,
+                  .sharpness = 0.875,
                   .off_mm = 1.5,
                   .brain = SB_BRAIN_WAS_EXTRACTED,
                   .extraction_overlap = 0.9,
@@ -257,7 +258,8 @@ static void test_round_trip(void **state) {
   assert_true(q->template_correlation == 0.875 && q->mask_overlap == 0.75 && q->scale == 1.125 &&
               q->rotation_deg == 4.5 && q->translation_mm == 12 && isnan(q->noise) &&
               q->handedness == -0.25 && q->fit == 0.625 && q->lead == 0.125 && q->stretch == 1.25 &&
-              q->structure == 0.5 && q->off_mm == 1.5 && q->extraction_overlap == 0.9);
+              q->structure == 0.5 && q->sharpness == 0.875 && q->off_mm == 1.5 &&
+              q->extraction_overlap == 0.9);
   assert_int_equal(q->brain, SB_BRAIN_WAS_EXTRACTED);
   assert_true(isnan(q->extraction_edge));
   assert_int_equal(q->orientation, SB_FROM_QFORM);
