@@ -22,8 +22,8 @@ typedef struct sb_sink {
   int64_t list_bytes;                         // taken by all lists
   uint32_t *histogram;                        // probes x bins
   uint32_t *within; // the same of pairs of one dataset; NULL where there is but one dataset
-  double *bounds; // per probe: how far a screen can be from the canonical score
-  int matrix;     // file descriptor of an .npy of probes x gallery floats; -1: none
+  double *bounds;   // per probe: how far a screen can be from the canonical score
+  int matrix;       // file descriptor of an .npy of probes x gallery floats; -1: none
 } sb_sink;
 
 typedef struct sb_sink_options {

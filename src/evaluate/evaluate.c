@@ -308,10 +308,11 @@ static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_r
   // Thresholds, tails and forecasts are worked out on the scale that scores are counted on, which for
   // such a distance is one of ratios.
   if (!isfinite(m->measure->info.range_max))
-    return sb_error(SB_UNSUPPORTED,
-                    "%s is a distance without an upper limit, which is not evaluated: link by nrmse, "
-                    "which compares the same differences, or leave it out",
-                    m->measure->info.name);
+    return sb_error(
+        SB_UNSUPPORTED,
+        "%s is a distance without an upper limit, which is not evaluated: link by nrmse, "
+        "which compares the same differences, or leave it out",
+        m->measure->info.name);
   result->linked = m;
   result->direction = m->measure->info.higher_is_closer ? 1 : -1;
   result->anyone = e->scores->anyone;
