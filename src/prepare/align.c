@@ -682,13 +682,15 @@ cleanup:
 sb_status sb_align_near(const sb_aligner *aligner, const sb_brain *brain,
                         const double template_to_scan[16], sb_alignment *out) {
   scan_pyramid pyramid = {0};
-  search s = {.aligner = aligner, .scan = &pyramid};
+  scan_focus focus = {0};
+  search s = {aligner, &pyramid, NULL, &focus};
   candidate found;
   double to_box[16];
   sb_status status;
   memset(out, 0, sizeof *out);
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
   SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
   bool fits = sb_affine_invert(brain->image.affine, to_box);
   if (fits) {
     sb_affine_multiply(template_to_scan, aligner->frame_to_ras, found.map);
@@ -700,6 +702,7 @@ sb_status sb_align_near(const sb_aligner *aligner, const sb_brain *brain,
   out->starts = 1;
 cleanup:
   free(s.line);
+  focus_free(&focus);
   pyramid_free(&pyramid);
   return status;
 }
