@@ -119,6 +119,7 @@ static sb_status keep_pairs(const sb_listed_array *old, const int64_t *probe,
     if (pair.probe < 0 || pair.gallery < 0) continue;
     const sb_listed *last = out->count > 0 ? out->items + out->count - 1 : NULL;
     if (pair.rank > 0) pair.rank = last != NULL && last->probe == pair.probe ? last->rank + 1 : 1;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): allocated, or the status says otherwise
     out->items[out->count++] = pair;
   }
   return status;

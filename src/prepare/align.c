@@ -509,6 +509,7 @@ static double handedness(const search *s, sb_freedom most, const candidate *foun
   double flip[16];
   sb_affine_identity(flip);
   flip[0] = -1;
+  // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there always is an aligner
   flip[3] = 2 * s->aligner->centre_mm[0];
   sb_affine_multiply(found->map, flip, mirrored.map);
   descend(s, 1, most, 6, 0.1, &as_is);

@@ -147,7 +147,8 @@ static sb_status flatten(const sb_volume *image, const uint8_t *core) {
     while (first < end && values[first] == 0) first++;
     while (end > first && values[end - 1] == 0) end--;
     if (first == end) continue;
-    const double at[3] = {(double)first, (double)(row % ny), (double)(row / ny)};
+    const int64_t y = row % ny, z = row / ny;
+    const double at[3] = {(double)first, (double)y, (double)z};
     double start[3], step[3] = {1 / (double)factors[0], 0, 0};
     for (int i = 0; i < 3; i++) start[i] = (at[i] + 0.5) / (double)factors[i] - 0.5;
     sb_sample_row(&padded, start, step, end - first, line);
@@ -164,18 +165,18 @@ cleanup:
 // Where dark (fluid, bone, air) ends and grey matter begins: halfway between the two darker of
 // three classes (k-means) of the values in and around the brain, the brain's mean being 1.
 static double tissue_threshold(const sb_volume *image, const uint8_t *where) {
-  enum { BINS = 200 };
+  enum { BINS = 200, BINS_A_UNIT = BINS / 2 };
   int64_t histogram[BINS] = {0};
   const int64_t n = voxel_count(image);
   for (int64_t i = 0; i < n; i++) {
-    float bin = image->voxels[i] * (BINS / 2);
+    float bin = image->voxels[i] * BINS_A_UNIT;
     if (where[i] != 0 && bin >= 0 && bin < BINS) histogram[(int)bin]++;
   }
   double centres[3] = {0.25, 0.85, 1.25};
   for (int iteration = 0; iteration < 50; iteration++) {
     double sums[3] = {0}, counts[3] = {0};
     for (int bin = 0; bin < BINS; bin++) {
-      double value = (bin + 0.5) / (BINS / 2), count = (double)histogram[bin];
+      double value = (bin + 0.5) / BINS_A_UNIT, count = (double)histogram[bin];
       int k = value < (centres[0] + centres[1]) / 2   ? 0
               : value < (centres[1] + centres[2]) / 2 ? 1
                                                       : 2;
@@ -322,7 +323,7 @@ static sb_status sample(const sb_volume *scan, const double to_scan[16], float b
                         const uint8_t *where, sb_volume *image) {
   const int64_t low[3] = {0, 0, 0},
                 high[3] = {image->dims[0] - 1, image->dims[1] - 1, image->dims[2] - 1};
-  int64_t first[3], dims[3];
+  int64_t first[3] = {0}, dims[3] = {0};
   double to_part[16];
   sb_padded part = {0};
   sb_status status;

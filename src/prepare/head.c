@@ -104,9 +104,9 @@ static sb_status make_masks(const sb_template *t, sb_head *head) {
   // The scalp is looked for above the brain's centre: face and neck lie around the rest.
   sb_affine_apply(head->aligner.frame_to_ras, head->aligner.centre_mm, centre);
   for (int64_t i = 0; i < n; i++) {
-    const double at[3] = {(double)(i % head->grid.dims[0]),
-                          (double)(i / head->grid.dims[0] % head->grid.dims[1]),
-                          (double)(i / plane)};
+    const int64_t x = i % head->grid.dims[0], y = i / head->grid.dims[0] % head->grid.dims[1];
+    const int64_t z = i / plane;
+    const double at[3] = {(double)x, (double)y, (double)z};
     sb_affine_apply(head->grid.affine, at, up);
     head->scalp[i] = head->scalp[i] != 0 && skull[i] == 0 && up[2] > centre[2];
   }

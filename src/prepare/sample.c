@@ -212,7 +212,8 @@ sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int mo
   if (status.code != SB_OK) return status;
   for (int64_t row = 0; row < ny * out->dims[2]; row++) {
     int64_t first, end;
-    double at[3] = {0, (double)(row % ny), (double)(row / ny)}, start[3];
+    const int64_t y = row % ny, z = row / ny;
+    double at[3] = {0, (double)y, (double)z}, start[3];
     float *target = out->voxels + nx * row;
     memset(target, 0, (size_t)nx * sizeof *target);
     wanted_part(where, row, nx, &first, &end);
