@@ -457,22 +457,21 @@ static void start_of(const sb_aligner *aligner, const sb_brain *brain, double sc
 }
 
 // The coarse search over starts first..last-1.
-static void try_starts(const search *s, const sb_brain *brain, sb_freedom most, int first, int last,
+static void try_starts(const search *s, const sb_brain *brain, int first, int last,
                        candidate best[KEPT], int *count) {
   const sb_aligner *aligner = s->aligner;
-  double scale = most == SB_RIGID ? 1 : cbrt(brain->volume_mm3 / aligner->volume_mm3);
+  double scale = cbrt(brain->volume_mm3 / aligner->volume_mm3);
   for (int i = first; i < last; i++) {
     candidate c;
     start_of(aligner, brain, scale, i, c.map);
-    descend(s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 12, 1, &c);
-    if (most == SB_AFFINE && c.ncc > 0) descend(s, 0, SB_AFFINE, 12, 1, &c);
+    descend(s, 0, SB_SIMILARITY, 12, 1, &c);
+    if (c.ncc > 0) descend(s, 0, SB_AFFINE, 12, 1, &c);
     if (c.ncc > 0) keep(aligner, &c, best, count);
   }
 }
 
 // One more start: the brain where the header says it is, for scans whose centre of mass misleads.
-static void try_header(const search *s, const sb_brain *brain, sb_freedom most,
-                       candidate best[KEPT], int *count) {
+static void try_header(const search *s, const sb_brain *brain, candidate best[KEPT], int *count) {
   static const double upright[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
   double centre[3], distance = 0;
   sb_affine_apply(s->aligner->frame_to_ras, s->aligner->centre_mm, centre);
@@ -480,19 +479,19 @@ static void try_header(const search *s, const sb_brain *brain, sb_freedom most,
   if (distance > 60) return; // the header's origin is not where the template's is
   candidate c;
   start_map(s->aligner, brain, upright, 1, centre, c.map);
-  descend(s, 0, most == SB_RIGID ? SB_RIGID : SB_SIMILARITY, 8, 1, &c);
-  if (most == SB_AFFINE && c.ncc > 0) descend(s, 0, SB_AFFINE, 8, 1, &c);
+  descend(s, 0, SB_SIMILARITY, 8, 1, &c);
+  if (c.ncc > 0) descend(s, 0, SB_AFFINE, 8, 1, &c);
   if (c.ncc > 0) keep(s->aligner, &c, best, count);
 }
 
 // The kept starts at 4 mm, sorted again by how well they fit there.
-static void refine(const search *s, sb_freedom most, candidate best[KEPT], int *count) {
+static void refine(const search *s, candidate best[KEPT], int *count) {
   candidate coarse[KEPT];
   int coarse_count = *count;
   memcpy(coarse, best, sizeof coarse);
   *count = 0;
   for (int i = 0; i < coarse_count; i++) {
-    descend(s, 1, most, 20, 0.2, &coarse[i]);
+    descend(s, 1, SB_AFFINE, 20, 0.2, &coarse[i]);
     if (coarse[i].ncc > 0) keep(s->aligner, &coarse[i], best, count);
   }
 }
@@ -504,7 +503,7 @@ static double lead(const candidate best[KEPT], int count) {
 // ---- Ends ---------------------------------------------------------------------------------------
 
 // How much better the brain fits than its mirror image, at 4 mm.
-static double handedness(const search *s, sb_freedom most, const candidate *found) {
+static double handedness(const search *s, const candidate *found) {
   candidate as_is = *found, mirrored = *found;
   double flip[16];
   sb_affine_identity(flip);
@@ -512,8 +511,8 @@ static double handedness(const search *s, sb_freedom most, const candidate *foun
   // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there always is an aligner
   flip[3] = 2 * s->aligner->centre_mm[0];
   sb_affine_multiply(found->map, flip, mirrored.map);
-  descend(s, 1, most, 6, 0.1, &as_is);
-  descend(s, 1, most, 6, 0.1, &mirrored);
+  descend(s, 1, SB_AFFINE, 6, 0.1, &as_is);
+  descend(s, 1, SB_AFFINE, 6, 0.1, &mirrored);
   return as_is.ncc - mirrored.ncc;
 }
 
@@ -524,15 +523,15 @@ static bool doubtful(const candidate best[KEPT], int count) {
 }
 
 // Takes a place to full resolution. False when it comes to nothing there.
-static bool finish(const search *s, const sb_brain *brain, sb_freedom most, const candidate *start,
+static bool finish(const search *s, const sb_brain *brain, const candidate *start,
                    sb_alignment *out) {
   candidate found = *start;
   memset(found.gain, 0, sizeof found.gain);
   found.gain[0] = 1;
-  polish(s, 2, most, 12, 0.05, &found);
+  polish(s, 2, SB_AFFINE, 12, 0.05, &found);
   out->correlation = found.ncc;
-  polish(s, 3, most, 2, 0.01, &found);
-  out->handedness = handedness(s, most, &found);
+  polish(s, 3, SB_AFFINE, 2, 0.01, &found);
+  out->handedness = handedness(s, &found);
   if (found.ncc <= 0) return false;
   sb_affine_multiply(brain->image.affine, found.map, out->template_to_scan);
   sb_affine_multiply(out->template_to_scan, s->aligner->ras_to_frame, out->template_to_scan);
@@ -540,9 +539,8 @@ static bool finish(const search *s, const sb_brain *brain, sb_freedom most, cons
   return true;
 }
 
-sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int dof, bool thorough,
+sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, bool thorough,
                           sb_alignment places[SB_ALIGN_PLACES], int *count) {
-  sb_freedom most = dof == 6 ? SB_RIGID : SB_AFFINE;
   scan_pyramid pyramid = {0};
   scan_focus focus = {0};
   search s = {aligner, &pyramid, NULL, &focus};
@@ -554,17 +552,17 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int 
   SB_TRY(pyramid_create(&brain->image, &pyramid));
   SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
 
-  try_starts(&s, brain, most, 0, SB_AXIS_ROTATIONS, best, &kept);
-  try_header(&s, brain, most, best, &kept);
-  refine(&s, most, best, &kept);
+  try_starts(&s, brain, 0, SB_AXIS_ROTATIONS, best, &kept);
+  try_header(&s, brain, best, &kept);
+  refine(&s, best, &kept);
   if (thorough || doubtful(best, kept)) {
-    try_starts(&s, brain, most, SB_AXIS_ROTATIONS, STARTS, best, &kept);
-    refine(&s, most, best, &kept);
+    try_starts(&s, brain, SB_AXIS_ROTATIONS, STARTS, best, &kept);
+    refine(&s, best, &kept);
     starts = STARTS + 1;
   }
   for (int i = 0; i < kept && (i == 0 || thorough || doubtful(best, kept)); i++) {
     sb_alignment *place = &places[*count];
-    if (!finish(&s, brain, most, &best[i], place)) continue;
+    if (!finish(&s, brain, &best[i], place)) continue;
     place->starts = starts;
     place->next_correlation = i == 0 ? lead(best, kept) : best[i].ncc - best[0].ncc;
     (*count)++;
@@ -582,10 +580,10 @@ cleanup:
   return status;
 }
 
-sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out) {
+sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, sb_alignment *out) {
   sb_alignment places[SB_ALIGN_PLACES];
   int count;
-  sb_status status = sb_align_places(aligner, brain, dof, false, places, &count);
+  sb_status status = sb_align_places(aligner, brain, false, places, &count);
   if (status.code == SB_OK) *out = places[0];
   return status;
 }
@@ -610,7 +608,7 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   const sb_align_level *on = level_from(&s, 2, &here);
   here.ncc = look(&s, on != NULL ? on : &aligner->levels[2], 2, &here, &sums);
   given->correlation = here.ncc;
-  given->handedness = handedness(&s, SB_AFFINE, &here);
+  given->handedness = handedness(&s, &here);
   given->next_correlation = NAN; // nothing was searched for
   on = level_from(&s, 3, &here);
   if (on == NULL) on = &aligner->levels[3];
@@ -697,7 +695,7 @@ sb_status sb_align_near(const sb_aligner *aligner, const sb_brain *brain,
     sb_affine_multiply(template_to_scan, aligner->frame_to_ras, found.map);
     sb_affine_multiply(to_box, found.map, found.map);
     descend(&s, 1, SB_AFFINE, 20, 0.2, &found);
-    fits = found.ncc > 0 && finish(&s, brain, SB_AFFINE, &found, out);
+    fits = found.ncc > 0 && finish(&s, brain, &found, out);
   }
   if (!fits) status = sb_error(SB_ALIGN, "no alignment to the template fits nearby");
   out->starts = 1;

@@ -38,9 +38,9 @@ sb_status sb_aligner_create_head(const sb_template *t, const sb_volume *head, do
                                  sb_aligner *out);
 void sb_aligner_free(sb_aligner *aligner);
 
-// Aligns a brain. `dof` is 12 or 6. Deterministic: no random numbers, one thread.
+// Aligns a brain, with 12 degrees of freedom. Deterministic: no random numbers, one thread.
 // Errors: SB_ALIGN when every start ended somewhere implausible; SB_NO_MEMORY.
-sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, int dof, sb_alignment *out);
+sb_status sb_align(const sb_aligner *aligner, const sb_brain *brain, sb_alignment *out);
 
 // A place for the search to begin from: the template turned and scaled, its brain's centre put at
 // `centre_mm` (RAS).
@@ -70,7 +70,7 @@ void sb_axis_rotation(int which, double r[9]);
 // The same where correlation alone may mislead (it counts what is cut off as a misfit): the best
 // place, and when that is in doubt also the next ones, best first.
 //   thorough  true: all starts from the outset, and the next places in any case
-sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, int dof, bool thorough,
+sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, bool thorough,
                           sb_alignment places[SB_ALIGN_PLACES], int *count);
 
 // Looks at a brain that was aligned to the template elsewhere: the identity, with its figures.

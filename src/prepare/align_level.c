@@ -138,10 +138,8 @@ static int freedom_columns(sb_freedom freedom, double columns[SB_UNKNOWNS][SB_UN
       columns[count][4 * b + a] = 1;
       columns[count++][4 * a + b] = -1;
     }
-    if (freedom == SB_SIMILARITY) {
-      for (int d = 0; d < 3; d++) columns[count][4 * d + d] = 1;
-      count++;
-    }
+    for (int d = 0; d < 3; d++) columns[count][4 * d + d] = 1; // scale
+    count++;
   }
   for (int i = SB_MOTIONS; i < SB_UNKNOWNS; i++) columns[count++][i] = 1;
   return count;
@@ -505,12 +503,11 @@ double sb_align_level_ncc(const sb_align_level *level, const sb_alignment_sums *
   return product > 0 ? both / sqrt(product) : 0;
 }
 
-// Makes the 3x3 part of a matrix a rotation (times a scale if `similarity`), leaving where it takes
-// `centre`. Newton's iteration for the polar factor.
-static void restrict_motion(bool similarity, const double centre[3], double a[16]) {
+// Makes the 3x3 part of a matrix a rotation times a scale, leaving where it takes `centre`. Newton's iteration for the polar factor.
+static void restrict_motion(const double centre[3], double a[16]) {
   double kept[3], now[3];
   sb_affine_apply(a, centre, kept);
-  double scale = similarity ? cbrt(sb_affine_determinant(a)) : 1;
+  double scale = cbrt(sb_affine_determinant(a));
   a[3] = a[7] = a[11] = 0;
   for (int iteration = 0; iteration < 20; iteration++) {
     double inverse[16];
@@ -561,7 +558,7 @@ bool sb_align_level_step(const sb_align_level *level, const sb_alignment_sums *s
     }
   }
   if (!sb_affine_invert(step, step)) return false;
-  if (freedom != SB_AFFINE) restrict_motion(freedom == SB_SIMILARITY, level->centre_mm, step);
+  if (freedom != SB_AFFINE) restrict_motion(level->centre_mm, step);
   return true;
 }
 

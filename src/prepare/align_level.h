@@ -20,7 +20,7 @@
 enum { SB_MOTIONS = 12, SB_GAINS = 10, SB_UNKNOWNS = 24 };
 
 // How M may change in a step.
-typedef enum sb_freedom { SB_RIGID, SB_SIMILARITY, SB_AFFINE, SB_FREEDOMS } sb_freedom;
+typedef enum sb_freedom { SB_SIMILARITY, SB_AFFINE, SB_FREEDOMS } sb_freedom;
 
 // A stretch of template voxels along x: those the regression looks at in one row of the grid.
 typedef struct sb_span {

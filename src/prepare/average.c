@@ -203,7 +203,7 @@ static sb_status align_one(const sb_aligner *aligner, const char *path, const sb
   sb_alignment alignment;
   sb_status status = load_brain(path, brain);
   if (status.code != SB_OK) return status;
-  status = sb_align(aligner, brain, 12, &alignment);
+  status = sb_align(aligner, brain, &alignment);
   if (status.code == SB_OK && alignment.correlation < 0.5)
     status = sb_error(SB_ALIGN, "fits the template so far with %.2f only", alignment.correlation);
   if (status.code != SB_OK) return sb_error(status.code, "%s: %s", path, status.message);

@@ -205,7 +205,7 @@ static sb_status place_brain(const sb_aligner *aligner, const sb_template *other
   sb_alignment alignment;
   sb_status status;
   SB_TRY(sb_brain_find(&other->image, &brain));
-  SB_TRY(sb_align(aligner, &brain, 12, &alignment));
+  SB_TRY(sb_align(aligner, &brain, &alignment));
   if (!sb_affine_invert(alignment.template_to_scan, map))
     status = sb_error(SB_ALIGN, "%s: its alignment to the template is singular", other->path);
 cleanup:

@@ -517,7 +517,7 @@ static sb_status best_place(const sb_preparer *p, const sb_brain *brain, bool th
   int count, best = 0, last = 0;
   double best_structure = -2, since = cpu_s();
   sb_status status;
-  SB_TRY(sb_align_places(&p->aligner, brain, 12, thorough, places, &count));
+  SB_TRY(sb_align_places(&p->aligner, brain, thorough, places, &count));
   lap(&since, &out->steps.align);
   for (; last < count; last++) {
     status = place(p, &p->options, brain, &places[last], brain_in_row, out);
@@ -610,7 +610,7 @@ sb_status sb_prepare_place(const sb_preparer *p, const sb_volume *volume, sb_bra
                            sb_alignment *alignment) {
   sb_status status;
   SB_TRY(sb_brain_find(volume, brain));
-  SB_TRY(sb_align(&p->aligner, brain, 12, alignment));
+  SB_TRY(sb_align(&p->aligner, brain, alignment));
   if (p->options.dof == 6) make_rigid(&p->aligner, alignment->template_to_scan);
 cleanup:
   return status;
