@@ -18,6 +18,7 @@
 #include "engine/backend.h"
 #include "engine/compare.h"
 #include "engine/rows.h"
+#include "engine/standardise.h"
 #include "measure/measure.h"
 
 enum { GEMM_ROWS = 256 };
@@ -156,14 +157,14 @@ cleanup:
 // ---- One measure, and all -----------------------------------------------------------------------
 
 static sb_status measure_one(const bench *b, const sb_measure *measure, figures *out) {
-  const sb_grid grid = sb_store_grid(b->store);
+  sb_standard standards[SB_MOST_PARTS];
   sb_embedder e = {0};
   sb_reader reader = {0};
   float *embeddings = NULL;
   double *scores = NULL;
   sb_status status;
   memset(out, 0, sizeof *out);
-  SB_TRY(sb_embedder_open(measure, &grid, &e));
+  SB_TRY(sb_run_embedder_open(measure, b->store, b->store, &e, standards));
   SB_TRY(sb_reader_open(&e, b->threads, &reader));
   SB_TRY(SB_NEW(&embeddings, b->count * e.size, "embeddings"));
   SB_TRY(SB_NEW(&scores, b->count * b->count, "scores"));

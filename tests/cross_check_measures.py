@@ -225,7 +225,7 @@ CHECKS = {  # measure: (what it must equal, tolerance relative to the larger of 
 }
 # Sums of integers can be 0 in a whole window, and then skimage divides rounding by rounding where uqi has 1.
 LEFT_OUT = {("uqi", "integers")}
-NOT_DEFINED = ["gradient", "poc"]  # by none of the libraries
+NOT_DEFINED = ["gradient", "fused", "poc"]  # by none of the libraries
 
 
 def main():

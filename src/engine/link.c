@@ -240,7 +240,6 @@ static sb_status open_matrix(sb_results *results, const sb_run *run, const char 
 static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,
                               FILE *mated_file) {
   sb_status status = sb_ok();
-  const sb_grid grid = sb_store_grid(run->gallery);
   sb_embedder embedder = {0};
   sb_sink sink = {0};
   double *mated = NULL;
@@ -251,7 +250,7 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
                      .compute = &run->compute,
                      .progress = run->progress,
                      .timings = &run->timings};
-  SB_TRY(sb_embedder_open(m->measure, &grid, &embedder));
+  SB_TRY(sb_run_embedder_open(m->measure, run->probe, run->gallery, &embedder, m->standards));
   SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
                       run->options->top, run->threads, run->memory_bytes, &embedder,
                       run->compute.backend, run->compute.context, run->limits, &m->plan));
@@ -290,7 +289,6 @@ cleanup:
 
 // The survivors' scores by the refining measure, each pair once; free() *requests and *scores.
 static sb_status score_survivors(sb_run *run, sb_request **requests, double **scores) {
-  const sb_grid grid = sb_store_grid(run->gallery);
   sb_pairs *pairs = &run->survivors;
   sb_embedder embedder = {0};
   sb_plan plan;
@@ -305,7 +303,8 @@ static sb_status score_survivors(sb_run *run, sb_request **requests, double **sc
   SB_TRY(SB_NEW(scores, pairs->count, "scores"));
   for (int64_t i = 0; i < pairs->count; i++)
     (*requests)[i] = (sb_request){pairs->items[i].probe, pairs->items[i].gallery, *scores + i};
-  SB_TRY(sb_embedder_open(run->refine, &grid, &embedder));
+  SB_TRY(sb_run_embedder_open(run->refine, run->probe, run->gallery, &embedder,
+                              run->refine_standards));
   SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self, 1,
                       run->threads, run->memory_bytes, &embedder, run->compute.backend,
                       run->compute.context, run->limits, &plan));

@@ -7,7 +7,8 @@
 #include "engine/compare.h"
 
 sb_status sb_score_pairs(const sb_store *probe, const sb_store *gallery, const sb_measure *measure,
-                         const sb_pair *pairs, int64_t count, double *scores) {
+                         const double *weights, const sb_pair *pairs, int64_t count,
+                         double *scores) {
   const sb_grid grid = sb_store_grid(gallery);
   const sb_backend *backend = &sb_backend_cpu;
   const sb_backend_options options = {.threads = sb_thread_count(0)};
@@ -24,6 +25,7 @@ sb_status sb_score_pairs(const sb_store *probe, const sb_store *gallery, const s
   sb_status status = sb_ok();
   SB_TRY(backend->open(&options, &context));
   SB_TRY(sb_embedder_open(measure, &grid, &embedder));
+  if (measure->parts != NULL && weights != NULL) measure->weigh(embedder.context, weights);
   SB_TRY(sb_plan_make(sb_store_count(probe), sb_store_count(gallery), false, 1, options.threads,
                       sb_default_memory_bytes(), &embedder, backend, context, NULL, &plan));
   SB_TRY(SB_NEW(&requests, count, "pairs to score"));

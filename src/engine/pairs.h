@@ -9,8 +9,10 @@
 #include "samebrain/store.h"
 
 // scores[i] of pairs[i], whose numbers are those of the two stores (which may be one).
+//   weights   of a combination's parts; NULL: all weigh the same
 // Errors: SB_CONTENT (a scan that cannot be embedded: which), SB_NO_MEMORY.
 sb_status sb_score_pairs(const sb_store *probe, const sb_store *gallery, const sb_measure *measure,
-                         const sb_pair *pairs, int64_t count, double *scores);
+                         const double *weights, const sb_pair *pairs, int64_t count,
+                         double *scores);
 
 #endif

@@ -9,14 +9,16 @@
 #include "engine/compute.h"
 #include "engine/people.h"
 #include "engine/plan.h"
+#include "engine/standardise.h"
 #include "samebrain/link.h"
 
 // What summary.json says of one measure.
 typedef struct sb_measured {
   const sb_measure *measure;
   sb_plan plan;
-  double bound;          // of |screen - canonical| over all pairs
-  double *best_nonmated; // canonical, per probe; NaN where there is none
+  sb_standard standards[SB_MOST_PARTS]; // of a combination's parts
+  double bound;                         // of |screen - canonical| over all pairs
+  double *best_nonmated;                // canonical, per probe; NaN where there is none
 } sb_measured;
 
 typedef struct sb_run {
@@ -35,7 +37,8 @@ typedef struct sb_run {
   sb_measured *measured; // options' measures, in their order
   size_t measure_count;
   const sb_measure *refine; // NULL: none
-  sb_pairs survivors;       // listed by any measure, for `refine`
+  sb_standard refine_standards[SB_MOST_PARTS];
+  sb_pairs survivors; // listed by any measure, for `refine`
   sb_timings timings;
   double started_s;
 } sb_run;

@@ -53,6 +53,19 @@ static void add_parameters(cJSON *root, const sb_run *run) {
   add_integer(object, "memory_bytes", run->memory_bytes);
 }
 
+static void add_parts(cJSON *object, const sb_measure *measure, const sb_standard *standards) {
+  if (measure->parts == NULL) return;
+  cJSON *parts = cJSON_AddArrayToObject(object, "parts");
+  for (int p = 0; measure->parts[p] != NULL; p++) {
+    cJSON *part = cJSON_CreateObject();
+    cJSON_AddItemToArray(parts, part);
+    cJSON_AddStringToObject(part, "name", measure->parts[p]);
+    cJSON_AddNumberToObject(part, "location", standards[p].location); // null where NaN
+    cJSON_AddNumberToObject(part, "scale", standards[p].scale);
+    cJSON_AddNumberToObject(part, "weight", standards[p].weight);
+  }
+}
+
 static void add_measure(cJSON *measures, const sb_measured *m) {
   const sb_plan *plan = &m->plan;
   cJSON *object = cJSON_CreateObject(), *tiles = NULL, *range = NULL;
@@ -64,6 +77,7 @@ static void add_measure(cJSON *measures, const sb_measured *m) {
                                   ? cJSON_CreateNumber(m->measure->info.range_max)
                                   : cJSON_CreateNull());
   cJSON_AddBoolToObject(object, "higher_is_closer", m->measure->info.higher_is_closer);
+  add_parts(object, m->measure, m->standards);
   cJSON_AddNumberToObject(object, "screen_bound", m->bound);
   add_integer(object, "histogram_bins", plan->bins);
   add_integer(object, "vector_length", plan->length);
@@ -81,6 +95,7 @@ static void add_refinement(cJSON *root, const sb_run *run) {
                           "for each probe, the gallery scans that any of the other measures lists; "
                           "their ranks by this measure are among themselves");
   add_integer(object, "pairs", run->survivors.count);
+  add_parts(object, run->refine, run->refine_standards);
 }
 
 static void add_machine(cJSON *root, const sb_run *run) {

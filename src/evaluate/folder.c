@@ -52,6 +52,17 @@ static double number_in(const cJSON *object, const char *name) {
   return cJSON_IsNumber(item) && item->valuedouble > 0 ? item->valuedouble : 0;
 }
 
+// How much the parts of a combination weighed.
+static sb_status read_weights(const cJSON *item, const char *path, sb_linked_measure *m) {
+  const cJSON *parts = cJSON_GetObjectItemCaseSensitive(item, "parts");
+  for (int p = 0; m->measure->parts != NULL && m->measure->parts[p] != NULL; p++) {
+    m->weights[p] = number_in(cJSON_GetArrayItem(parts, p), "weight");
+    if (!(m->weights[p] > 0 && m->weights[p] <= 1))
+      return damaged(path, "a combination of measures without its weights");
+  }
+  return sb_ok();
+}
+
 static sb_status read_measures(const cJSON *root, const char *path, sb_link_folder *out) {
   const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "measures"), *item;
   if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1)
@@ -69,6 +80,7 @@ static sb_status read_measures(const cJSON *root, const char *path, sb_link_fold
     m->vector_length = number_in(item, "vector_length");
     m->memory_bytes = number_in(cJSON_GetObjectItemCaseSensitive(item, "plan"), "planned_bytes");
     status = sb_measure_need(name->valuestring, &m->measure);
+    if (status.code == SB_OK) status = read_weights(item, path, m);
     if (status.code != SB_OK) return status;
   }
   return status;

@@ -20,6 +20,7 @@ typedef struct sb_linked_measure {
   uint32_t *within;      // the same of pairs of one dataset; NULL where there is but one dataset
   int64_t bins;
   double memory_bytes, vector_length; // as planned
+  double weights[SB_MOST_PARTS];      // of a combination's parts
 } sb_linked_measure;
 
 typedef struct sb_linked_store {

@@ -126,7 +126,7 @@ static sb_status need_stores(sb_scores *e) {
   return status;
 }
 
-static sb_status compute_missing(sb_scores *e, const sb_measure *measure, wanted_list *list) {
+static sb_status compute_missing(sb_scores *e, const sb_linked_measure *m, wanted_list *list) {
   int64_t missing = 0, used = 0;
   sb_pair *pairs = NULL;
   double *scores = NULL;
@@ -140,7 +140,7 @@ static sb_status compute_missing(sb_scores *e, const sb_measure *measure, wanted
     if (isnan(list->items[i].score))
       pairs[used++] = (sb_pair){e->probe_index[list->items[i].pair.probe],
                                 e->gallery_index[list->items[i].pair.gallery]};
-  SB_TRY(sb_score_pairs(e->probe, e->gallery, measure, pairs, missing, scores));
+  SB_TRY(sb_score_pairs(e->probe, e->gallery, m->measure, m->weights, pairs, missing, scores));
   used = 0;
   for (int64_t i = 0; i < list->count; i++)
     if (isnan(list->items[i].score)) list->items[i].score = scores[used++];
@@ -412,7 +412,7 @@ sb_status sb_scores_study(sb_scores *e, sb_linked_measure *m, sb_study *study,
     SB_TRY(want_moved(e, &known, &list));
     SB_TRY(want_closest(e, m, direction, &list));
   }
-  SB_TRY(compute_missing(e, m->measure, &list));
+  SB_TRY(compute_missing(e, m, &list));
   SB_TRY(build(e, m, &list, study, nonmated_max));
 cleanup:
   free(known.items);

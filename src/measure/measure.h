@@ -27,10 +27,15 @@ typedef struct sb_embedding {
   const double *terms;
 } sb_embedding;
 
-enum { SB_EMBEDDING_UNIT = 16, SB_MOST_TERMS = SB_EMBEDDING_UNIT / 2 };
+enum { SB_EMBEDDING_UNIT = 16, SB_MOST_TERMS = SB_EMBEDDING_UNIT / 2, SB_MOST_PARTS = 4 };
 
 typedef struct sb_measure {
   sb_measure_info info;
+  // Of a combination of measures: the names of its parts, at most SB_MOST_PARTS, NULL at the end, and
+  // what tells the context how much each weighs (the weights sum to 1; without it all weigh the
+  // same). NULL: no combination.
+  const char *const *parts;
+  void (*weigh)(void *context, const double *weights);
   // Whatever can be computed once for a grid, shared read-only by all threads. NULL: nothing.
   sb_status (*create)(const sb_grid *grid, void **context);
   void (*destroy)(void *context);

@@ -24,6 +24,7 @@
   row(gradient) \
   row(dice) \
   row(outline) \
+  row(fused) \
   /* pair by pair */ \
   row(mae) \
   row(ssim) \

@@ -577,6 +577,11 @@ static double poc(const scene *s) {
   return fmin(best + gain, 1);
 }
 
+// Outside a run its parts weigh the same.
+static double fused(const scene *s) {
+  return (bandpass(s) + localz(s) + gradient(s)) / 3;
+}
+
 // ---- The list -----------------------------------------------------------------------------------
 
 static const reference REFERENCES[] = {
@@ -592,6 +597,7 @@ static const reference REFERENCES[] = {
     {"gradient", gradient, 1e-6, false, true, true, true, true},
     {"dice", dice, 0, true, true, true, true, true},
     {"outline", outline, 0, true, true, true, true, true},
+    {"fused", fused, 2e-6, false, true, true, true, true},
     {"mae", mae, 1e-12, true, false, false, false, true},
     {"ssim", ssim, 1e-6, false, false, false, true, false},
     {"uqi", uqi, 1e-5, false, false, false, true, false},
