@@ -160,7 +160,8 @@ const sb_command sb_cmd_compare = {
     .summary = "compare two scans: every measure, and a sentence",
     .details =
         "Prepares two skull-stripped scans with the default settings and prints the score of\n"
-        "each measure, the same that `link` gives (but for fused, whose parts weigh the same here),\n"
+        "each measure, the same that `link` gives (but for fused, whose parts weigh the same "
+        "here),\n"
         "and what it suggests.",
     .example = "samebrain compare before.nii.gz after.nii.gz",
     .options = OPTIONS,
