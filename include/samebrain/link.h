@@ -30,6 +30,10 @@ typedef struct sb_link_options {
   const char *precision;  // of the screen: "auto", "fp32", on a GPU also "tf32", "fp16", "bf16"
   int64_t memory_bytes;   // 0: the smaller of 4 GiB and a quarter of RAM
   int threads;            // 0: all processors
+  int shard_index, shard_count; // this run compares every shard_count-th part of the pairs, the
+                                // shard_index-th (from 1); sb_merge joins them. 0, 0: all pairs
+  int64_t parts; // into which the work is cut, so that a run that was killed goes on from the last
+                 // one that was finished when it is run again. 0: as many as it is long
 } sb_link_options;
 
 SB_API sb_link_options sb_link_options_default(void);
@@ -63,5 +67,14 @@ typedef struct sb_link_summary {
 SB_API sb_status sb_link(const sb_store *gallery, const sb_store *probe,
                          const sb_link_options *options, const char *out,
                          const sb_progress *progress, sb_link_summary *summary);
+
+// Joins the folders that all shards of one link wrote, in any order, into what one run would have
+// written: the same bytes in matches.tsv, mated.tsv, probes.tsv and gallery.tsv; histograms are added
+// up; in summary.json stages' seconds are those of all shards together. `out` may not be one of them.
+// Errors: SB_USAGE (a shard is missing: which; a folder is a whole link), SB_CONFLICT (shards of
+// different runs; one twice), SB_NOT_FOUND (an unfinished one), SB_FORMAT (damaged: which file),
+// SB_IO, SB_NO_MEMORY.
+SB_API sb_status sb_merge(const char *const *folders, size_t count, const char *out,
+                          sb_link_summary *summary);
 
 #endif

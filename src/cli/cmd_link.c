@@ -119,7 +119,14 @@ cleanup:
   return status;
 }
 
-static sb_status print_summary(const sb_arguments *a, const char *out,
+// Where a shard goes: all of them may be given one folder.
+static char *shard_folder(const char *out, const sb_link_options *o) {
+  return o->shard_count == 0
+             ? sb_strdup(out)
+             : sb_format("%s/shard-%04d-of-%04d", out, o->shard_index, o->shard_count);
+}
+
+static sb_status print_summary(const sb_arguments *a, const char *out, bool shard,
                                const sb_link_summary *summary) {
   if (a->json) {
     printf("{\"gallery\": %" PRId64 ", \"probes\": %" PRId64 ", \"measures\": %" PRId64
@@ -133,6 +140,10 @@ static sb_status print_summary(const sb_arguments *a, const char *out,
          " measure%s in %.1f s; %" PRId64 " pairs known to be mated\n",
          summary->probes, summary->gallery, summary->pairs, summary->measures,
          summary->measures == 1 ? "" : "s", summary->seconds, summary->mated);
+  if (shard) {
+    printf("This is one shard, in %s: samebrain merge joins them all\n", out);
+    return sb_ok();
+  }
   sb_status status = print_tables(out);
   if (status.code == SB_OK)
     printf("\nA high score says that two scans are of one person, not who that is. All results: "
@@ -152,6 +163,8 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
                sb_arg_bytes(a, "--memory", &options->memory_bytes) &&
                sb_arg_choice(a, "--backend", backends, &backend) &&
                sb_arg_choice(a, "--precision", precisions, &precision) &&
+               sb_arg_shard(a, "--shard", &options->shard_index, &options->shard_count) &&
+               sb_arg_int(a, "--parts", 1, 1000, &options->parts) &&
                sb_arg_threads(a, &options->threads);
   options->measures = (const char *const *)*measures;
   options->has_threshold = sb_arg_text(a, "--threshold", NULL) != NULL;
@@ -173,19 +186,21 @@ static int run(const sb_arguments *a) {
     sb_free_names(measures, options.measure_count);
     return SB_EXIT_USAGE;
   }
-  const char *out = sb_arg_text(a, "-o", NULL);
+  char *out = shard_folder(sb_arg_text(a, "-o", NULL), &options);
   sb_store *gallery = NULL, *probe = NULL;
   sb_link_summary summary;
   sb_progress progress = sb_cli_progress(a->quiet);
-  sb_status status = sb_ok();
+  sb_status status = out == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
+  SB_TRY(status);
   SB_TRY(sb_store_open(a->positional[0], &gallery));
   if (a->positional_count > 1) SB_TRY(sb_store_open(a->positional[1], &probe));
   SB_TRY(sb_link(gallery, probe, &options, out, &progress, &summary));
   sb_cli_progress_end();
-  SB_TRY(print_summary(a, out, &summary));
+  SB_TRY(print_summary(a, out, options.shard_count > 0, &summary));
 cleanup:
   sb_store_close(gallery);
   sb_store_close(probe);
+  free(out);
   sb_free_names(measures, options.measure_count);
   return sb_report(status);
 }
@@ -201,6 +216,9 @@ static const sb_option OPTIONS[] = {
     {"--matrix", NULL, "also write every score, scores-MEASURE.npy"},
     {"--precision", "P", "of the screen: auto, fp32; on a GPU tf32, fp16, bf16 too (auto)"},
     {"--backend", "B", "auto, cpu or cuda (auto)"},
+    {"--shard", "I/N|auto",
+     "compare the I-th of N parts of the pairs alone, into OUT/shard-I-of-N"},
+    {"--parts", "N", "finish in N steps that a killed run need not do again (by its length)"},
     {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
     {"--threads", "N", "processors to use (all)"},
     {0},
@@ -216,7 +234,8 @@ const sb_command sb_cmd_link = {
         "compared by (dataset, participant) unless --identities says more.",
     .example = "samebrain link brains -o links\n  "
                "samebrain link hospital release -o risk -m pearson,bandpass --identities none\n  "
-               "samebrain link brains -o links -m bandpass --top 20 --refine lncc",
+               "samebrain link brains -o links -m bandpass --top 20 --refine lncc\n  "
+               "srun samebrain link brains -o links.shards --shard auto",
     .options = OPTIONS,
     .min_arguments = 1,
     .max_arguments = 2,

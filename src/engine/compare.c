@@ -266,15 +266,15 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_ok();
   tile t = {.line = plan->probe_tile > plan->gallery_tile ? plan->probe_tile : plan->gallery_tile};
-  walk w = {.total =
-                plan->self ? plan->probes * (plan->probes - 1) / 2 : plan->probes * plan->gallery};
+  const sb_range range = plan->range;
+  walk w = {.total = sb_range_pairs(range, plan->gallery, plan->self)};
   t.error = sb_dot_error(sb_compute_error(c->compute, plan->length), plan->length);
   snprintf(w.stage, sizeof w.stage, "comparing by %s", c->embedder->measure->info.name);
   SB_TRY(SB_NEW(&t.values, plan->probe_tile * plan->gallery_tile, "a tile of scores"));
   SB_TRY(SB_NEW(&t.scores, plan->threads * t.line, "a tile of scores"));
   SB_TRY(SB_NEW(&t.lines, plan->threads * t.line, "a tile of scores"));
-  for (int64_t at = 0; at < plan->probes; at += plan->probe_tile) {
-    SB_TRY(load(c, SB_SLOT_PROBES, c->probe, at, smaller(plan->probe_tile, plan->probes - at)));
+  for (int64_t at = range.first; at < range.last; at += plan->probe_tile) {
+    SB_TRY(load(c, SB_SLOT_PROBES, c->probe, at, smaller(plan->probe_tile, range.last - at)));
     if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));
     SB_TRY(compare_across(c, sink, &t, &w, plan->self ? at + c->a.count : 0));
   }

@@ -1,10 +1,12 @@
-// sb_link: two stores in, the result files out. Measure by measure: screen all pairs, rescore the
-// candidates canonically, write.
+// A link, or a share of one: two stores in, the result files out. Measure by measure: screen all
+// pairs, rescore the candidates canonically, write.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cjson/cJSON.h>
 
 #include "core/memory.h"
 #include "core/npy.h"
@@ -73,6 +75,15 @@ static sb_status check_request(const sb_run *run) {
   return run->scans.self ? sb_ok() : sb_store_comparable(run->gallery, run->probe);
 }
 
+// Mated pairs are in the order of their probes.
+static void keep_mated_of_share(sb_run *run) {
+  int64_t kept = 0;
+  for (int64_t i = 0; i < run->mated_count; i++)
+    if (run->mated[i].probe >= run->range.first && run->mated[i].probe < run->range.last)
+      run->mated[kept++] = run->mated[i];
+  run->mated_count = kept;
+}
+
 static sb_status set_up(sb_run *run, sb_tsv *table) {
   const sb_link_options *options = run->options;
   sb_status status = sb_ok();
@@ -93,7 +104,10 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   }
   SB_TRY(sb_identities_assign(run->mode, options->identities, &run->scans, table, run->progress));
   SB_TRY(sb_people_create(run->mode, &run->scans, &run->people));
+  run->range = sb_share_range(run->share, run->people.probe_count, run->scans.self);
   SB_TRY(sb_people_mated(&run->people, &run->mated, &run->mated_count));
+  keep_mated_of_share(run);
+  sb_run_digest(run, run->digest);
   sb_run_warn(run);
 cleanup:
   return status;
@@ -152,6 +166,12 @@ static void put_pair(FILE *file, const sb_run *run, int64_t probe, int64_t galle
   }
 }
 
+// Of a share all digits, so that merging can rank as if it had been one run.
+static void put_rank_and_score(FILE *file, const sb_run *run, int64_t rank, double score) {
+  fprintf(file, sb_share_is_whole(run->share) ? "%lld\t%.9f\n" : "%lld\t%.17g\n", (long long)rank,
+          score);
+}
+
 static sb_status write_matches(FILE *file, sb_run *run, const sb_sink *sink) {
   const char *name = sink->measure->info.name;
   sb_status status = sb_ok();
@@ -162,7 +182,7 @@ static sb_status write_matches(FILE *file, sb_run *run, const sb_sink *sink) {
       bool beyond = run->options->has_threshold && closeness >= sink->matches.threshold;
       if (i >= run->options->top && !beyond) break;
       put_pair(file, run, p, list->items[i].gallery, name);
-      fprintf(file, "%lld\t%.9f\n", (long long)i + 1, sink->direction * closeness);
+      put_rank_and_score(file, run, i + 1, sink->direction * closeness);
       if (run->refine == NULL) continue;
       status = sb_pairs_add(&run->survivors, (sb_pair){p, list->items[i].gallery});
       if (status.code != SB_OK) return status;
@@ -252,7 +272,7 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
                      .timings = &run->timings};
   SB_TRY(sb_run_embedder_open(m->measure, run->probe, run->gallery, &embedder, m->standards));
   SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
-                      run->options->top, run->threads, run->memory_bytes, &embedder,
+                      run->range, run->options->top, run->threads, run->memory_bytes, &embedder,
                       run->compute.backend, run->compute.context, run->limits, &m->plan));
   sb_sink_options sink_options = {.top = run->options->top,
                                   .has_threshold = run->options->has_threshold,
@@ -305,9 +325,9 @@ static sb_status score_survivors(sb_run *run, sb_request **requests, double **sc
     (*requests)[i] = (sb_request){pairs->items[i].probe, pairs->items[i].gallery, *scores + i};
   SB_TRY(sb_run_embedder_open(run->refine, run->probe, run->gallery, &embedder,
                               run->refine_standards));
-  SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self, 1,
-                      run->threads, run->memory_bytes, &embedder, run->compute.backend,
-                      run->compute.context, run->limits, &plan));
+  SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
+                      run->range, 1, run->threads, run->memory_bytes, &embedder,
+                      run->compute.backend, run->compute.context, run->limits, &plan));
   SB_TRY(sb_comparison_open(&c));
   SB_TRY(sb_rescore(&c, *requests, pairs->count));
 cleanup:
@@ -334,7 +354,7 @@ static sb_status refine(sb_run *run, FILE *matches) {
     sb_shortlist_sort(&list);
     for (int64_t i = 0; i < list.count; i++) {
       put_pair(matches, run, probe, list.items[i].gallery, run->refine->info.name);
-      fprintf(matches, "%lld\t%.9f\n", (long long)i + 1, direction * list.items[i].low);
+      put_rank_and_score(matches, run, i + 1, direction * list.items[i].low);
     }
   }
 cleanup:
@@ -391,10 +411,44 @@ cleanup:
   return status;
 }
 
-sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
-                          const sb_link_options *options, const sb_limits *limits, const char *out,
-                          const sb_progress *progress, sb_link_summary *summary) {
+static void summarise(const sb_run *run, sb_link_summary *summary) {
+  *summary = (sb_link_summary){.gallery = run->scans.gallery_count,
+                               .probes = run->scans.probe_count,
+                               .measures = (int64_t)run->measure_count,
+                               .pairs = sb_people_range_pairs(&run->people, run->range),
+                               .mated = run->mated_count,
+                               .seconds = sb_now_s() - run->started_s};
+}
+
+// Whether the folder holds the very share that is asked for, from a run that was killed later on.
+static bool is_finished(const sb_run *run, const char *out, sb_link_summary *summary) {
+  char *path = sb_path_join(out, "summary.json"), *text = NULL;
+  size_t bytes;
+  bool finished = false;
+  if (!sb_share_is_whole(run->share) && path != NULL &&
+      sb_read_file(path, &text, &bytes).code == SB_OK) {
+    cJSON *root = cJSON_Parse(text);
+    const cJSON *share = cJSON_GetObjectItemCaseSensitive(root, "share");
+    const cJSON *index = cJSON_GetObjectItemCaseSensitive(share, "index");
+    const cJSON *count = cJSON_GetObjectItemCaseSensitive(share, "count");
+    const cJSON *request = cJSON_GetObjectItemCaseSensitive(root, "request");
+    finished = cJSON_IsNumber(index) && cJSON_IsNumber(count) && cJSON_IsString(request) &&
+               (int64_t)index->valuedouble == run->share.index &&
+               (int64_t)count->valuedouble == run->share.count &&
+               strcmp(request->valuestring, run->digest) == 0;
+    cJSON_Delete(root);
+  }
+  if (finished) summarise(run, summary);
+  free(text);
+  free(path);
+  return finished;
+}
+
+sb_status sb_link_share(const sb_store *gallery, const sb_store *probe,
+                        const sb_link_options *options, const sb_limits *limits, sb_share share,
+                        const char *out, const sb_progress *progress, sb_link_summary *summary) {
   sb_run run = {.options = options,
+                .share = share,
                 .limits = limits,
                 .progress = progress,
                 .gallery = gallery,
@@ -405,30 +459,20 @@ sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
   FILE *matches = NULL, *mated = NULL;
   sb_status status = sb_ok();
   SB_TRY(set_up(&run, &table));
+  if (is_finished(&run, out, summary)) goto cleanup;
   SB_TRY(sb_results_open(out, &results));
   SB_TRY(sb_results_create(&results, "matches.tsv", &matches));
   SB_TRY(sb_results_create(&results, "mated.tsv", &mated));
-  fputs("probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n", matches);
-  fputs("probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\tscore\n", mated);
+  fputs(SB_MATCHES_HEADER, matches);
+  fputs(SB_MATED_HEADER, mated);
   for (size_t i = 0; i < run.measure_count; i++)
     SB_TRY(link_measure(&run, run.measured + i, &results, matches, mated));
   if (run.refine != NULL) SB_TRY(refine(&run, matches));
   SB_TRY(publish(&run, &results));
-  if (summary != NULL)
-    *summary = (sb_link_summary){.gallery = run.scans.gallery_count,
-                                 .probes = run.scans.probe_count,
-                                 .measures = (int64_t)run.measure_count,
-                                 .pairs = sb_people_pairs(&run.people),
-                                 .mated = run.mated_count,
-                                 .seconds = sb_now_s() - run.started_s};
+  summarise(&run, summary);
 cleanup:
   sb_results_close(&results);
   tear_down(&run);
   sb_tsv_free(&table);
   return status;
-}
-
-sb_status sb_link(const sb_store *gallery, const sb_store *probe, const sb_link_options *options,
-                  const char *out, const sb_progress *progress, sb_link_summary *summary) {
-  return sb_link_limited(gallery, probe, options, NULL, out, progress, summary);
 }

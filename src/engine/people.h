@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/tsv.h"
+#include "engine/share.h"
 #include "samebrain/status.h"
 
 typedef enum sb_identity_mode {
@@ -92,12 +93,14 @@ void sb_pairs_sort(sb_pairs *pairs); // by probe, then gallery; each once
 // Every mated pair, sorted; in a self-comparison once, probe < gallery. free() *pairs.
 sb_status sb_people_mated(const sb_people *people, sb_pair **pairs, int64_t *count);
 
-// Pairs that a link compares.
-static inline int64_t sb_people_pairs(const sb_people *people) {
-  if (people->self) return people->probe_count * (people->probe_count - 1) / 2;
-  int64_t pairs = people->probe_count * people->gallery_count;
-  for (int64_t i = 0; i < people->probe_count; i++) pairs -= people->same[i] >= 0;
+// Pairs that a link of a range of probes compares.
+static inline int64_t sb_people_range_pairs(const sb_people *people, sb_range range) {
+  int64_t pairs = sb_range_pairs(range, people->gallery_count, people->self);
+  for (int64_t i = range.first; i < range.last && !people->self; i++) pairs -= people->same[i] >= 0;
   return pairs;
+}
+static inline int64_t sb_people_pairs(const sb_people *people) {
+  return sb_people_range_pairs(people, (sb_range){0, people->probe_count});
 }
 
 #endif

@@ -22,7 +22,8 @@ static int64_t smaller(int64_t a, int64_t b) {
 
 static int64_t tile_bytes(const sb_plan *p, const sb_backend *backend, const void *context,
                           int64_t probe_tile, int64_t gallery_tile) {
-  bool streams = !(p->self && probe_tile >= p->probes);
+  bool all = p->range.last - p->range.first == p->probes;
+  bool streams = !(p->self && all && probe_tile >= p->probes);
   int64_t line = probe_tile > gallery_tile ? probe_tile : gallery_tile;
   return (probe_tile + (streams ? gallery_tile : 0)) * p->stride * (int64_t)sizeof(float) +
          probe_tile * gallery_tile * (int64_t)sizeof(double) +
@@ -34,7 +35,8 @@ static int64_t tile_bytes(const sb_plan *p, const sb_backend *backend, const voi
 // The largest block of probes that fits; 0 when not even one does.
 static int64_t fit_probes(const sb_plan *p, const sb_backend *backend, const void *context,
                           int64_t gallery_tile, int64_t available) {
-  int64_t low = 0, high = p->probes;
+  int64_t low = 0, high = p->range.last - p->range.first;
+  if (high < 1) high = 1; // a range without probes has its mated pairs to score, which are none
   while (low < high) {
     int64_t middle = high - (high - low) / 2;
     if (tile_bytes(p, backend, context, middle, gallery_tile) <= available)
@@ -52,18 +54,21 @@ static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *cont
   if (p->gallery_tile < 1) p->gallery_tile = 1;
   p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
   // Several blocks of probes and a small gallery: keep the whole gallery, embed it once.
-  if (!p->self && p->probe_tile < p->probes && p->gallery * row_bytes <= available / 2) {
+  if (!p->self && p->probe_tile < p->range.last - p->range.first &&
+      p->gallery * row_bytes <= available / 2) {
     p->gallery_tile = p->gallery;
     p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
   }
 }
 
-sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, int64_t top, int threads,
-                       int64_t memory_bytes, const sb_embedder *embedder, const sb_backend *backend,
-                       const void *backend_context, const sb_limits *limits, sb_plan *out) {
+sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range range, int64_t top,
+                       int threads, int64_t memory_bytes, const sb_embedder *embedder,
+                       const sb_backend *backend, const void *backend_context,
+                       const sb_limits *limits, sb_plan *out) {
   sb_plan p = {.probes = probes,
                .gallery = gallery,
                .self = self,
+               .range = range,
                .threads = threads,
                .length = embedder->length,
                .stride = embedder->size,

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "engine/backend.h"
+#include "engine/share.h"
 #include "measure/measure.h"
 
 // Sizes that tests set to reach every path with small inputs; 0: planned.
@@ -20,6 +21,7 @@ typedef struct sb_limits {
 typedef struct sb_plan {
   int64_t probes, gallery;
   bool self;
+  sb_range range; // the probes that are compared
   int threads;
   int64_t length, stride;           // of a vector and of an embedding, floats
   int64_t probe_tile, gallery_tile; // scans
@@ -41,16 +43,19 @@ enum { SB_CANDIDATE_BYTES = 24 + 24 };
 // Candidates that a list for the closest `wanted` has room for at first.
 int64_t sb_list_capacity(int64_t wanted);
 
+//   range   the probes that are compared; {0, probes}: all
 // Errors: SB_NO_MEMORY says how much is needed.
-sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, int64_t top, int threads,
-                       int64_t memory_bytes, const sb_embedder *embedder, const sb_backend *backend,
-                       const void *backend_context, const sb_limits *limits, sb_plan *out);
+sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range range, int64_t top,
+                       int threads, int64_t memory_bytes, const sb_embedder *embedder,
+                       const sb_backend *backend, const void *backend_context,
+                       const sb_limits *limits, sb_plan *out);
 static inline int64_t sb_plan_total_bytes(const sb_plan *p) {
   return p->fixed_bytes + p->probe_bytes + p->tile_bytes;
 }
 // Whether tiles of b are needed at all.
 static inline bool sb_plan_streams(const sb_plan *p) {
-  return !(p->self && p->probe_tile >= p->probes);
+  const bool all = p->range.last - p->range.first == p->probes;
+  return !(p->self && all && p->probe_tile >= p->probes);
 }
 
 #endif

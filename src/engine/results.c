@@ -48,7 +48,7 @@ sb_status sb_results_open(const char *folder, sb_results *out) {
   SB_TRY(sb_make_folder(folder));
   SB_TRY(sb_list_folder(folder, &names, &count));
   for (size_t i = 0; i < count; i++)
-    if (!known_file(names[i])) {
+    if (!known_file(names[i]) && strcmp(names[i], SB_PARTS_FOLDER) != 0) {
       status = sb_error(SB_USAGE,
                         "%s: holds %s, which a link did not write; give an empty or a new folder "
                         "for the results",
@@ -110,6 +110,37 @@ sb_status sb_results_publish(sb_results *results, const char *summary) {
     status = sb_write_file(path, summary, strlen(summary));
 cleanup:
   free(path);
+  sb_free_names(names, count);
+  return status;
+}
+
+static sb_status remove_known_files(const char *folder) {
+  char **names = NULL;
+  size_t count = 0;
+  sb_status status;
+  SB_TRY(sb_list_folder(folder, &names, &count));
+  for (size_t i = 0; i < count; i++)
+    if (known_file(names[i])) SB_TRY(remove_file(folder, names[i]));
+  rmdir(folder); // stays where it holds something else
+cleanup:
+  sb_free_names(names, count);
+  return status;
+}
+
+sb_status sb_results_remove(const char *path) {
+  char **names = NULL;
+  size_t count = 0;
+  sb_status status;
+  SB_TRY(sb_list_folder(path, &names, &count));
+  for (size_t i = 0; i < count; i++) {
+    char *folder = sb_path_join(path, names[i]);
+    status = folder == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", path)
+                            : remove_known_files(folder);
+    free(folder);
+    SB_TRY(status);
+  }
+  rmdir(path);
+cleanup:
   sb_free_names(names, count);
   return status;
 }

@@ -8,6 +8,13 @@
 #include "core/file.h"
 #include "samebrain/status.h"
 
+#define SB_MATCHES_HEADER                                                                          \
+  "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n"
+#define SB_MATED_HEADER "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\tscore\n"
+
+// Below a link's results: the parts of one that has not finished.
+#define SB_PARTS_FOLDER "parts"
+
 typedef struct sb_results {
   char *folder;
   sb_new_file *files;
@@ -21,6 +28,8 @@ sb_status sb_results_open(const char *folder, sb_results *out);
 sb_status sb_results_create(sb_results *results, const char *name, FILE **file);
 // Removes what an earlier run left, gives every file its name, and writes summary.json.
 sb_status sb_results_publish(sb_results *results, const char *summary);
+// Removes a folder of such folders: what links wrote, and nothing else.
+sb_status sb_results_remove(const char *path);
 // Frees all, removing what was not published; a zeroed one is fine.
 void sb_results_close(sb_results *results);
 

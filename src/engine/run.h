@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/hash.h"
 #include "engine/compare.h"
 #include "engine/compute.h"
 #include "engine/people.h"
@@ -31,7 +32,10 @@ typedef struct sb_run {
   sb_identity_mode mode;
   sb_scans scans;
   sb_people people;
-  sb_pair *mated; // every mated pair
+  sb_share share;
+  sb_range range;             // the probes of the share
+  char digest[SB_SHA256_HEX]; // of what was asked for
+  sb_pair *mated;             // every mated pair of the share
   int64_t mated_count;
   sb_compute compute;
   sb_measured *measured; // options' measures, in their order
@@ -45,6 +49,15 @@ typedef struct sb_run {
 
 // summary.json as text; free() it.
 sb_status sb_run_summary(const sb_run *run, char **text);
+
+// What was asked for, and of which scans: shares of one run have the same.
+void sb_run_digest(const sb_run *run, char hex[SB_SHA256_HEX]);
+
+// One share of a run, into a folder that sb_merge_shares takes; nothing is done where the folder has
+// it already. A run that is not divided is written as sb_link promises.
+sb_status sb_link_share(const sb_store *gallery, const sb_store *probe,
+                        const sb_link_options *options, const sb_limits *limits, sb_share share,
+                        const char *out, const sb_progress *progress, sb_link_summary *summary);
 
 // As sb_link, with tile sizes that tests choose (NULL: planned).
 sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,

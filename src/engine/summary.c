@@ -127,7 +127,13 @@ sb_status sb_run_summary(const sb_run *run, char **text) {
   cJSON_AddBoolToObject(root, "self", run->scans.self);
   add_integer(root, "probes", run->scans.probe_count);
   add_integer(root, "gallery", run->scans.gallery_count);
-  add_integer(root, "pairs", sb_people_pairs(&run->people));
+  if (!sb_share_is_whole(run->share)) {
+    cJSON *share = cJSON_AddObjectToObject(root, "share");
+    add_integer(share, "index", run->share.index);
+    add_integer(share, "count", run->share.count);
+    cJSON_AddStringToObject(root, "request", run->digest);
+  }
+  add_integer(root, "pairs", sb_people_range_pairs(&run->people, run->range));
   add_integer(root, "mated_pairs", run->mated_count);
   add_parameters(root, run);
   cJSON *stores = cJSON_AddObjectToObject(root, "stores");

@@ -122,6 +122,13 @@ static sb_status read_summary(const char *folder, sb_link_folder *out) {
     status = sb_error(SB_FORMAT, "%s: is not the summary of a link", path);
     goto cleanup;
   }
+  if (cJSON_HasObjectItem(root, "share")) {
+    status = sb_error(SB_USAGE,
+                      "%s: is one shard of a link: join them all first (samebrain merge), then "
+                      "evaluate the whole",
+                      folder);
+    goto cleanup;
+  }
   out->scans.self = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "self"));
   const cJSON *stores = cJSON_GetObjectItemCaseSensitive(root, "stores");
   SB_TRY(read_mode(root, path, &out->mode));

@@ -1,0 +1,115 @@
+// sb_link: a run or a share of one. A long one is linked in parts, each a share of its own in a folder
+// below the results, and merged: when it is killed and run again, parts that were finished stay.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/file.h"
+#include "core/memory.h"
+#include "engine/merge.h"
+#include "engine/results.h"
+#include "engine/run.h"
+
+// A part does about as many multiplications: a quarter of an hour of two cores, a second of a GPU.
+static const double PART_WORK = 1e14;
+enum { MOST_PARTS = 1000, LEAST_PROBES = 64 };
+static const double PAIR_FAMILY_COST = 100; // of a pair, in dot products
+
+static sb_status part_count(const sb_link_options *options, const sb_store *gallery,
+                            const sb_store *probe, sb_share share, int64_t *parts) {
+  const int64_t probes = sb_store_count(probe != NULL ? probe : gallery);
+  const sb_range range = sb_share_range(share, probes, probe == NULL);
+  const double pairs = (double)sb_range_pairs(range, sb_store_count(gallery), probe == NULL);
+  const double row = (double)sb_store_row_length(gallery);
+  double work = options->measure_count == 0 ? pairs * row : 0;
+  for (size_t m = 0; m < options->measure_count; m++) {
+    const sb_measure *measure;
+    sb_status status = sb_measure_need(options->measures[m], &measure);
+    if (status.code != SB_OK) return status;
+    work += pairs * row * (measure->info.gemm ? 1 : PAIR_FAMILY_COST);
+  }
+  const int64_t most = (range.last - range.first) / LEAST_PROBES;
+  int64_t wanted = (int64_t)fmin(work / PART_WORK, MOST_PARTS);
+  if (wanted > most) wanted = most;
+  if (options->parts > 0) wanted = options->parts;
+  *parts = wanted < 1 ? 1 : wanted;
+  return sb_ok();
+}
+
+// Progress of a part, told as such.
+typedef struct part_progress {
+  const sb_progress *outer;
+  int64_t part, parts;
+} part_progress;
+
+static void advance(void *context, const char *stage, long long done, long long total) {
+  const part_progress *p = context;
+  char text[128];
+  if (p->outer->advance == NULL) return;
+  snprintf(text, sizeof text, "part %lld of %lld, %s", (long long)p->part, (long long)p->parts,
+           stage);
+  p->outer->advance(p->outer->context, text, done, total);
+}
+
+// Every part would warn of the same.
+static void warn(void *context, const char *text) {
+  const part_progress *p = context;
+  if (p->part == 1 && p->outer->warn != NULL) p->outer->warn(p->outer->context, text);
+}
+
+static sb_status link_parts(const sb_store *gallery, const sb_store *probe,
+                            const sb_link_options *options, const sb_limits *limits, sb_share share,
+                            int64_t parts, const char *out, const sb_progress *progress,
+                            sb_link_summary *summary) {
+  sb_results results = {0};
+  char **folders = NULL, *below = sb_path_join(out, SB_PARTS_FOLDER);
+  part_progress told = {progress, 0, parts};
+  const sb_progress inner = {.context = &told, .advance = advance, .warn = warn};
+  sb_link_summary part;
+  const double start = sb_now_s();
+  sb_status status = below == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
+  SB_TRY(status);
+  SB_TRY(sb_results_open(out, &results)); // that it may be written to
+  SB_TRY(SB_NEW_ZERO(&folders, parts, "parts"));
+  for (int64_t i = 0; i < parts; i++) {
+    folders[i] = sb_format("%s/%04lld-of-%04lld", below, (long long)i + 1, (long long)parts);
+    if (folders[i] == NULL) status = sb_error(SB_NO_MEMORY, "out of memory");
+    SB_TRY(status);
+    told.part = i + 1;
+    SB_TRY(sb_link_share(gallery, probe, options, limits, sb_share_of(share, (sb_share){i, parts}),
+                         folders[i], progress != NULL ? &inner : NULL, &part));
+  }
+  SB_TRY(sb_merge_shares((const char *const *)folders, (size_t)parts, share, out, summary));
+  summary->seconds = sb_now_s() - start;
+  SB_TRY(sb_results_remove(below));
+cleanup:
+  sb_results_close(&results);
+  for (int64_t i = 0; folders != NULL && i < parts; i++) free(folders[i]);
+  free(folders);
+  free(below);
+  return status;
+}
+
+sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
+                          const sb_link_options *options, const sb_limits *limits, const char *out,
+                          const sb_progress *progress, sb_link_summary *summary) {
+  sb_share share = {0, 0};
+  int64_t parts;
+  sb_link_summary unread;
+  if (options->shard_count > 0) share = (sb_share){options->shard_index - 1, options->shard_count};
+  if (share.index < 0 || share.index >= sb_share_count(share))
+    return sb_error(SB_USAGE, "shard %d of %d: expects 1 to %d", options->shard_index,
+                    options->shard_count, options->shard_count);
+  sb_status status = part_count(options, gallery, probe, share, &parts);
+  if (status.code != SB_OK) return status;
+  if (summary == NULL) summary = &unread;
+  if (parts == 1)
+    return sb_link_share(gallery, probe, options, limits, share, out, progress, summary);
+  return link_parts(gallery, probe, options, limits, share, parts, out, progress, summary);
+}
+
+sb_status sb_link(const sb_store *gallery, const sb_store *probe, const sb_link_options *options,
+                  const char *out, const sb_progress *progress, sb_link_summary *summary) {
+  return sb_link_limited(gallery, probe, options, NULL, out, progress, summary);
+}
