@@ -38,20 +38,31 @@ static void put_check_sentence(const sb_page *page) {
             plural((double)findings, "finding is there", "findings are there"));
 }
 
-static void put_link_sentence(const sb_page *page, const cJSON *figures) {
-  char text[SB_TEXT];
+// `linked`: probes with a proposed link of the first measure.
+static void put_link_sentence(const sb_page *page, const cJSON *figures, int64_t linked) {
+  FILE *file = page->file;
+  char text[3][SB_TEXT];
   double links = sb_json_number(figures, "links");
-  fputs("Among ", page->file);
+  double probes = sb_json_number(page->summary, "probes");
+  if (links > 0 && !page->self) {
+    fprintf(
+        file,
+        "<em>%s of %s scans</em> %s one of %s others so closely that chance does not explain it.",
+        sb_text_count((double)linked, text[0]), sb_text_count(probes, text[1]),
+        plural((double)linked, "matches", "match"),
+        sb_text_count(sb_json_number(page->summary, "gallery"), text[2]));
+    return;
+  }
+  fputs("Among ", file);
   put_scans(page);
   if (isnan(sb_json_number(figures, "link_threshold")))
-    fputs(", how alike two scans of different people can be could not be told, so no link is "
-          "proposed.",
-          page->file);
-  else if (links == 0)
-    fputs(", no pair is more alike than chance explains.", page->file);
+    fputs(", how alike scans of different people can be could not be told, so no link is proposed.",
+          file);
+  else if (links > 0)
+    fprintf(file, ", <em>%s %s so alike</em> that chance does not explain it.",
+            sb_text_count(links, text[0]), plural(links, "pair is", "pairs are"));
   else
-    fprintf(page->file, ", <em>%s %s so alike</em> that chance does not explain it.",
-            sb_text_count(links, text), plural(links, "pair is", "pairs are"));
+    fputs(", no pair is more alike than chance explains.", file);
 }
 
 static void put_closest_sentence(const sb_page *page) {
@@ -130,11 +141,6 @@ static void put_interval_tile(FILE *file, const cJSON *figures, const char *figu
   put_tile(file, name, format(value, text[2]), below);
 }
 
-static const char *one_decimal(double value, char *out) {
-  snprintf(out, SB_TEXT, "%.1f", value);
-  return out;
-}
-
 static void put_tiles(const sb_page *page, const cJSON *figures) {
   FILE *file = page->file;
   char text[3][SB_TEXT], below[200];
@@ -155,7 +161,7 @@ static void put_tiles(const sb_page *page, const cJSON *figures) {
   snprintf(below, sizeof below, "at FPIR %s",
            sb_text_small(sb_json_number(figures, "fpir"), text[0]));
   put_interval_tile(file, figures, "fnir", "Mates missed (FNIR)", sb_text_rate, below);
-  put_interval_tile(file, figures, "d_prime", "Separation d\xe2\x80\xb2", one_decimal, "");
+  put_interval_tile(file, figures, "d_prime", "Separation d\xe2\x80\xb2", sb_text_tenths, "");
   int64_t failed = page->gallery == NULL ? -1 : sb_store_failed_count(page->gallery);
   if (!page->self && page->probe != NULL && failed >= 0)
     failed += sb_store_failed_count(page->probe);
@@ -173,15 +179,18 @@ static void put_tiles(const sb_page *page, const cJSON *figures) {
 sb_status sb_put_answer(sb_page *page) {
   const cJSON *figures = sb_page_figures(page, 0);
   FILE *file = page->file;
+  int64_t linked;
+  sb_status status = sb_pairs_count_probes(&page->links, 0, &linked);
+  if (status.code != SB_OK) return status;
   fputs("<h1>", file);
   if (page->checked)
     put_check_sentence(page);
   else if (figures != NULL)
-    put_link_sentence(page, figures);
+    put_link_sentence(page, figures, linked);
   else
     put_closest_sentence(page);
   fputs("</h1>\n", file);
   put_lead(page, figures);
   put_tiles(page, figures);
-  return sb_ok();
+  return status;
 }

@@ -11,7 +11,7 @@
 #include "report/png.h"
 #include "report/text.h"
 
-enum { LARGEST = 640, LARGEST_MORE = 320, SHADES = 100, FRAME = 120 };
+enum { LARGEST = 640, LARGEST_MORE = 320, SHADES = 100 };
 
 // The scans along one side, and where each dataset begins.
 typedef struct side {
@@ -188,6 +188,18 @@ static sb_status put_picture(sb_page *page, const matrix *m, float low, float hi
   return status;
 }
 
+enum { NAME_BYTES = 18 }; // longer names of datasets are cut
+
+// The longest name's length, in characters.
+static double name_width(const side *s) {
+  size_t longest = 0;
+  for (int64_t i = 0; i < s->count; i++) {
+    size_t length = strlen(dataset_of(s, i));
+    if (length > longest) longest = length;
+  }
+  return longest > NAME_BYTES ? NAME_BYTES + 1 : (double)longest;
+}
+
 // Lines between the datasets of the side that runs down or across a picture of width x height, and, where there is
 // room, their names beside it.
 static void put_blocks(FILE *file, const side *s, bool down, double width, double height) {
@@ -199,19 +211,18 @@ static void put_blocks(FILE *file, const side *s, bool down, double width, doubl
       if (strcmp(dataset_of(s, next), dataset_of(s, first)) != 0) break;
     double from = size * (double)first / (double)s->count;
     double to = size * (double)next / (double)s->count;
-    if (first > 0 && down)
-      fprintf(file, "<path class=\"block\" d=\"M%d %.1fh%.1f\"/>", FRAME, from, width);
+    if (first > 0 && down) fprintf(file, "<path class=\"block\" d=\"M0 %.1fh%.1f\"/>", from, width);
     if (first > 0 && !down)
-      fprintf(file, "<path class=\"block\" d=\"M%.1f 0v%.1f\"/>", FRAME + from, height);
+      fprintf(file, "<path class=\"block\" d=\"M%.1f 0v%.1f\"/>", from, height);
     if (to - from < LEAST_ROOM || named++ >= MOST_NAMED) continue;
     char name[40];
-    bool cut = strlen(dataset_of(s, first)) > 17;
-    snprintf(name, sizeof name, "%.17s%s", dataset_of(s, first), cut ? "\xe2\x80\xa6" : "");
+    bool cut = strlen(dataset_of(s, first)) > NAME_BYTES;
+    snprintf(name, sizeof name, "%.*s%s", NAME_BYTES, dataset_of(s, first),
+             cut ? "\xe2\x80\xa6" : "");
     if (down)
-      fprintf(file, "<text class=\"ty\" x=\"%d\" y=\"%.1f\">", FRAME - 8, (from + to) / 2 + 4);
+      fprintf(file, "<text class=\"ty\" x=\"-8\" y=\"%.1f\">", (from + to) / 2 + 4);
     else
-      fprintf(file, "<text class=\"tx\" x=\"%.1f\" y=\"%.1f\">", FRAME + (from + to) / 2,
-              height + 18);
+      fprintf(file, "<text class=\"tx\" x=\"%.1f\" y=\"%.1f\">", (from + to) / 2, height + 18);
     sb_put_html(file, name);
     fputs("</text>\n", file);
   }
@@ -244,7 +255,7 @@ static void say_matrix(const matrix *m, char *text, size_t size) {
   snprintf(text + used, size - (size_t)used, "%s",
            m->dense ? "All pairs are in it."
                     : "Only the pairs that matches.tsv lists are in it; the rest is left blank. "
-                      "samebrain link --matrix writes all.");
+                      "A link with --matrix writes all.");
 }
 
 static sb_status put_matrix(sb_page *page, int i) {
@@ -257,14 +268,15 @@ static sb_status put_matrix(sb_page *page, int i) {
   if (!isfinite(low)) goto cleanup;
   double larger = m.width > m.height ? m.width : m.height;
   double width = fmax(520 * m.width / larger, 40), height = fmax(520 * m.height / larger, 40);
+  double left = 12 + 7 * name_width(&m.probe);
   say_matrix(&m, text, sizeof text);
   sb_figure_begin(page->file, sb_page_measure_name(page, i));
   fprintf(page->file,
-          "<svg class=\"plot matrix\" viewBox=\"0 -2 %.1f %.1f\" role=\"img\" "
+          "<svg class=\"plot matrix\" viewBox=\"%.1f -2 %.1f %.1f\" role=\"img\" "
           "aria-labelledby=\"matrix-%d\"><title id=\"matrix-%d\">Matrix of scores</title>\n"
-          "<rect class=\"blank\" x=\"%d\" width=\"%.1f\" height=\"%.1f\"/>"
-          "<image x=\"%d\" width=\"%.1f\" height=\"%.1f\" preserveAspectRatio=\"none\" href=\"",
-          FRAME + width + 4, height + 30, i, i, FRAME, width, height, FRAME, width, height);
+          "<rect class=\"blank\" width=\"%.1f\" height=\"%.1f\"/>"
+          "<image width=\"%.1f\" height=\"%.1f\" preserveAspectRatio=\"none\" href=\"",
+          -left, left + width + 4, height + 30, i, i, width, height, width, height);
   SB_TRY(put_picture(page, &m, low, high));
   fputs("\"/>\n", page->file);
   put_blocks(page->file, &m.probe, true, width, height);

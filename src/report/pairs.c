@@ -205,6 +205,24 @@ sb_status sb_pairs_of_matches(const char *path, const sb_pair_measures *measures
   return status;
 }
 
+static int by_probe(const void *left, const void *right) {
+  return compare_scans(*(const sb_pair *const *)left, 0, *(const sb_pair *const *)right, 0);
+}
+
+sb_status sb_pairs_count_probes(const sb_pairs *pairs, int measure, int64_t *count) {
+  const sb_pair **list = NULL;
+  size_t used = 0;
+  *count = 0;
+  sb_status status = SB_NEW(&list, pairs->count + 1, "pairs");
+  if (status.code != SB_OK) return status;
+  for (int64_t i = 0; i < pairs->count; i++)
+    if (pairs->items[i].measure == measure) list[used++] = pairs->items + i;
+  if (used > 1) qsort((void *)list, used, sizeof *list, by_probe);
+  for (size_t i = 0; i < used; i++) *count += i == 0 || by_probe(list + i - 1, list + i) != 0;
+  free((void *)list);
+  return status;
+}
+
 bool sb_is_finding(const sb_pair *pair) {
   return strcmp(pair->verdict, "same") != 0 && strcmp(pair->verdict, "different") != 0 &&
          *pair->verdict != '\0';

@@ -40,6 +40,9 @@ sb_status sb_pairs_of_matches(const char *path, const sb_pair_measures *measures
 // check.tsv as it stands.
 sb_status sb_pairs_of_check(const char *path, sb_pairs *out);
 
+// How many probes have a pair of the measure. Errors: SB_NO_MEMORY.
+sb_status sb_pairs_count_probes(const sb_pairs *pairs, int measure, int64_t *count);
+
 // Whether a line of check.tsv says something that its labels do not: everything but "same" and "different".
 bool sb_is_finding(const sb_pair *pair);
 

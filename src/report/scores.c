@@ -42,24 +42,30 @@ static void draw_thresholds(sb_plot *plot, const cJSON *figures) {
   }
 }
 
-static void draw_mated(sb_plot *plot, const sb_histogram *h) {
-  enum { STROKES = 60 }; // as many pairs are shown one by one
-  for (int64_t i = 0; i < h->mated_count && h->mated_count <= STROKES; i++)
-    sb_plot_stroke(plot, "c2", h->mated[i]);
-}
-
-static void say_distribution(const sb_histogram *h, char *text, size_t size) {
-  char count[4][SB_TEXT];
+static void say_distribution(const sb_histogram *h, bool smoothed, char *text, size_t size) {
+  char count[2][SB_TEXT];
   int used = snprintf(text, size, "%s non-mated pairs (of two people, as far as is known)",
-                      sb_text_count(h->total, count[0]));
-  if (h->mated_count > 0)
+                      sb_text_count(round(h->nonmated_pairs), count[0]));
+  if (h->mated_pairs > 0)
     used +=
-        snprintf(text + used, size - (size_t)used, " and %s mated pairs (two scans of one person)",
-                 sb_text_count((double)h->mated_count, count[1]));
+        snprintf(text + used, size - (size_t)used, " and %s mated ones (two scans of one person)",
+                 sb_text_count(round(h->mated_pairs), count[1]));
   snprintf(
       text + used, size - (size_t)used,
       ". Each kind has area 1, however many pairs it has: the height says where scores lie, not "
-      "how many there are.");
+      "how many there are.%s",
+      smoothed ? " Bars are counts, lines kernel densities." : "");
+}
+
+static void draw_distribution(sb_plot *plot, const sb_histogram *h, const sb_columns *kde) {
+  double step = (h->high - h->low) / SB_BARS;
+  for (int i = 0; i < SB_BARS; i++)
+    sb_plot_bar(plot, "c1", h->low + step * i, h->low + step * (i + 1), h->nonmated[i]);
+  for (int i = 0; i < SB_BARS; i++)
+    sb_plot_bar(plot, "c2", h->low + step * i, h->low + step * (i + 1), h->mated[i]);
+  if (kde->rows < 1) return;
+  sb_plot_line(plot, "c1", kde->columns[0], kde->columns[2], kde->rows);
+  sb_plot_line(plot, "c2", kde->columns[0], kde->columns[1], kde->rows);
 }
 
 static sb_status put_distribution(const sb_page *page, const measured *m) {
@@ -68,42 +74,31 @@ static sb_status put_distribution(const sb_page *page, const measured *m) {
   FILE *file = page->file;
   sb_columns kde = {0};
   sb_histogram h = {0};
-  char text[400], *source = NULL;
-  sb_status status;
-  SB_TRY(sb_histogram_read(page, m->name, &h));
-  if (h.total + (double)h.mated_count <= 0) goto cleanup;
+  char text[400], *source = sb_format("density-%s.tsv", m->name);
+  sb_status status = source == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
+  SB_TRY(status);
+  SB_TRY(sb_histogram_read(page, m->name, m->figures, &h));
+  if (h.nonmated_pairs + h.mated_pairs <= 0) goto cleanup;
   if (m->figures != NULL) SB_TRY(sb_columns_read(page, "density", m->name, names, NULL, &kde));
-  double top = largest(h.density, SB_BARS, 0);
+  double top = largest(h.mated, SB_BARS, largest(h.nonmated, SB_BARS, 0));
   if (kde.rows > 0) top = largest(kde.columns[1], kde.rows, largest(kde.columns[2], kde.rows, top));
   sb_plot plot = {.file = file,
                   .x = axis(SB_LINEAR, h.low, h.high, "score"),
                   .y = axis(SB_LINEAR, 0, top > 0 ? 1.12 * top : 1, "density")};
-  say_distribution(&h, text, sizeof text);
+  say_distribution(&h, kde.rows > 0, text, sizeof text);
   sb_figure_begin(file, "Where the scores lie");
   sb_plot_begin(&plot, m->id, "Distribution of scores", text);
-  double step = (h.high - h.low) / SB_BARS;
-  for (int i = 0; i < SB_BARS; i++)
-    sb_plot_bar(&plot, "c1", h.low + step * i, h.low + step * (i + 1), h.density[i]);
-  if (kde.rows > 0) {
-    sb_plot_area(&plot, "c2", kde.columns[0], kde.columns[1], kde.rows);
-    sb_plot_line(&plot, "c1", kde.columns[0], kde.columns[2], kde.rows);
-    sb_plot_line(&plot, "c2", kde.columns[0], kde.columns[1], kde.rows);
-  }
-  draw_mated(&plot, &h);
+  draw_distribution(&plot, &h, &kde);
   draw_thresholds(&plot, m->figures);
   sb_plot_end(&plot);
-  sb_figure_key(file, "c1", kde.rows > 0 ? "non-mated: bars, and kernel density" : "non-mated");
-  if (h.mated_count > 0)
-    sb_figure_key(file, "c2", "mated: kernel density, and a stroke for each pair");
+  sb_figure_key(file, "c1", "non-mated pairs");
+  if (h.mated_pairs > 0) sb_figure_key(file, "c2", "mated pairs");
   sb_figure_text(file, text);
-  source = sb_format("density-%s.tsv", m->name);
-  if (source != NULL)
-    sb_figure_table(file, "Kernel densities", headers, kde.columns, kde.rows, source);
+  sb_figure_table(file, "Kernel densities", headers, kde.columns, kde.rows, source);
   sb_figure_end(file);
 cleanup:
   free(source);
   sb_columns_free(&kde);
-  sb_histogram_free(&h);
   return status;
 }
 
@@ -131,7 +126,16 @@ static void draw_tar_intervals(sb_plot *plot, const cJSON *figures) {
   }
 }
 
-static void say_roc(const cJSON *figures, char *text, size_t size) {
+// Only where both error rates are above 0 somewhere is there a curve.
+static bool has_det(const sb_columns *roc) {
+  int64_t both = 0;
+  for (int64_t i = 0; i < roc->rows; i++)
+    both += roc->columns[1][i] > 0 && roc->columns[1][i] < 1 && roc->columns[2][i] > 0 &&
+            roc->columns[2][i] < 1;
+  return both >= 2;
+}
+
+static void say_roc(const cJSON *figures, bool det, char *text, size_t size) {
   char auc[3][SB_TEXT], eer[SB_TEXT], interval[2 * SB_TEXT + 20] = "";
   double low, high;
   if (sb_json_interval(figures, "auc", &low, &high))
@@ -140,9 +144,12 @@ static void say_roc(const cJSON *figures, char *text, size_t size) {
   snprintf(text, size,
            "Share of mated pairs found against share of non-mated pairs taken for mated, at every "
            "threshold. Area under the curve %s%s; equal error rate %s. Bars: 95 %% intervals over "
-           "people.",
+           "people.%s",
            sb_text_score(sb_json_number(figures, "auc"), auc[0]), interval,
-           sb_text_rate(sb_json_number(figures, "eer"), eer));
+           sb_text_rate(sb_json_number(figures, "eer"), eer),
+           det ? ""
+               : " At no threshold are there errors of both kinds, so one cannot be drawn against "
+                 "the other.");
 }
 
 static sb_status put_roc(const sb_page *page, const measured *m, const sb_columns *roc) {
@@ -160,7 +167,7 @@ static sb_status put_roc(const sb_page *page, const measured *m, const sb_column
                   .y = axis(SB_LINEAR, 0, 1.02, "true accept rate: mated pairs accepted")};
   plot.y.as_percent = 1;
   snprintf(id, sizeof id, "%s-roc", m->id);
-  say_roc(m->figures, text, sizeof text);
+  say_roc(m->figures, has_det(roc), text, sizeof text);
   sb_figure_begin(file, "Found, against wrongly accepted (ROC)");
   sb_plot_begin(&plot, id, "Receiver operating characteristic", text);
   sb_plot_line(&plot, "c2", roc->columns[1], hit, roc->rows);
@@ -175,29 +182,12 @@ cleanup:
   return status;
 }
 
-// Only where both error rates are above 0 somewhere is there a curve.
-static bool has_det(const sb_columns *roc) {
-  int64_t both = 0;
-  for (int64_t i = 0; i < roc->rows; i++)
-    both += roc->columns[1][i] > 0 && roc->columns[1][i] < 1 && roc->columns[2][i] > 0 &&
-            roc->columns[2][i] < 1;
-  return both >= 2;
-}
-
 static void put_det(const sb_page *page, const measured *m, const sb_columns *roc) {
   char id[80];
   const char *text =
       "Both errors, at every threshold, on axes on which two normal distributions give "
       "a straight line (detection error tradeoff).";
   sb_figure_begin(page->file, "One error against the other (DET)");
-  if (!has_det(roc)) {
-    sb_figure_text(
-        page->file,
-        "At no threshold are there errors of both kinds, so there is no curve to draw. How "
-        "rare errors may still be is what the intervals say, which count people.");
-    sb_figure_end(page->file);
-    return;
-  }
   double least =
       fmin(least_positive(roc->columns[1], roc->rows), least_positive(roc->columns[2], roc->rows));
   double low = fmax(fmin(least, 0.01), 1e-7);
@@ -223,7 +213,7 @@ static sb_status put_errors(const sb_page *page, const measured *m) {
               sb_json_number(m->figures, "nonmated_pairs") > 0;
   if (status.code == SB_OK && roc.rows > 1 && both) {
     status = put_roc(page, m, &roc);
-    if (status.code == SB_OK) put_det(page, m, &roc);
+    if (status.code == SB_OK && has_det(&roc)) put_det(page, m, &roc);
   }
   sb_columns_free(&roc);
   return status;
@@ -353,7 +343,7 @@ static void put_figure_table(FILE *file, const cJSON *figures) {
                {"mated_min", "Least alike mated pair", sb_text_score},
                {"nonmated_max", "Most alike non-mated pair", sb_text_score},
                {"margin", "Margin between the two", sb_text_score},
-               {"d_prime", "Separation d\xe2\x80\xb2", sb_text_score},
+               {"d_prime", "Separation d\xe2\x80\xb2", sb_text_tenths},
                {"auc", "Area under the ROC curve", sb_text_score},
                {"eer", "Equal error rate", sb_text_rate},
                {"tar_at_far_0.01", "True accept rate at false accept rate 1 %", sb_text_rate},

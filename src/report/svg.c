@@ -7,7 +7,7 @@
 #include "evaluate/normal.h"
 #include "report/text.h"
 
-enum { LEFT = 64, RIGHT = 14, TOP = 30, BOTTOM = 50, MOST_TICKS = 16 };
+enum { LEFT = 52, RIGHT = 14, TOP = 30, BOTTOM = 50, MOST_TICKS = 16 };
 
 // ---- From values to the picture -----------------------------------------------------------------
 
@@ -105,7 +105,7 @@ static void put_axes(sb_plot *plot) {
     put_tick(file, &plot->y, ticks[i]);
     fputs("</text>\n", file);
   }
-  count = make_ticks(&plot->x, 7, ticks);
+  count = make_ticks(&plot->x, 6, ticks);
   for (int i = 0; i < count; i++) {
     double x = left_of(plot, ticks[i]);
     fprintf(file, "<path class=\"tick\" d=\"M%.1f %dv5\"/><text x=\"%.1f\" y=\"%d\" class=\"tx\">",
@@ -214,11 +214,6 @@ void sb_plot_interval(sb_plot *plot, const char *style, double x, double low, do
   if (isnan(bottom) || isnan(top)) return;
   fprintf(plot->file, "<path class=\"line %s\" d=\"M%.1f %.1fV%.1fM%.1f %.1fh8M%.1f %.1fh8\"/>\n",
           style, left, bottom, top, left - 4, bottom, left - 4, top);
-}
-
-void sb_plot_stroke(sb_plot *plot, const char *style, double x) {
-  fprintf(plot->file, "<path class=\"line %s\" d=\"M%.1f %dv-9\"/>\n", style, left_of(plot, x),
-          SB_PLOT_HEIGHT - BOTTOM);
 }
 
 void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label, int line) {

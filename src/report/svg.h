@@ -19,7 +19,7 @@ typedef struct sb_axis {
   int as_percent; // ticks of a linear axis: 0.2 is written as 20 %
 } sb_axis;
 
-enum { SB_PLOT_WIDTH = 640, SB_PLOT_HEIGHT = 320 };
+enum { SB_PLOT_WIDTH = 520, SB_PLOT_HEIGHT = 310 };
 
 typedef struct sb_plot {
   FILE *file;
@@ -43,8 +43,6 @@ void sb_plot_bar(sb_plot *plot, const char *style, double from, double to, doubl
 void sb_plot_point(sb_plot *plot, const char *style, double x, double y);
 // A vertical bar with ends: an interval.
 void sb_plot_interval(sb_plot *plot, const char *style, double x, double low, double high);
-// A short stroke on the x axis: one pair's score.
-void sb_plot_stroke(sb_plot *plot, const char *style, double x);
 // A vertical line through the plot, with a label at its top in line 0, 1, ...
 void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label, int line);
 

@@ -115,6 +115,12 @@ const char *sb_text_score(double value, char out[SB_TEXT]) {
   return out;
 }
 
+const char *sb_text_tenths(double value, char out[SB_TEXT]) {
+  if (isnan(value)) return none(out);
+  snprintf(out, SB_TEXT, "%.1f", value);
+  return out;
+}
+
 const char *sb_text_small(double value, char out[SB_TEXT]) {
   if (isnan(value)) return none(out);
   snprintf(out, SB_TEXT, "%.2g", value);
