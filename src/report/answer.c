@@ -148,7 +148,7 @@ static void put_tiles(const sb_page *page, const cJSON *figures) {
   double links = sb_json_number(figures, "links");
   if (!isnan(links)) {
     double control = sb_json_number(figures, "control_links");
-    int used = snprintf(below, sizeof below, "%s false ones expected",
+    int used = snprintf(below, sizeof below, "at most %s false ones expected",
                         sb_text_small(sb_json_number(figures, "expected_false"), text[0]));
     if (control >= 0)
       snprintf(below + used, sizeof below - (size_t)used, "; %s with all known mates taken out",

@@ -158,7 +158,7 @@ static void put_head(const sb_page *page) {
     const char *name;
     bool evaluated; // told by evaluate alone
   } columns[] = {{"Scan", false},           {"Closest scan", false},          {"Score", false},
-                 {"Margin to next", false}, {"Chance of a false link", true}, {"Labels say", true},
+                 {"Margin", false}, {"False by chance", true}, {"Labels say", true},
                  {"Verdict", true}};
   fputs("<thead><tr>", page->file);
   for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
