@@ -114,7 +114,7 @@ static sb_status put_three(sb_easel *easel, const sb_pair *pair, const sb_sliced
   }
   if (status.code != SB_OK) return status;
   double rms = sb_slices_rms(&easel->slices, &scans[0], &scans[1], window);
-  snprintf(text, sizeof text, "Difference, root mean square %.1f %% of the grey scale", 100 * rms);
+  snprintf(text, sizeof text, "Difference, RMS %.1f %% of grey scale", 100 * rms);
   sb_picture picture =
       sb_slices_difference(&easel->slices, &scans[0], &scans[1], window, FULL, easel->pixels);
   fputs("<figure>", file);
@@ -226,7 +226,7 @@ sb_status sb_put_cards(sb_page *page) {
   } else {
     fputs(
         "<p>Middle slices in the template's space as the rows hold them: axial (seen from above), "
-        "coronal (from behind), sagittal (looking left); left is left. Both scans of a pair share "
+        "coronal (from behind), sagittal (facing left); left is left. Both scans of a pair share "
         "one "
         "grey scale. In the difference, orange is where the first scan is brighter, blue where the "
         "second is; full colour is a quarter of the grey scale.</p>\n",

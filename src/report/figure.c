@@ -4,10 +4,10 @@
 
 #include "report/text.h"
 
-void sb_figure_begin(FILE *file, const char *title) {
-  fputs("<figure>\n<h4>", file);
+void sb_figure_begin(FILE *file, int level, const char *title) {
+  fprintf(file, "<figure>\n<h%d>", level);
   sb_put_html(file, title);
-  fputs("</h4>\n", file);
+  fprintf(file, "</h%d>\n", level);
 }
 
 void sb_figure_key(FILE *file, const char *style, const char *name) {

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-// Opens the figure with its title; the plot or picture follows.
-void sb_figure_begin(FILE *file, const char *title);
+// Opens the figure with its title, a heading of level 3 or 4; the plot or picture follows.
+void sb_figure_begin(FILE *file, int level, const char *title);
 // An entry of the legend: a swatch of the plot's class `style`, and a name.
 void sb_figure_key(FILE *file, const char *style, const char *name);
 // What the figure shows, in words, after the plot and its legend.

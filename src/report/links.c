@@ -157,7 +157,7 @@ static void put_head(const sb_page *page) {
   static const struct {
     const char *name;
     bool evaluated; // told by evaluate alone
-  } columns[] = {{"Scan", false},           {"Closest scan", false},          {"Score", false},
+  } columns[] = {{"Scan", false},   {"Closest scan", false},   {"Score", false},
                  {"Margin", false}, {"False by chance", true}, {"Labels say", true},
                  {"Verdict", true}};
   fputs("<thead><tr>", page->file);

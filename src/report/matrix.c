@@ -270,7 +270,7 @@ static sb_status put_matrix(sb_page *page, int i) {
   double width = fmax(520 * m.width / larger, 40), height = fmax(520 * m.height / larger, 40);
   double left = 12 + 7 * name_width(&m.probe);
   say_matrix(&m, text, sizeof text);
-  sb_figure_begin(page->file, sb_page_measure_name(page, i));
+  sb_figure_begin(page->file, 3, sb_page_measure_name(page, i));
   fprintf(page->file,
           "<svg class=\"plot matrix\" viewBox=\"%.1f -2 %.1f %.1f\" role=\"img\" "
           "aria-labelledby=\"matrix-%d\"><title id=\"matrix-%d\">Matrix of scores</title>\n"

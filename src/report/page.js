@@ -52,7 +52,7 @@
   function scanCell(number) {
     const [dataset, id] = data.scans[number];
     const cell = make("td", "scan");
-    cell.append(make("bdi", "dataset", data.datasets[dataset]), " ", make("bdi", "", id));
+    cell.append(make("bdi", "dataset", data.datasets[dataset]), " ", make("bdi", id.length > 32 ? "long" : "", id));
     return cell;
   }
 

@@ -86,7 +86,7 @@ static sb_status put_distribution(const sb_page *page, const measured *m) {
                   .x = axis(SB_LINEAR, h.low, h.high, "score"),
                   .y = axis(SB_LINEAR, 0, top > 0 ? 1.12 * top : 1, "density")};
   say_distribution(&h, kde.rows > 0, text, sizeof text);
-  sb_figure_begin(file, "Where the scores lie");
+  sb_figure_begin(file, 4, "Where the scores lie");
   sb_plot_begin(&plot, m->id, "Distribution of scores", text);
   draw_distribution(&plot, &h, &kde);
   draw_thresholds(&plot, m->figures);
@@ -168,7 +168,7 @@ static sb_status put_roc(const sb_page *page, const measured *m, const sb_column
   plot.y.as_percent = 1;
   snprintf(id, sizeof id, "%s-roc", m->id);
   say_roc(m->figures, has_det(roc), text, sizeof text);
-  sb_figure_begin(file, "Found, against wrongly accepted (ROC)");
+  sb_figure_begin(file, 4, "Found, against wrongly accepted (ROC)");
   sb_plot_begin(&plot, id, "Receiver operating characteristic", text);
   sb_plot_line(&plot, "c2", roc->columns[1], hit, roc->rows);
   draw_tar_intervals(&plot, m->figures);
@@ -187,7 +187,7 @@ static void put_det(const sb_page *page, const measured *m, const sb_columns *ro
   const char *text =
       "Both errors, at every threshold, on axes on which two normal distributions give "
       "a straight line (detection error tradeoff).";
-  sb_figure_begin(page->file, "One error against the other (DET)");
+  sb_figure_begin(page->file, 4, "One error against the other (DET)");
   double least =
       fmin(least_positive(roc->columns[1], roc->rows), least_positive(roc->columns[2], roc->rows));
   double low = fmax(fmin(least, 0.01), 1e-7);
@@ -244,7 +244,7 @@ static sb_status put_cmc(const sb_page *page, const measured *m) {
                   .x = axis(SB_LINEAR, 0.5, fmax(last, 10) + 0.5, "rank"),
                   .y = axis(SB_LINEAR, 0, 1.02, "share of searches")};
   plot.y.as_percent = 1;
-  sb_figure_begin(page->file, "At which rank the mate is found (CMC)");
+  sb_figure_begin(page->file, 4, "At which rank the mate is found (CMC)");
   sb_plot_begin(&plot, id, "Cumulative match characteristic", text);
   sb_plot_line(&plot, "c2", cmc.columns[0], cmc.columns[1], cmc.rows);
   for (int i = 0; i < 3; i++) {
@@ -281,7 +281,7 @@ static void draw_forecast(const sb_page *page, const measured *m, const sb_colum
       .x = axis(SB_LOG, f->columns[0][0], f->columns[0][f->rows - 1], "scans in the gallery"),
       .y = axis(SB_LINEAR, 0, 1.02, "searches with a false hit (FPIR)")};
   plot.y.as_percent = 1;
-  sb_figure_begin(page->file, "What a larger gallery would bring");
+  sb_figure_begin(page->file, 4, "What a larger gallery would bring");
   sb_plot_begin(&plot, id, "Forecast of the false positive identification rate", text);
   sb_plot_band(&plot, "c3", f->columns[0], f->columns[2], f->columns[3], f->rows);
   sb_plot_line(&plot, "c3", f->columns[0], f->columns[1], f->rows);
