@@ -28,14 +28,18 @@ static int64_t count_findings(const sb_page *page) {
 static void put_check_sentence(const sb_page *page) {
   char text[SB_TEXT];
   int64_t findings = count_findings(page);
+  double unsure = sb_json_number(sb_json_at(page->check, "pairs"), "unsure");
   fputs("Among ", page->file);
   put_scans(page);
-  if (findings == 0)
-    fputs(", the labels agree with the images: nothing to look at.", page->file);
-  else
-    fprintf(page->file, ", <em>%s %s</em> for a curator to look at.",
+  if (findings > 0)
+    fprintf(page->file,
+            ", <em>%s %s a curator\xe2\x80\x99s look</em>: images and labels do not agree.",
             sb_text_count((double)findings, text),
-            plural((double)findings, "finding is there", "findings are there"));
+            plural((double)findings, "pair needs", "pairs need"));
+  else if (unsure > 0)
+    fputs(", nothing is certainly mislabelled, but not every pair is clear.", page->file);
+  else
+    fputs(", labels and images agree.", page->file);
 }
 
 // `linked`: probes with a proposed link of the first measure.
@@ -83,6 +87,15 @@ static void put_lead(const sb_page *page, const cJSON *figures) {
   FILE *file = page->file;
   char text[4][SB_TEXT];
   double low, high, mated = sb_json_number(figures, "mated_probes");
+  if (figures == NULL && page->check != NULL) {
+    fprintf(file,
+            "<p class=\"lead\">The scans bear %s labels; by the images they are of %s people. "
+            "Images cannot say "
+            "which label is right, nor whose brain a scan is of.</p>\n",
+            sb_text_count(sb_json_number(page->check, "labels"), text[0]),
+            sb_text_count(sb_json_number(page->check, "people"), text[1]));
+    return;
+  }
   if (figures == NULL) {
     fputs("<p class=\"lead\">Run <code>samebrain evaluate</code> on these results for links with a "
           "probability of being false, and for figures with their intervals.</p>\n",
@@ -141,10 +154,26 @@ static void put_interval_tile(FILE *file, const cJSON *figures, const char *figu
   put_tile(file, name, format(value, text[2]), below);
 }
 
+static void put_check_tiles(const sb_page *page) {
+  static const char *const kinds[][3] = {
+      {"suspected_swap", "Suspected swaps", "scans under another person's id"},
+      {"same_person", "One person, two ids", "enrolled twice, or mislabelled"},
+      {"duplicate", "Duplicates", "one image, stored twice"},
+      {"different", "Unlike under one id", "two people, or a poor image"},
+      {"unsure", "Unsure", "neither clearly one person nor two"}};
+  const cJSON *pairs = sb_json_at(page->check, "pairs");
+  char text[SB_TEXT];
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    double count = sb_json_number(pairs, kinds[i][0]);
+    if (!isnan(count)) put_tile(page->file, kinds[i][1], sb_text_count(count, text), kinds[i][2]);
+  }
+}
+
 static void put_tiles(const sb_page *page, const cJSON *figures) {
   FILE *file = page->file;
   char text[3][SB_TEXT], below[200];
   fputs("<dl class=\"tiles\">\n", file);
+  if (page->check != NULL) put_check_tiles(page);
   double links = sb_json_number(figures, "links");
   if (!isnan(links)) {
     double control = sb_json_number(figures, "control_links");
@@ -183,7 +212,7 @@ sb_status sb_put_answer(sb_page *page) {
   sb_status status = sb_pairs_count_probes(&page->links, 0, &linked);
   if (status.code != SB_OK) return status;
   fputs("<h1>", file);
-  if (page->checked)
+  if (page->check != NULL)
     put_check_sentence(page);
   else if (figures != NULL)
     put_link_sentence(page, figures, linked);

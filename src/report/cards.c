@@ -26,9 +26,12 @@ static int64_t links_of_first_measure(const sb_page *page) {
 void sb_choose_cards(sb_page *page) {
   int next = 1;
   int64_t place = 0, links = links_of_first_measure(page);
-  for (int64_t i = 0; i < page->checks.count; i++)
-    if (sb_is_finding(page->checks.items + i) && next <= MOST_FINDINGS)
-      page->checks.items[i].card = next++;
+  for (int unsure = 0; unsure < 2; unsure++) // what calls for action first
+    for (int64_t i = 0; i < page->checks.count; i++) {
+      sb_pair *pair = page->checks.items + i;
+      bool wanted = unsure == 0 ? sb_is_finding(pair) : strcmp(pair->verdict, "unsure") == 0;
+      if (wanted && next <= MOST_FINDINGS) pair->card = next++;
+    }
   for (int64_t i = 0; i < page->links.count; i++) {
     if (page->links.items[i].measure != 0) continue;
     if (is_chosen(place, links)) page->links.items[i].card = next++;
@@ -88,14 +91,6 @@ cleanup:
   return status;
 }
 
-static void put_scan_name(FILE *file, const sb_pair *pair, int side) {
-  fputs("<span class=\"scan\"><span class=\"dataset\">", file);
-  sb_put_name(file, pair->dataset[side]);
-  fputs("</span> ", file);
-  sb_put_name(file, pair->id[side]);
-  fputs("</span>", file);
-}
-
 static sb_status put_three(sb_easel *easel, const sb_pair *pair, const sb_sliced scans[2]) {
   FILE *file = easel->page->file;
   float window[2];
@@ -109,7 +104,7 @@ static sb_status put_three(sb_easel *easel, const sb_pair *pair, const sb_sliced
     sb_picture picture = sb_slices_grey(&easel->slices, &scans[side], window, easel->pixels);
     status = put_picture(easel, &picture, text);
     fputs("<figcaption>", file);
-    put_scan_name(file, pair, side);
+    sb_put_scan(file, pair->dataset[side], pair->id[side]);
     fputs("</figcaption></figure>\n", file);
   }
   if (status.code != SB_OK) return status;
@@ -158,9 +153,9 @@ static sb_status put_card(sb_easel *easel, const sb_pair *pair) {
           "<article class=\"card\" id=\"pair-%d\" tabindex=\"-1\">\n<h3><span "
           "class=\"place\">%d</span> ",
           pair->card, pair->card);
-  put_scan_name(file, pair, 0);
+  sb_put_scan(file, pair->dataset[0], pair->id[0]);
   fputs(" <span class=\"with\">and</span> ", file);
-  put_scan_name(file, pair, 1);
+  sb_put_scan(file, pair->dataset[1], pair->id[1]);
   fputs("</h3>\n<p class=\"facts\">", file);
   fprintf(file, "<span>score <strong>%s</strong></span>", sb_text_score(pair->score, text));
   if (!isnan(pair->margin))
@@ -184,17 +179,20 @@ static sb_status put_card(sb_easel *easel, const sb_pair *pair) {
   return status;
 }
 
+// In the order of their numbers.
 static sb_status put_all_cards(sb_easel *easel, int *shown) {
   const sb_pairs *lists[2] = {&easel->page->checks, &easel->page->links};
+  const sb_pair *cards[MOST_FINDINGS + MOST_LINKS + 2] = {NULL};
   sb_status status = sb_ok();
   for (int list = 0; list < 2; list++)
-    for (int64_t i = 0; i < lists[list]->count && status.code == SB_OK; i++) {
-      if (lists[list]->items[i].card == 0) continue;
-      if ((*shown)++ == OPEN_AT_ONCE)
-        fputs("<details class=\"more\" id=\"more-pairs\"><summary>More pairs</summary>\n",
-              easel->page->file);
-      status = put_card(easel, lists[list]->items + i);
-    }
+    for (int64_t i = 0; i < lists[list]->count; i++)
+      cards[lists[list]->items[i].card] = lists[list]->items + i;
+  for (*shown = 0; cards[*shown + 1] != NULL && status.code == SB_OK; ++*shown) {
+    if (*shown == OPEN_AT_ONCE)
+      fputs("<details class=\"more\" id=\"more-pairs\"><summary>More pairs</summary>\n",
+            easel->page->file);
+    status = put_card(easel, cards[*shown + 1]);
+  }
   if (*shown > OPEN_AT_ONCE) fputs("</details>\n", easel->page->file);
   return status;
 }

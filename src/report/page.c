@@ -55,7 +55,7 @@ static void put_navigation(const sb_page *page) {
         "aria-label=\"Sections\"><ul>\n",
         page->file);
   for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
-    if (i > 0 || page->checked)
+    if (i > 0 || page->check != NULL)
       fprintf(page->file, "<li><a href=\"#%s\">%s</a></li>\n", sections[i][0], sections[i][1]);
   fputs("</ul></nav></header>\n", page->file);
 }

@@ -22,7 +22,7 @@ typedef struct sb_page {
   bool images;
   sb_pairs links;  // proposed by evaluate, else each probe's closest scan; the closest first
   sb_pairs checks; // of check.tsv, in its order
-  bool checked;    // check.tsv is there
+  cJSON *check;    // of check.json; NULL: not checked
   // Opened for names, quality figures and pictures; the same store twice in a self-comparison. NULL: no longer
   // there, or another now, and `why_no_store` says which.
   sb_store *gallery, *probe;

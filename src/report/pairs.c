@@ -224,6 +224,6 @@ sb_status sb_pairs_count_probes(const sb_pairs *pairs, int measure, int64_t *cou
 }
 
 bool sb_is_finding(const sb_pair *pair) {
-  return strcmp(pair->verdict, "same") != 0 && strcmp(pair->verdict, "different") != 0 &&
-         *pair->verdict != '\0';
+  return *pair->verdict != '\0' && strcmp(pair->verdict, "same") != 0 &&
+         strcmp(pair->verdict, "unsure") != 0;
 }

@@ -43,7 +43,7 @@ sb_status sb_pairs_of_check(const char *path, sb_pairs *out);
 // How many probes have a pair of the measure. Errors: SB_NO_MEMORY.
 sb_status sb_pairs_count_probes(const sb_pairs *pairs, int measure, int64_t *count);
 
-// Whether a line of check.tsv says something that its labels do not: everything but "same" and "different".
+// Whether a line of check.tsv calls for action: every verdict but "same", which needs none, and "unsure".
 bool sb_is_finding(const sb_pair *pair);
 
 #endif

@@ -100,9 +100,9 @@ static void put_times(const sb_page *page) {
 
 // The tables that this page tells of.
 static sb_status put_files(const sb_page *page) {
-  static const char *const names[] = {"summary.json",    "matches.tsv",    "mated.tsv",
-                                      "probes.tsv",      "gallery.tsv",    "links.tsv",
-                                      "evaluation.json", "thresholds.tsv", "check.tsv"};
+  static const char *const names[] = {
+      "summary.json",    "matches.tsv",    "mated.tsv",  "probes.tsv", "gallery.tsv", "links.tsv",
+      "evaluation.json", "thresholds.tsv", "check.json", "check.tsv",  "groups.tsv"};
   char hex[SB_SHA256_HEX];
   sb_status status = sb_ok();
   begin_table(page->file, "Files that this page was made of, with their SHA-256");

@@ -152,8 +152,7 @@ static sb_status read_pairs(sb_page *page) {
     SB_TRY(sb_pairs_of_links(links, &measures, &page->links));
   else
     SB_TRY(sb_pairs_of_matches(matches, &measures, page->self, &page->links));
-  page->checked = sb_is_file(check);
-  if (page->checked) SB_TRY(sb_pairs_of_check(check, &page->checks));
+  if (page->check != NULL) SB_TRY(sb_pairs_of_check(check, &page->checks));
 cleanup:
   free(links);
   free(matches);
@@ -218,6 +217,7 @@ sb_status sb_page_open(const char *folder, const sb_report_options *options, sb_
     goto cleanup;
   }
   SB_TRY(read_json(folder, "evaluation.json", "samebrain evaluation", &page->evaluation));
+  SB_TRY(read_json(folder, "check.json", "samebrain check", &page->check));
   page->self = cJSON_IsTrue(sb_json_at(page->summary, "self"));
   if (sb_page_measure_count(page) < 1) {
     status = sb_error(SB_FORMAT, "%s/summary.json: names no measure; link again", folder);
@@ -233,6 +233,7 @@ cleanup:
 void sb_page_close(sb_page *page) {
   cJSON_Delete(page->summary);
   cJSON_Delete(page->evaluation);
+  cJSON_Delete(page->check);
   sb_pairs_free(&page->links);
   sb_pairs_free(&page->checks);
   if (page->probe != page->gallery) sb_store_close(page->probe);

@@ -6,13 +6,6 @@
 
 enum { MOST_DOUBTFUL = 200, MOST_PICTURED = 24, MOST_FAILED = 500 };
 
-static void put_scan_name(FILE *file, const sb_scan *scan) {
-  fputs("<span class=\"dataset\">", file);
-  sb_put_name(file, scan->dataset);
-  fputs("</span> ", file);
-  sb_put_name(file, scan->scan_id);
-}
-
 static sb_status put_doubtful(sb_easel *easel, const sb_store *store, int64_t *count) {
   FILE *file = easel->page->file;
   char text[300];
@@ -23,7 +16,7 @@ static sb_status put_doubtful(sb_easel *easel, const sb_store *store, int64_t *c
       continue;
     if (*count == 1) fputs("<ul class=\"doubtful\">\n", file);
     fputs("<li><p>", file);
-    put_scan_name(file, &record->scan);
+    sb_put_scan(file, record->scan.dataset, record->scan.scan_id);
     fputs(": ", file);
     sb_put_html(file, text);
     fputs(".</p>", file);
@@ -44,8 +37,8 @@ static void put_failed(FILE *file, const sb_store *store, int64_t *count) {
             "scope=\"col\">Reason</th></tr></thead>\n"
             "<tbody>\n",
             file);
-    fputs("<tr><td>", file);
-    put_scan_name(file, &record->scan);
+    fputs("<tr><td class=\"scan\">", file);
+    sb_put_scan(file, record->scan.dataset, record->scan.scan_id);
     fputs("</td><td>", file);
     sb_put_html(file, sb_code_name(record->status));
     fputs("</td><td>", file);

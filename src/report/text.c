@@ -63,6 +63,15 @@ void sb_put_name(FILE *file, const char *text) {
   fputs("</bdi>", file);
 }
 
+void sb_put_scan(FILE *file, const char *dataset, const char *id) {
+  enum { LONG_BYTES = 32 };
+  fputs("<span class=\"dataset\">", file);
+  sb_put_name(file, dataset);
+  fputs(strlen(id) > LONG_BYTES ? "</span> <bdi class=\"long\">" : "</span> <bdi>", file);
+  sb_put_html(file, id);
+  fputs("</bdi>", file);
+}
+
 void sb_put_json(FILE *file, const char *text) {
   fputc('"', file);
   while (*text != '\0') {

@@ -12,6 +12,8 @@ enum { SB_TEXT = 64 }; // room for a formatted number
 void sb_put_html(FILE *file, const char *text);
 // The same as an element of its own, whose writing direction does not reach what stands beside it.
 void sb_put_name(FILE *file, const char *text);
+// A scan's dataset and id. An id too long for a line of a table may be broken.
+void sb_put_scan(FILE *file, const char *dataset, const char *id);
 // As a JSON string with its quotes that may stand inside <script>: "<", ">" and "&" are written as \u00XX.
 void sb_put_json(FILE *file, const char *text);
 // A printf-style text, escaped as sb_put_html does.
