@@ -112,18 +112,10 @@ static double least_positive(const double *values, int64_t count) {
   return least;
 }
 
-static void draw_tar_intervals(sb_plot *plot, const cJSON *figures) {
-  static const double fars[] = {0.1, 0.01, 0.001, 0.0001};
-  char name[32];
-  double low, high;
-  for (int i = 0; i < 4; i++) {
-    snprintf(name, sizeof name, "tar_at_far_%g", fars[i]);
-    double tar = sb_json_number(figures, name);
-    if (isnan(tar) || fars[i] < plot->x.low) continue;
-    if (sb_json_interval(figures, name, &low, &high))
-      sb_plot_interval(plot, "c2", fars[i], low, high);
-    sb_plot_point(plot, "c2", fars[i], tar);
-  }
+// The ROC's band, and the points at which it is worked out.
+static sb_status read_band(const sb_page *page, const measured *m, sb_columns *out) {
+  static const char *const names[] = {"far", "tar", "tar_low", "tar_high", NULL};
+  return sb_columns_read(page, "tar", m->name, names, NULL, out);
 }
 
 // Only where both error rates are above 0 somewhere is there a curve.
@@ -143,8 +135,8 @@ static void say_roc(const cJSON *figures, bool det, char *text, size_t size) {
              sb_text_score(high, auc[2]));
   snprintf(text, size,
            "Share of mated pairs found against share of non-mated pairs taken for mated, at every "
-           "threshold. Area under the curve %s%s; equal error rate %s. Bars: 95 %% intervals over "
-           "people.%s",
+           "threshold. Area under the curve %s%s; equal error rate %s. Shaded: 95 %% "
+           "intervals over people.%s",
            sb_text_score(sb_json_number(figures, "auc"), auc[0]), interval,
            sb_text_rate(sb_json_number(figures, "eer"), eer),
            det ? ""
@@ -153,6 +145,7 @@ static void say_roc(const cJSON *figures, bool det, char *text, size_t size) {
 }
 
 static sb_status put_roc(const sb_page *page, const measured *m, const sb_columns *roc) {
+  sb_columns band = {0};
   static const char *const headers[] = {"false accept rate", "true accept rate", NULL};
   FILE *file = page->file;
   double *hit = NULL, least = least_positive(roc->columns[1], roc->rows);
@@ -160,6 +153,7 @@ static sb_status put_roc(const sb_page *page, const measured *m, const sb_column
   sb_status status = source == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
   SB_TRY(status);
   SB_TRY(SB_NEW(&hit, roc->rows, "curve"));
+  SB_TRY(read_band(page, m, &band));
   for (int64_t i = 0; i < roc->rows; i++) hit[i] = 1 - roc->columns[2][i];
   double first = fmin(pow(10, floor(log10(least > 0 ? least : 0.1) + 1e-9)), 0.1);
   sb_plot plot = {.file = file,
@@ -171,22 +165,37 @@ static sb_status put_roc(const sb_page *page, const measured *m, const sb_column
   sb_figure_begin(file, 4, "Found, against wrongly accepted (ROC)");
   sb_plot_begin(&plot, id, "Receiver operating characteristic", text);
   sb_plot_line(&plot, "c2", roc->columns[1], hit, roc->rows);
-  draw_tar_intervals(&plot, m->figures);
+  sb_plot_band(&plot, "c2", band.columns[0], band.columns[2], band.columns[3], band.rows);
   sb_plot_end(&plot);
   sb_figure_text(file, text);
   sb_figure_table(file, "ROC", headers, (double *[]){roc->columns[1], hit}, roc->rows, source);
   sb_figure_end(file);
 cleanup:
+  sb_columns_free(&band);
   free(source);
   free(hit);
   return status;
 }
 
-static void put_det(const sb_page *page, const measured *m, const sb_columns *roc) {
+static void draw_det(sb_plot *plot, const sb_columns *roc, const sb_columns *band) {
+  double *fmr = roc->columns[1], *fnmr = roc->columns[2];
+  for (int64_t i = 0; i < roc->rows; i++) // what is beyond the axes interrupts the line
+    if (!(fmr[i] > 0 && fmr[i] < 1 && fnmr[i] > 0 && fnmr[i] < 1)) fmr[i] = (double)NAN;
+  for (int64_t i = 0; i < band->rows; i++) // shares missed in the place of shares found
+    for (int column = 2; column < 4; column++)
+      band->columns[column][i] = 1 - band->columns[column][i];
+  sb_plot_band(plot, "c2", band->columns[0], band->columns[3], band->columns[2], band->rows);
+  sb_plot_line(plot, "c2", fmr, fnmr, roc->rows);
+}
+
+static sb_status put_det(const sb_page *page, const measured *m, const sb_columns *roc) {
+  sb_columns band = {0};
   char id[80];
   const char *text =
       "Both errors, at every threshold, on axes on which two normal distributions give "
-      "a straight line (detection error tradeoff).";
+      "a straight line (detection error tradeoff). Shaded: 95 % intervals over people.";
+  sb_status status = read_band(page, m, &band);
+  if (status.code != SB_OK) return status;
   sb_figure_begin(page->file, 4, "One error against the other (DET)");
   double least =
       fmin(least_positive(roc->columns[1], roc->rows), least_positive(roc->columns[2], roc->rows));
@@ -196,13 +205,12 @@ static void put_det(const sb_page *page, const measured *m, const sb_columns *ro
                   .y = axis(SB_DEVIATE, low, 0.9, "false non-match rate")};
   snprintf(id, sizeof id, "%s-det", m->id);
   sb_plot_begin(&plot, id, "Detection error tradeoff", text);
-  double *fmr = roc->columns[1], *fnmr = roc->columns[2];
-  for (int64_t i = 0; i < roc->rows; i++) // what is beyond the axes interrupts the line
-    if (!(fmr[i] > 0 && fmr[i] < 1 && fnmr[i] > 0 && fnmr[i] < 1)) fmr[i] = (double)NAN;
-  sb_plot_line(&plot, "c2", fmr, fnmr, roc->rows);
+  draw_det(&plot, roc, &band);
   sb_plot_end(&plot);
   sb_figure_text(page->file, text);
   sb_figure_end(page->file);
+  sb_columns_free(&band);
+  return status;
 }
 
 static sb_status put_errors(const sb_page *page, const measured *m) {
@@ -213,7 +221,7 @@ static sb_status put_errors(const sb_page *page, const measured *m) {
               sb_json_number(m->figures, "nonmated_pairs") > 0;
   if (status.code == SB_OK && roc.rows > 1 && both) {
     status = put_roc(page, m, &roc);
-    if (status.code == SB_OK && has_det(&roc)) put_det(page, m, &roc);
+    if (status.code == SB_OK && has_det(&roc)) status = put_det(page, m, &roc);
   }
   sb_columns_free(&roc);
   return status;
@@ -222,38 +230,30 @@ static sb_status put_errors(const sb_page *page, const measured *m) {
 // ---- CMC and forecast ---------------------------------------------------------------------------
 
 static sb_status put_cmc(const sb_page *page, const measured *m) {
-  static const char *const names[] = {"rank", "hit_rate", NULL};
-  static const char *const headers[] = {"rank", "share of searches", NULL};
-  static const struct {
-    const char *name;
-    double rank;
-  } told[] = {{"rank1", 1}, {"rank5", 5}, {"rank10", 10}};
+  enum { LAST_RANK = 20 }; // shown; the band ends there too
+  static const char *const names[] = {"rank", "hit_rate", "hit_rate_low", "hit_rate_high", NULL};
+  static const char *const headers[] = {"rank", "share of searches", "low", "high", NULL};
   const char *text = "Share of searches, among those with a mate in the gallery, that have a mate "
-                     "among so many closest scans (cumulative match characteristic). Bars: 95 % "
+                     "among so many closest scans (cumulative match characteristic). Shaded: 95 % "
                      "intervals over people.";
   sb_columns cmc = {0};
   char id[80], *source = sb_format("cmc-%s.tsv", m->name);
-  double low, high;
   sb_status status = source == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_columns_read(page, "cmc", m->name, names, NULL, &cmc));
   if (cmc.rows < 1) goto cleanup;
+  if (cmc.rows > LAST_RANK) cmc.rows = LAST_RANK;
   snprintf(id, sizeof id, "%s-cmc", m->id);
-  double last = cmc.columns[0][cmc.rows - 1];
   sb_plot plot = {.file = page->file,
-                  .x = axis(SB_LINEAR, 0.5, fmax(last, 10) + 0.5, "rank"),
+                  .x = axis(SB_LINEAR, 0.5, fmax((double)cmc.rows, 10) + 0.5, "rank"),
                   .y = axis(SB_LINEAR, 0, 1.02, "share of searches")};
   plot.y.as_percent = 1;
   sb_figure_begin(page->file, 4, "At which rank the mate is found (CMC)");
   sb_plot_begin(&plot, id, "Cumulative match characteristic", text);
+  sb_plot_band(&plot, "c2", cmc.columns[0], cmc.columns[2], cmc.columns[3], cmc.rows);
   sb_plot_line(&plot, "c2", cmc.columns[0], cmc.columns[1], cmc.rows);
-  for (int i = 0; i < 3; i++) {
-    double value = sb_json_number(m->figures, told[i].name);
-    if (isnan(value)) continue;
-    if (sb_json_interval(m->figures, told[i].name, &low, &high))
-      sb_plot_interval(&plot, "c2", told[i].rank, low, high);
-    sb_plot_point(&plot, "c2", told[i].rank, value);
-  }
+  for (int64_t i = 0; i < cmc.rows; i++)
+    sb_plot_point(&plot, "c2", cmc.columns[0][i], cmc.columns[1][i]);
   sb_plot_end(&plot);
   sb_figure_text(page->file, text);
   sb_figure_table(page->file, "CMC", headers, cmc.columns, cmc.rows, source);

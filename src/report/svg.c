@@ -209,13 +209,6 @@ void sb_plot_point(sb_plot *plot, const char *style, double x, double y) {
           left_of(plot, x), top_of(plot, y));
 }
 
-void sb_plot_interval(sb_plot *plot, const char *style, double x, double low, double high) {
-  double left = left_of(plot, x), bottom = top_of(plot, low), top = top_of(plot, high);
-  if (isnan(bottom) || isnan(top)) return;
-  fprintf(plot->file, "<path class=\"line %s\" d=\"M%.1f %.1fV%.1fM%.1f %.1fh8M%.1f %.1fh8\"/>\n",
-          style, left, bottom, top, left - 4, bottom, left - 4, top);
-}
-
 void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label, int line) {
   double left = left_of(plot, x);
   bool right_half = along(&plot->x, x) > 0.55;
