@@ -146,6 +146,19 @@ cleanup:
 
 // ---- Cards --------------------------------------------------------------------------------------
 
+// In words, and as a class for its colour.
+static void put_verdict(FILE *file, const char *verdict) {
+  char words[40];
+  snprintf(words, sizeof words, "%s", verdict);
+  for (char *at = words; *at != '\0'; at++)
+    if (*at == '_') *at = ' ';
+  fputs("<span class=\"verdict ", file);
+  sb_put_html(file, verdict);
+  fputs("\">", file);
+  sb_put_html(file, words);
+  fputs("</span>", file);
+}
+
 static sb_status put_card(sb_easel *easel, const sb_pair *pair) {
   FILE *file = easel->page->file;
   char text[SB_TEXT];
@@ -163,11 +176,7 @@ static sb_status put_card(sb_easel *easel, const sb_pair *pair) {
   if (!isnan(pair->false_probability))
     fprintf(file, "<span>chance of a false link %s</span>",
             sb_text_small(pair->false_probability, text));
-  if (*pair->verdict != '\0') {
-    fputs("<span class=\"verdict\">", file);
-    sb_put_html(file, pair->verdict);
-    fputs("</span>", file);
-  }
+  if (*pair->verdict != '\0') put_verdict(file, pair->verdict);
   if (*pair->reason != '\0') {
     fputs("<span>", file);
     sb_put_html(file, pair->reason);

@@ -52,7 +52,7 @@ static void put_line(FILE *file, const sb_pair *pair) {
 }
 
 static void put_kind(const sb_page *page, const kind *k) {
-  enum { MOST = 500 };
+  enum { MOST = 200 };
   FILE *file = page->file;
   int64_t shown = 0;
   for (int64_t i = 0; i < page->checks.count; i++) {

@@ -49,9 +49,9 @@ static int64_t number_of(const names *n, const sb_pair *pair, int side) {
 
 // ---- The table's data ---------------------------------------------------------------------------
 
-// As many lines as fit: the table is at most a third of the page, whatever the names.
+// As many lines as fit: the table is at most a fifth of the page, whatever the names.
 static int64_t rows_that_fit(const sb_pairs *pairs) {
-  enum { MOST_ROWS = 20000, MOST_BYTES = 2500000 };
+  enum { MOST_ROWS = 20000, MOST_BYTES = 2000000 };
   int64_t bytes = 0, rows = 0;
   for (; rows < pairs->count && rows < MOST_ROWS; rows++) {
     const sb_pair *pair = pairs->items + rows;
@@ -173,14 +173,15 @@ static void put_explanation(const sb_page *page, int64_t rows) {
   FILE *file = page->file;
   char text[3][SB_TEXT];
   if (page->evaluation != NULL)
-    fputs(
-        "<p>Pairs that chance does not explain. The chance of a false link is that of a comparison "
-        "of as many scans, none of them of one person, having a pair as close.</p>\n",
-        file);
+    fputs("<p>Pairs that chance does not explain. Margin: how much closer than the "
+          "scan\xe2\x80\x99s next. False by "
+          "chance: how probable a pair as close is where as many scans are compared, no two of "
+          "them of one "
+          "person.</p>\n",
+          file);
   else
     fputs("<p>The closest scan of each scan, by score alone: somebody is always the closest, so "
-          "this is "
-          "no list of links.</p>\n",
+          "this is no list of links.</p>\n",
           file);
   if (rows < page->links.count)
     fprintf(file, "<p class=\"note\">The first %s of %s lines; %s has all.</p>\n",

@@ -8,7 +8,7 @@
 #include "report/page.h"
 
 enum {
-  PICTURE_BYTES = 6500000 // the page stays below 10 MB; tables and plots take at most the rest
+  PICTURE_BYTES = 5000000 // the page stays below 10 MB; tables and plots take at most the rest
 };
 
 // ---- JSON ---------------------------------------------------------------------------------------
@@ -162,29 +162,6 @@ cleanup:
 
 // ---- Stores -------------------------------------------------------------------------------------
 
-// A store that cannot be used any more is no error: the page says so.
-static sb_store *open_store(sb_page *page, const char *name) {
-  const cJSON *told = sb_json_at(sb_json_at(page->summary, "stores"), name);
-  const char *path = sb_json_text(told, "path");
-  sb_store *store = NULL;
-  sb_status status = sb_store_open(path, &store);
-  if (status.code != SB_OK) {
-    snprintf(page->why_no_store, sizeof page->why_no_store, "%.390s", status.message);
-  } else if (strcmp(sb_store_template_hash(store), sb_json_text(told, "template_hash")) != 0 ||
-             strcmp(sb_store_parameters(store), sb_json_text(told, "parameters")) != 0) {
-    snprintf(page->why_no_store, sizeof page->why_no_store,
-             "%.300s: another store than the one that was linked", path);
-    sb_store_close(store);
-    store = NULL;
-  }
-  return store;
-}
-
-static void open_stores(sb_page *page) {
-  page->gallery = open_store(page, "gallery");
-  page->probe = page->self ? page->gallery : open_store(page, "probe");
-}
-
 int64_t sb_store_find(const sb_store *store, const char *dataset, const char *scan_id) {
   if (store == NULL) return -1;
   int64_t low = 0, high = sb_store_count(store);
@@ -200,6 +177,62 @@ int64_t sb_store_find(const sb_store *store, const char *dataset, const char *sc
       high = middle;
   }
   return -1;
+}
+
+// Whether the store has the scans that were linked, of the same files: *why says where not.
+static sb_status has_linked_scans(const sb_page *page, const sb_store *store, const char *name,
+                                  char *why, size_t size) {
+  char *path = sb_path_join(page->folder, name);
+  sb_tsv table = {0};
+  size_t dataset, scan, hash;
+  sb_status status = path == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
+  SB_TRY(status);
+  SB_TRY(sb_tsv_read(path, &table));
+  SB_TRY(sb_tsv_need(&table, path, "dataset", &dataset));
+  SB_TRY(sb_tsv_need(&table, path, "scan_id", &scan));
+  SB_TRY(sb_tsv_need(&table, path, "source_sha256", &hash));
+  for (size_t row = 0; row < table.rows && *why == '\0'; row++) {
+    const char *id = sb_tsv_cell(&table, row, scan);
+    int64_t i = sb_store_find(store, sb_tsv_cell(&table, row, dataset), id);
+    if (i < 0 || strcmp(sb_store_record(store, i)->source_sha256,
+                        sb_tsv_text(sb_tsv_cell(&table, row, hash))) != 0)
+      snprintf(why, size, "%.250s: another store than the one that was linked (%.60s)",
+               sb_store_path(store), id);
+  }
+cleanup:
+  sb_tsv_free(&table);
+  free(path);
+  return status;
+}
+
+// A store that cannot be used any more is no error: the page says so.
+static sb_status open_store(sb_page *page, const char *name, const char *scans, sb_store **out) {
+  const cJSON *told = sb_json_at(sb_json_at(page->summary, "stores"), name);
+  const char *path = sb_json_text(told, "path");
+  char why[sizeof page->why_no_store] = "";
+  *out = NULL;
+  sb_status status = sb_store_open(path, out);
+  if (status.code != SB_OK)
+    snprintf(why, sizeof why, "%.390s", status.message);
+  else if (strcmp(sb_store_template_hash(*out), sb_json_text(told, "template_hash")) != 0 ||
+           strcmp(sb_store_parameters(*out), sb_json_text(told, "parameters")) != 0)
+    snprintf(why, sizeof why, "%.300s: another store than the one that was linked", path);
+  status =
+      *out == NULL || *why != '\0' ? sb_ok() : has_linked_scans(page, *out, scans, why, sizeof why);
+  if (*why == '\0') return status;
+  memcpy(page->why_no_store, why, sizeof why);
+  sb_store_close(*out);
+  *out = NULL;
+  return status;
+}
+
+static sb_status open_stores(sb_page *page) {
+  sb_status status = open_store(page, "gallery", "gallery.tsv", &page->gallery);
+  if (page->self)
+    page->probe = page->gallery;
+  else if (status.code == SB_OK)
+    status = open_store(page, "probe", "probes.tsv", &page->probe);
+  return status;
 }
 
 // ---- All ----------------------------------------------------------------------------------------
@@ -224,7 +257,7 @@ sb_status sb_page_open(const char *folder, const sb_report_options *options, sb_
     goto cleanup;
   }
   SB_TRY(read_pairs(page));
-  open_stores(page);
+  SB_TRY(open_stores(page));
 cleanup:
   if (status.code != SB_OK) sb_page_close(page);
   return status;

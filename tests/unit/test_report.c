@@ -345,6 +345,14 @@ static void test_page_without(void **state) {
   assert_int_equal(count_of(page, "<img "), 0);
   assert_non_null(strstr(page, "Pictures of the brains are left out"));
   free(page);
+  cohort other = PLAIN; // the same names, of other files
+  other.files = 1;
+  write_cohort(store, "made-up", &other);
+  assert_ok(sb_report_write(out, &options, &progress));
+  assert_int_equal(heard_of(&warned, "another store than", "sub-001_ses-1"), 1);
+  page = read_result(out, "report.html");
+  assert_int_equal(count_of(page, "<img "), 0);
+  free(page);
   remove_folder(folder);
   free(store);
   free(out);
