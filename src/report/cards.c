@@ -162,10 +162,16 @@ static void put_verdict(FILE *file, const char *verdict) {
 static sb_status put_card(sb_easel *easel, const sb_pair *pair) {
   FILE *file = easel->page->file;
   char text[SB_TEXT];
-  fprintf(file,
-          "<article class=\"card\" id=\"pair-%d\" tabindex=\"-1\">\n<h3><span "
-          "class=\"place\">%d</span> ",
-          pair->card, pair->card);
+  if (pair->card > 0)
+    fprintf(file,
+            "<article class=\"card\" id=\"pair-%d\" tabindex=\"-1\">\n<h3><span "
+            "class=\"place\">%d</span> ",
+            pair->card, pair->card);
+  else
+    fputs("<article class=\"card\" id=\"pair-other\">\n<p class=\"note\">For comparison, the "
+          "closest pair that is not "
+          "proposed:</p>\n<h3>",
+          file);
   sb_put_scan(file, pair->dataset[0], pair->id[0]);
   fputs(" <span class=\"with\">and</span> ", file);
   sb_put_scan(file, pair->dataset[1], pair->id[1]);
@@ -188,21 +194,35 @@ static sb_status put_card(sb_easel *easel, const sb_pair *pair) {
   return status;
 }
 
+static sb_status put_other(sb_easel *easel) {
+  const sb_pairs *other = &easel->page->other;
+  return other->count > 0 ? put_card(easel, other->items) : sb_ok();
+}
+
 // In the order of their numbers.
-static sb_status put_all_cards(sb_easel *easel, int *shown) {
-  const sb_pairs *lists[2] = {&easel->page->checks, &easel->page->links};
+static sb_status put_all_cards(sb_easel *easel) {
+  const sb_page *page = easel->page;
+  const sb_pairs *lists[2] = {&page->checks, &page->links};
   const sb_pair *cards[MOST_FINDINGS + MOST_LINKS + 2] = {NULL};
+  int shown = 0;
   sb_status status = sb_ok();
   for (int list = 0; list < 2; list++)
     for (int64_t i = 0; i < lists[list]->count; i++)
       cards[lists[list]->items[i].card] = lists[list]->items + i;
-  for (*shown = 0; cards[*shown + 1] != NULL && status.code == SB_OK; ++*shown) {
-    if (*shown == OPEN_AT_ONCE)
+  for (; cards[shown + 1] != NULL; shown++) {
+    if (shown == OPEN_AT_ONCE) {
+      SB_TRY(put_other(easel));
       fputs("<details class=\"more\" id=\"more-pairs\"><summary>More pairs</summary>\n",
-            easel->page->file);
-    status = put_card(easel, cards[*shown + 1]);
+            page->file);
+    }
+    SB_TRY(put_card(easel, cards[shown + 1]));
   }
-  if (*shown > OPEN_AT_ONCE) fputs("</details>\n", easel->page->file);
+  if (shown > OPEN_AT_ONCE)
+    fputs("</details>\n", page->file);
+  else
+    SB_TRY(put_other(easel));
+  if (shown + page->other.count == 0) fputs("<p>There is no pair to show.</p>\n", page->file);
+cleanup:
   return status;
 }
 
@@ -217,7 +237,6 @@ static void put_choice(const sb_page *page) {
 
 sb_status sb_put_cards(sb_page *page) {
   sb_easel easel = {0};
-  int shown = 0;
   sb_status status = sb_easel_open(page, &easel);
   if (status.code != SB_OK) return status;
   fputs("<section id=\"pairs\"><h2>Side by side</h2>\n", page->file);
@@ -239,8 +258,7 @@ sb_status sb_put_cards(sb_page *page) {
         "second is; full colour is a quarter of the grey scale.</p>\n",
         page->file);
     put_choice(page);
-    status = put_all_cards(&easel, &shown);
-    if (shown == 0) fputs("<p>There is no pair to show.</p>\n", page->file);
+    status = put_all_cards(&easel);
   }
   fputs("</section>\n", page->file);
   sb_easel_close(&easel);

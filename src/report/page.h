@@ -21,6 +21,7 @@ typedef struct sb_page {
   bool self;       // a store against itself
   bool images;
   sb_pairs links;  // proposed by evaluate, else each probe's closest scan; the closest first
+  sb_pairs other;  // of the first measure, the closest that evaluate did not propose; may be empty
   sb_pairs checks; // of check.tsv, in its order
   cJSON *check;    // of check.json; NULL: not checked
   // Opened for names, quality figures and pictures; the same store twice in a self-comparison. NULL: no longer

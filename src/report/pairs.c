@@ -205,21 +205,60 @@ sb_status sb_pairs_of_matches(const char *path, const sb_pair_measures *measures
   return status;
 }
 
+// ---- The closest that is no link, and how many have one -----------------------------------------
+
+// The pairs of one measure; free() them.
+static sb_status copy_measure(const sb_pairs *pairs, int measure, sb_pair **copy, size_t *count) {
+  *count = 0;
+  sb_status status = SB_NEW(copy, pairs->count + 1, "pairs");
+  if (status.code != SB_OK) return status;
+  for (int64_t i = 0; i < pairs->count; i++)
+    if (pairs->items[i].measure == measure) (*copy)[(*count)++] = pairs->items[i];
+  return status;
+}
+
+static int by_names(const void *left, const void *right) {
+  return compare_pairs(left, right);
+}
+
+sb_status sb_pairs_closest_other(const char *path, const sb_pair_measures *measures, int measure,
+                                 const sb_pairs *links, sb_pairs *out) {
+  sb_pair *linked = NULL;
+  size_t count = 0;
+  reader r;
+  sb_status status = open_table(path, OF_LINK, measures, out, &r);
+  SB_TRY(status);
+  SB_TRY(copy_measure(links, measure, &linked, &count));
+  if (count > 1) qsort(linked, count, sizeof *linked, by_names);
+  for (size_t row = 0; row < out->table.rows; row++) {
+    const sb_pair pair = pair_of(&r, row);
+    double closer =
+        out->count == 0 ? 1 : measures->direction[measure] * (pair.score - out->items[0].score);
+    if (pair.measure != measure || !(closer > 0) ||
+        bsearch(&pair, linked, count, sizeof *linked, by_names) != NULL)
+      continue;
+    out->items[0] = pair;
+    out->count = 1;
+  }
+cleanup:
+  free(linked);
+  if (status.code != SB_OK) sb_pairs_free(out);
+  return status;
+}
+
 static int by_probe(const void *left, const void *right) {
-  return compare_scans(*(const sb_pair *const *)left, 0, *(const sb_pair *const *)right, 0);
+  return compare_scans(left, 0, right, 0);
 }
 
 sb_status sb_pairs_count_probes(const sb_pairs *pairs, int measure, int64_t *count) {
-  const sb_pair **list = NULL;
-  size_t used = 0;
+  sb_pair *list = NULL;
+  size_t used;
   *count = 0;
-  sb_status status = SB_NEW(&list, pairs->count + 1, "pairs");
+  sb_status status = copy_measure(pairs, measure, &list, &used);
   if (status.code != SB_OK) return status;
-  for (int64_t i = 0; i < pairs->count; i++)
-    if (pairs->items[i].measure == measure) list[used++] = pairs->items + i;
-  if (used > 1) qsort((void *)list, used, sizeof *list, by_probe);
+  if (used > 1) qsort(list, used, sizeof *list, by_probe);
   for (size_t i = 0; i < used; i++) *count += i == 0 || by_probe(list + i - 1, list + i) != 0;
-  free((void *)list);
+  free(list);
   return status;
 }
 

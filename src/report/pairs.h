@@ -37,6 +37,9 @@ sb_status sb_pairs_of_links(const char *path, const sb_pair_measures *measures, 
 // (`self`), a pair that is closest both ways once.
 sb_status sb_pairs_of_matches(const char *path, const sb_pair_measures *measures, bool self,
                               sb_pairs *out);
+// The closest pair of the measure in matches.tsv that is not among `links`, if there is one.
+sb_status sb_pairs_closest_other(const char *path, const sb_pair_measures *measures, int measure,
+                                 const sb_pairs *links, sb_pairs *out);
 // check.tsv as it stands.
 sb_status sb_pairs_of_check(const char *path, sb_pairs *out);
 

@@ -148,10 +148,12 @@ static sb_status read_pairs(sb_page *page) {
                          ? sb_error(SB_NO_MEMORY, "%s: out of memory", page->folder)
                          : sb_ok();
   SB_TRY(status);
-  if (page->evaluation != NULL)
+  if (page->evaluation != NULL) {
     SB_TRY(sb_pairs_of_links(links, &measures, &page->links));
-  else
+    SB_TRY(sb_pairs_closest_other(matches, &measures, 0, &page->links, &page->other));
+  } else {
     SB_TRY(sb_pairs_of_matches(matches, &measures, page->self, &page->links));
+  }
   if (page->check != NULL) SB_TRY(sb_pairs_of_check(check, &page->checks));
 cleanup:
   free(links);
@@ -268,6 +270,7 @@ void sb_page_close(sb_page *page) {
   cJSON_Delete(page->evaluation);
   cJSON_Delete(page->check);
   sb_pairs_free(&page->links);
+  sb_pairs_free(&page->other);
   sb_pairs_free(&page->checks);
   if (page->probe != page->gallery) sb_store_close(page->probe);
   sb_store_close(page->gallery);

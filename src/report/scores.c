@@ -139,9 +139,7 @@ static void say_roc(const cJSON *figures, bool det, char *text, size_t size) {
            "intervals over people.%s",
            sb_text_score(sb_json_number(figures, "auc"), auc[0]), interval,
            sb_text_rate(sb_json_number(figures, "eer"), eer),
-           det ? ""
-               : " At no threshold are there errors of both kinds, so one cannot be drawn against "
-                 "the other.");
+           det ? "" : " At no threshold are there errors of both kinds, so there is no DET curve.");
 }
 
 static sb_status put_roc(const sb_page *page, const measured *m, const sb_columns *roc) {

@@ -160,7 +160,8 @@ static sb_store *store_of_places(const char *folder) {
   for (int i = 0; i < GRID; i++) {
     mask[i] = 1;
     own[i] = i % NX < 6;
-    row[i] = (float)(i % NX) + 100 * (float)(i / NX % NY) + 1000 * (float)(i / NX / NY);
+    const int x = i % NX, y = i / NX % NY, z = i / NX / NY;
+    row[i] = (float)(x + 100 * y + 1000 * z);
   }
   const sb_store_header header = {.grid_dims = dims,
                                   .grid_affine = affine,
@@ -311,9 +312,10 @@ static void test_page(void **state) {
   assert_non_null(strstr(page, "Content-Security-Policy"));
   assert_null(strstr(page, "http:"));
   assert_null(strstr(page, "https:"));
-  assert_int_equal(count_of(page, "id=\"pair-"), 8); // each person's two scans
-  assert_int_equal(count_of(page, "<img "),
-                   3 * 8 + 16); // and each, without a sharpness, as doubtful
+  assert_int_equal(count_of(page, "id=\"pair-"),
+                   8 + 1); // each person's two scans; one to compare with
+  // Three of each pair and of one to compare with, and one of each scan: without a sharpness it is in doubt.
+  assert_int_equal(count_of(page, "<img "), 3 * (8 + 1) + 16);
   assert_int_equal(count_of(bare, "<img "), 0);
   assert_non_null(strstr(page, "8 pairs are so alike"));
   assert_non_null(strstr(page, "16 of the 16 scans"));
@@ -445,15 +447,39 @@ static void test_pairs_of_matches(void **state) {
   free(folder);
 }
 
+// What is closest and no link, either way round.
+static void test_closest_other(void **state) {
+  (void)state;
+  char *folder = scratch_folder(), *path = sb_path_join(folder, "matches.tsv");
+  write_text(folder, "matches.tsv",
+             "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n"
+             "d\ta\td\tb\tmse\t1\t0.25\nd\tb\td\ta\tmse\t1\t0.25\nd\ta\td\tc\tmse\t2\t0.75\n"
+             "d\tb\td\tc\tmse\t2\t0.5\nd\tb\td\tc\tother\t2\t0.1\n");
+  const sb_pair_measures measures = {.names = {"mse"}, .direction = {-1}, .count = 1};
+  sb_pair link = {.dataset = {"d", "d"}, .id = {"b", "a"}};
+  const sb_pairs links = {.items = &link, .count = 1};
+  sb_pairs other;
+  assert_ok(sb_pairs_closest_other(path, &measures, 0, &links, &other));
+  assert_int_equal(other.count, 1);
+  assert_string_equal(other.items[0].id[0], "b");
+  assert_string_equal(other.items[0].id[1], "c");
+  assert_true(other.items[0].score == 0.5);
+  sb_pairs_free(&other);
+  remove_folder(folder);
+  free(path);
+  free(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_html),         cmocka_unit_test(test_bad_bytes),
-      cmocka_unit_test(test_json),         cmocka_unit_test(test_numbers),
-      cmocka_unit_test(test_base64),       cmocka_unit_test(test_png),
-      cmocka_unit_test(test_slices),       cmocka_unit_test(test_plot),
-      cmocka_unit_test(test_deviates),     cmocka_unit_test(test_page),
-      cmocka_unit_test(test_page_without), cmocka_unit_test(test_hostile_names),
-      cmocka_unit_test(test_damaged),      cmocka_unit_test(test_pairs_of_matches),
+      cmocka_unit_test(test_html),          cmocka_unit_test(test_bad_bytes),
+      cmocka_unit_test(test_json),          cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_base64),        cmocka_unit_test(test_png),
+      cmocka_unit_test(test_slices),        cmocka_unit_test(test_plot),
+      cmocka_unit_test(test_deviates),      cmocka_unit_test(test_page),
+      cmocka_unit_test(test_page_without),  cmocka_unit_test(test_hostile_names),
+      cmocka_unit_test(test_damaged),       cmocka_unit_test(test_pairs_of_matches),
+      cmocka_unit_test(test_closest_other),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
