@@ -7,6 +7,7 @@
 #include "samebrain/link.h"
 #include "samebrain/measure.h"
 #include "samebrain/prepare.h"
+#include "samebrain/report.h"
 #include "samebrain/status.h"
 #include "samebrain/store.h"
 #include "samebrain/synth.h"

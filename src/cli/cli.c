@@ -205,6 +205,13 @@ bool sb_arg_threads(const sb_arguments *a, int *threads) {
   return true;
 }
 
+sb_status sb_cli_write_report(const sb_arguments *a, const char *out) {
+  sb_report_options options = sb_report_options_default();
+  const sb_progress progress = sb_cli_progress(a->quiet);
+  options.images = !sb_arg_flag(a, "--no-images");
+  return sb_report_write(out, &options, &progress);
+}
+
 // ---- Aligned tables -----------------------------------------------------------------------------
 
 size_t sb_cli_width(const char *text) {

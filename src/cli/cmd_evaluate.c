@@ -122,6 +122,7 @@ static int run(const sb_arguments *a) {
       !sb_arg_threads(a, &options.threads))
     return SB_EXIT_USAGE;
   sb_status status = sb_evaluate(a->positional[0], &options, results, MOST_MEASURES, &count);
+  if (status.code == SB_OK) status = sb_cli_write_report(a, a->positional[0]);
   if (status.code != SB_OK) return sb_report(status);
   if (a->json) {
     print_json(results, count);
@@ -138,6 +139,7 @@ static const sb_option OPTIONS[] = {
     {"--expected-false", "N", "false links to expect among all that are proposed (0.01)"},
     {"--one-to-one", NULL, "propose each scan in one link at most, the closest pair first"},
     {"--threads", "N", "processors to use; changes no figure (all)"},
+    SB_NO_IMAGES_OPTION,
     {0},
 };
 
@@ -149,7 +151,8 @@ const sb_command sb_cmd_evaluate = {
                "well mated pairs (two scans of one person) are told from non-mated pairs, with "
                "intervals over people. Without looking at identities, proposes the links that "
                "chance does not explain. Writes evaluation.json there, with every figure and its "
-               "definition, links.tsv, thresholds.tsv and the curves as tables.",
+               "definition, links.tsv, thresholds.tsv, the curves as tables, and report.html, a page "
+               "with all of it.",
     .example = "samebrain evaluate links\n  "
                "samebrain evaluate risk --identities truth.tsv --fpir 0.01",
     .options = OPTIONS,

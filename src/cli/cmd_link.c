@@ -196,6 +196,7 @@ static int run(const sb_arguments *a) {
   if (a->positional_count > 1) SB_TRY(sb_store_open(a->positional[1], &probe));
   SB_TRY(sb_link(gallery, probe, &options, out, &progress, &summary));
   sb_cli_progress_end();
+  if (options.shard_count == 0) SB_TRY(sb_cli_write_report(a, out));
   SB_TRY(print_summary(a, out, options.shard_count > 0, &summary));
 cleanup:
   sb_store_close(gallery);
@@ -221,6 +222,7 @@ static const sb_option OPTIONS[] = {
     {"--parts", "N", "finish in N steps that a killed run need not do again (by its length)"},
     {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
     {"--threads", "N", "processors to use (all)"},
+    SB_NO_IMAGES_OPTION,
     {0},
 };
 
@@ -231,7 +233,8 @@ const sb_command sb_cmd_link = {
     .details =
         "Compares every scan of the store PROBE with every scan of the store GALLERY, or those "
         "of GALLERY with each other, and lists for each the closest ones. People are "
-        "compared by (dataset, participant) unless --identities says more.",
+        "compared by (dataset, participant) unless --identities says more. Writes tables, and "
+        "report.html, a page with what they say.",
     .example = "samebrain link brains -o links\n  "
                "samebrain link hospital release -o risk -m pearson,bandpass --identities none\n  "
                "samebrain link brains -o links -m bandpass --top 20 --refine lncc\n  "

@@ -64,6 +64,7 @@ static int run(const sb_arguments *a) {
   }
   for (size_t i = 0; i < a->positional_count; i++) SB_TRY(add_folders(&list, a->positional[i]));
   SB_TRY(sb_merge((const char *const *)list.paths, list.count, out, &summary));
+  SB_TRY(sb_cli_write_report(a, out));
   print_summary(a, out, list.count, &summary);
 cleanup:
   sb_free_names(list.paths, list.count);
@@ -72,6 +73,7 @@ cleanup:
 
 static const sb_option OPTIONS[] = {
     {"-o", "OUT", "folder for the results (required)"},
+    SB_NO_IMAGES_OPTION,
     {0},
 };
 

@@ -38,6 +38,26 @@ static sb_moments mated_moments(const sb_study *study, const double *weight) {
   return m;
 }
 
+double sb_band_far(int i) {
+  return pow(10, -i / 4.0);
+}
+
+// The share of mated pairs accepted at a false accept rate. Fewer non-mated pairs than 1 / far cannot
+// show that rate.
+static double tar_at(const sb_study *study, const sb_pool *pool, double far, double *threshold) {
+  double tar = sb_pool_tar(pool, far, threshold);
+  if ((double)study->pairs * far < 1) tar = *threshold = (double)NAN;
+  return tar;
+}
+
+static void compute_bands(const sb_bootstrap *b, const sb_pool *pool, const double *weight,
+                          sb_values *out) {
+  double threshold;
+  for (int i = 0; i < SB_BAND_FARS; i++)
+    out->band_tar[i] = tar_at(b->study, pool, sb_band_far(i), &threshold);
+  sb_search_hit_rates(b->study, b->search, weight, SB_BAND_RANKS, out->band_hits);
+}
+
 static sb_status compute(const sb_bootstrap *b, const sb_pool *pool, const double *weight, bool kde,
                          sb_values *out) {
   const sb_study *study = b->study;
@@ -46,11 +66,9 @@ static sb_status compute(const sb_bootstrap *b, const sb_pool *pool, const doubl
   out->auc = sb_pool_auc(pool);
   out->d_prime = sb_d_prime(&mated, &nonmated);
   out->eer = sb_pool_eer(pool, &out->eer_threshold);
-  for (int i = 0; i < SB_FARS; i++) {
-    out->tar[i] = sb_pool_tar(pool, sb_fars[i], &out->tar_threshold[i]);
-    // Fewer non-mated pairs than 1 / far cannot show that rate.
-    if ((double)study->pairs * sb_fars[i] < 1) out->tar[i] = out->tar_threshold[i] = (double)NAN;
-  }
+  for (int i = 0; i < SB_FARS; i++)
+    out->tar[i] = tar_at(study, pool, sb_fars[i], &out->tar_threshold[i]);
+  compute_bands(b, pool, weight, out);
   for (int i = 0; i < SB_RANKS; i++)
     out->hits[i] = sb_search_hits(study, b->search, weight, (double)sb_ranks[i]);
   out->fpir_threshold = sb_search_threshold(study, b->search, weight, b->fpir);

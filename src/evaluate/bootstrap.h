@@ -19,6 +19,10 @@ enum { SB_FARS = 4, SB_RANKS = 3 };
 extern const double sb_fars[SB_FARS];    // 0.1, 0.01, 0.001, 0.0001
 extern const int64_t sb_ranks[SB_RANKS]; // 1, 5, 10
 
+// Where the bands of the curves are worked out: the first ranks, and four false accept rates a decade.
+enum { SB_BAND_RANKS = 20, SB_BAND_FARS = 25 };
+double sb_band_far(int i); // 10^(-i / 4)
+
 // One value of every figure: of the study, of a replicate, or of an interval's end.
 typedef struct sb_values {
   double auc, d_prime, eer, eer_threshold;
@@ -27,6 +31,7 @@ typedef struct sb_values {
   double hits[SB_RANKS];
   double fpir_threshold, fnir;
   double fnmr[8], fmr[8]; // at given thresholds
+  double band_hits[SB_BAND_RANKS], band_tar[SB_BAND_FARS];
 } sb_values;
 
 enum { SB_MOST_FIXED = 8, SB_KDE_REPLICATES = 200 };

@@ -59,16 +59,29 @@ static sb_status write_roc(const sb_result *result, FILE *file) {
   return status;
 }
 
+// The ROC at round false accept rates, where it has a band.
+static sb_status write_tar(const sb_result *result, FILE *file) {
+  fputs("far\ttar\ttar_low\ttar_high\n", file);
+  for (int i = 0; i < SB_BAND_FARS && result->anyone; i++) {
+    double tar = result->given.value.band_tar[i];
+    const sb_interval *band = result->given.tar_band + i;
+    if (!isnan(tar)) put_line(file, (double[]){sb_band_far(i), tar, band->low, band->high}, 4);
+  }
+  return sb_ok();
+}
+
 static sb_status write_cmc(const sb_result *result, FILE *file) {
   enum { MOST_RANKS = 100 };
   sb_search search = {0};
   sb_status status = sb_search_open(&result->study, &search);
-  fputs("rank\thit_rate\n", file);
-  for (int64_t rank = 1; rank <= MOST_RANKS && rank <= result->study.gallery; rank++)
-    if (status.code == SB_OK && search.mated > 0)
-      put_line(
-          file,
-          (double[]){(double)rank, sb_search_hits(&result->study, &search, NULL, (double)rank)}, 2);
+  fputs("rank\thit_rate\thit_rate_low\thit_rate_high\n", file);
+  for (int64_t rank = 1; rank <= MOST_RANKS && rank <= result->study.gallery; rank++) {
+    if (status.code != SB_OK || search.mated == 0) break;
+    sb_interval band = {(double)NAN, (double)NAN};
+    if (result->anyone && rank <= SB_BAND_RANKS) band = result->given.hits_band[rank - 1];
+    double rate = sb_search_hits(&result->study, &search, NULL, (double)rank);
+    put_line(file, (double[]){(double)rank, rate, band.low, band.high}, 4);
+  }
   sb_search_close(&search);
   return status;
 }
@@ -143,11 +156,8 @@ sb_status sb_curves_write(const char *folder, const sb_result *result) {
   static const struct {
     const char *prefix;
     curve write;
-  } curves[] = {{"roc", write_roc},
-                {"cmc", write_cmc},
-                {"search", write_search},
-                {"density", write_density},
-                {"forecast", write_forecast}};
+  } curves[] = {{"roc", write_roc},       {"tar", write_tar},         {"cmc", write_cmc},
+                {"search", write_search}, {"density", write_density}, {"forecast", write_forecast}};
   sb_status status = sb_ok();
   for (size_t i = 0; i < sizeof curves / sizeof *curves && status.code == SB_OK; i++) {
     char *name = sb_format("%s-%s.tsv", curves[i].prefix, result->linked->measure->info.name);

@@ -303,7 +303,6 @@ static void say_of_links(const sb_result *result, double expected_false, sb_eval
 
 static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_result *result) {
   double nonmated_max = -INFINITY;
-  sb_given given = {0};
   sb_status status = sb_ok();
   // Thresholds, tails and forecasts are worked out on the scale that scores are counted on, which for
   // such a distance is one of ratios.
@@ -319,13 +318,13 @@ static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_r
   SB_TRY(sb_scores_study(e->scores, m, &result->study, &nonmated_max));
   if (result->anyone)
     SB_TRY(sb_figures_of_study(&result->study, m->measure->info.name, result->direction,
-                               nonmated_max, e->options, &result->figures, &given));
+                               nonmated_max, e->options, &result->figures, &result->given));
   else
     say_nobody(result, &result->figures);
   SB_TRY(propose_links(e, result));
   say_of_links(result, e->options->expected_false, &result->figures);
   if (result->anyone) {
-    SB_TRY(thresholds_of_all(e, &given, result));
+    SB_TRY(thresholds_of_all(e, &result->given, result));
     SB_TRY(evaluate_datasets(e, result));
   }
   SB_TRY(forecast(result));

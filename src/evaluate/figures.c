@@ -185,6 +185,14 @@ static void take_intervals(const sb_values *low, const sb_values *high, const tr
   out->fnir_interval = of_errors(out->fnir, low->fnir, high->fnir, t->mated, true);
 }
 
+static void take_bands(const trials *t, sb_given *given) {
+  const sb_values *v = &given->value, *low = &given->low, *high = &given->high;
+  for (int i = 0; i < SB_BAND_RANKS; i++)
+    given->hits_band[i] = of_hits(v->band_hits[i], low->band_hits[i], high->band_hits[i], t->mated);
+  for (int i = 0; i < SB_BAND_FARS; i++)
+    given->tar_band[i] = of_hits(v->band_tar[i], low->band_tar[i], high->band_tar[i], t->mated);
+}
+
 // Searches compare with the gallery less the probe itself and its mates: their mean number.
 static double others_per_search(const sb_study *study, const sb_search *search) {
   double counted = 0;
@@ -249,6 +257,7 @@ sb_status sb_figures_of_study(const sb_study *study, const char *measure, double
   SB_TRY(take_pool(study, direction, out));
   take_values(&given->value, &search, direction, out);
   take_intervals(&given->low, &given->high, &t, direction, out);
+  take_bands(&t, given);
   out->nonmated_max = isinf(nonmated_max) ? NONE : direction * nonmated_max;
   out->margin = direction * (out->mated_min - out->nonmated_max);
   say_why(study, &t, out);

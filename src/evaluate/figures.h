@@ -10,6 +10,8 @@
 // What a study's scores give, thresholds among it, in closenesses.
 typedef struct sb_given {
   sb_values value, low, high;
+  // Around value.band_hits and value.band_tar, by the rules of all intervals; of sb_figures_of_study.
+  sb_interval hits_band[SB_BAND_RANKS], tar_band[SB_BAND_FARS];
 } sb_given;
 
 // What identities can show of a study. Members about links are left alone.

@@ -32,6 +32,7 @@ typedef struct sb_result {
   bool anyone; // somebody's identity is known
   sb_study study;
   sb_evaluation figures;
+  sb_given given;             // where anyone is known
   const char **dataset_names; // borrowed
   sb_evaluation *datasets;    // figures within each
   int64_t dataset_count;      // 0 where there is but one

@@ -101,6 +101,19 @@ double sb_search_hits(const sb_study *study, const sb_search *search, const doub
   return share(hits, total(study, weight, search->by_mate, search->mated));
 }
 
+void sb_search_hit_rates(const sb_study *study, const sb_search *search, const double *weight,
+                         int ranks, double *out) {
+  double all = total(study, weight, search->by_mate, search->mated);
+  for (int i = 0; i < ranks; i++) out[i] = 0;
+  for (int64_t i = 0; i < search->mated; i++) {
+    int64_t probe = search->by_mate[i];
+    if (search->rank[probe] <= ranks)
+      out[(int)search->rank[probe] - 1] += weight_of(study, weight, probe);
+  }
+  for (int i = 1; i < ranks; i++) out[i] += out[i - 1];
+  for (int i = 0; i < ranks; i++) out[i] = share(out[i], all);
+}
+
 double sb_search_threshold(const sb_study *study, const sb_search *search, const double *weight,
                            double fpir) {
   double all = total(study, weight, search->by_nonmated, search->with_others), above = 0;

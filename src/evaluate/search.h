@@ -25,6 +25,9 @@ void sb_search_close(sb_search *search); // a zeroed one is fine
 // Share of mated searches whose closest mate's rank is at most `rank`; NaN when there are none.
 double sb_search_hits(const sb_study *study, const sb_search *search, const double *weight,
                       double rank);
+// The same at the ranks 1 to `ranks`.
+void sb_search_hit_rates(const sb_study *study, const sb_search *search, const double *weight,
+                         int ranks, double *out);
 // The lowest threshold with FPIR at most `fpir`: just above the closest non-mated score of the
 // first probe too many. Every probe is searched with its mates taken out of the gallery.
 double sb_search_threshold(const sb_study *study, const sb_search *search, const double *weight,

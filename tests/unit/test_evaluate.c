@@ -2,6 +2,8 @@
 // used and with others; and damaged result folders.
 #include "cohort.h"
 
+#include <cjson/cJSON.h>
+
 #include "samebrain/evaluate.h"
 #include "samebrain/link.h"
 
@@ -519,8 +521,59 @@ static void test_damaged_folders(void **state) {
   remove_folders(&f);
 }
 
+// The bands around CMC and ROC are the intervals that the figures have, at the same ranks and rates.
+static void test_bands(void **state) {
+  (void)state;
+  static const struct {
+    const char *table;
+    double at;
+    const char *figure;
+  } same[] = {{"cmc-pearson.tsv", 1, "rank1"},
+              {"cmc-pearson.tsv", 5, "rank5"},
+              {"cmc-pearson.tsv", 10, "rank10"},
+              {"tar-pearson.tsv", 0.1, "tar_at_far_0.1"},
+              {"tar-pearson.tsv", 0.01, "tar_at_far_0.01"}};
+  const cohort c = {
+      .people = 14, .sessions = 2, .seed = 4, .gain = 0.12, .duplicate_of = -1, .constant = -1};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
+  sb_store *store = open_cohort(folder, "store", &c);
+  const sb_link_options options = both_measures();
+  const sb_evaluate_options how = sb_evaluate_options_default();
+  sb_link_summary summary;
+  sb_evaluation results[2];
+  size_t count;
+  assert_ok(sb_link(store, NULL, &options, out, NULL, &summary));
+  assert_ok(sb_evaluate(out, &how, results, 2, &count));
+  char *json = read_result(out, "evaluation.json");
+  cJSON *root = cJSON_Parse(json);
+  const cJSON *figures = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "measures"), 0);
+  const cJSON *intervals = cJSON_GetObjectItem(figures, "intervals");
+  for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+    sb_tsv table = read_table_result(out, same[i].table);
+    size_t row = 0;
+    while (row < table.rows &&
+           fabs(strtod(sb_tsv_cell(&table, row, 0), NULL) - same[i].at) > 1e-9 * same[i].at)
+      row++;
+    assert_true(row < table.rows);
+    near(strtod(sb_tsv_cell(&table, row, 1), NULL),
+         cJSON_GetObjectItem(figures, same[i].figure)->valuedouble, 1e-8, same[i].figure);
+    const cJSON *ends = cJSON_GetObjectItem(intervals, same[i].figure);
+    for (int end = 0; end < 2; end++)
+      near(strtod(sb_tsv_cell(&table, row, 2 + (size_t)end), NULL),
+           cJSON_GetArrayItem(ends, end)->valuedouble, 1e-8, same[i].figure);
+    sb_tsv_free(&table);
+  }
+  cJSON_Delete(root);
+  free(json);
+  sb_store_close(store);
+  remove_folder(folder);
+  free(out);
+  free(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_bands),
       cmocka_unit_test(test_with_the_identities_of_the_link),
       cmocka_unit_test(test_with_other_identities),
       cmocka_unit_test(test_with_namesakes),

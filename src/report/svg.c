@@ -1,0 +1,222 @@
+#include "report/svg.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "evaluate/normal.h"
+#include "report/text.h"
+
+enum { LEFT = 52, RIGHT = 14, TOP = 30, BOTTOM = 50, MOST_TICKS = 16 };
+
+// ---- From values to the picture -----------------------------------------------------------------
+
+static double on_scale(const sb_axis *axis, double value) {
+  switch (axis->scale) {
+  case SB_LOG:
+    return log10(value);
+  case SB_DEVIATE:
+    return sb_normal_quantile(value);
+  default:
+    return value;
+  }
+}
+
+// 0 at the axis' beginning, 1 at its end; what lies beyond is at the end.
+static double along(const sb_axis *axis, double value) {
+  if (isnan(value)) return value;
+  double within = fmin(fmax(value, axis->low), axis->high);
+  double low = on_scale(axis, axis->low), high = on_scale(axis, axis->high);
+  return (on_scale(axis, within) - low) / (high - low);
+}
+
+static double left_of(const sb_plot *plot, double x) {
+  return LEFT + (SB_PLOT_WIDTH - LEFT - RIGHT) * along(&plot->x, x);
+}
+
+static double top_of(const sb_plot *plot, double y) {
+  return SB_PLOT_HEIGHT - BOTTOM - (SB_PLOT_HEIGHT - TOP - BOTTOM) * along(&plot->y, y);
+}
+
+// ---- Ticks --------------------------------------------------------------------------------------
+
+// The distance of about `count` ticks: 1, 2 or 5 times a power of ten.
+static double round_step(double span, int count) {
+  double raw = span / count, power = pow(10, floor(log10(raw)));
+  double mantissa = raw / power;
+  return power * (mantissa < 1.5 ? 1 : mantissa < 3.5 ? 2 : mantissa < 7.5 ? 5 : 10);
+}
+
+static int linear_ticks(const sb_axis *axis, int count, double *ticks) {
+  double step = round_step(axis->high - axis->low, count);
+  int used = 0;
+  for (double k = ceil(axis->low / step - 1e-9); k * step <= axis->high + 1e-9 * step; k++)
+    if (used < MOST_TICKS) ticks[used++] = k == 0 ? 0 : k * step;
+  return used;
+}
+
+static int log_ticks(const sb_axis *axis, double *ticks) {
+  int first = (int)ceil(log10(axis->low) - 1e-9), last = (int)floor(log10(axis->high) + 1e-9);
+  int step = (last - first) / 8 + 1, used = 0;
+  for (int power = first; power <= last && used < MOST_TICKS; power += step)
+    ticks[used++] = pow(10, power);
+  return used;
+}
+
+static int deviate_ticks(const sb_axis *axis, double *ticks) {
+  static const double rates[] = {1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99};
+  int used = 0;
+  for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+    if (rates[i] >= axis->low && rates[i] <= axis->high) ticks[used++] = rates[i];
+  return used;
+}
+
+static int make_ticks(const sb_axis *axis, int count, double ticks[MOST_TICKS]) {
+  return axis->scale == SB_LOG       ? log_ticks(axis, ticks)
+         : axis->scale == SB_DEVIATE ? deviate_ticks(axis, ticks)
+                                     : linear_ticks(axis, count, ticks);
+}
+
+// 10 to a power, written with a raised number.
+static void put_power(FILE *file, double value) {
+  fprintf(file, "10<tspan dy=\"-5\" font-size=\"9\">%.0f</tspan>", log10(value));
+}
+
+static void put_tick(FILE *file, const sb_axis *axis, double value) {
+  if (axis->scale == SB_LOG && !(value >= 1 && value < 5e3))
+    put_power(file, value);
+  else if (axis->scale == SB_DEVIATE || axis->as_percent)
+    fprintf(file, "%.5g %%", 100 * value);
+  else
+    fprintf(file, "%.5g", value);
+}
+
+// ---- The frame ----------------------------------------------------------------------------------
+
+static void put_axes(sb_plot *plot) {
+  FILE *file = plot->file;
+  const int right = SB_PLOT_WIDTH - RIGHT, bottom = SB_PLOT_HEIGHT - BOTTOM;
+  double ticks[MOST_TICKS];
+  int count = make_ticks(&plot->y, 5, ticks);
+  for (int i = 0; i < count; i++) {
+    double y = top_of(plot, ticks[i]);
+    fprintf(file, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" class=\"ty\">",
+            LEFT, y, right, LEFT - 8, y + 4);
+    put_tick(file, &plot->y, ticks[i]);
+    fputs("</text>\n", file);
+  }
+  count = make_ticks(&plot->x, 6, ticks);
+  for (int i = 0; i < count; i++) {
+    double x = left_of(plot, ticks[i]);
+    fprintf(file, "<path class=\"tick\" d=\"M%.1f %dv5\"/><text x=\"%.1f\" y=\"%d\" class=\"tx\">",
+            x, bottom, x, bottom + 19);
+    put_tick(file, &plot->x, ticks[i]);
+    fputs("</text>\n", file);
+  }
+  fprintf(file, "<path class=\"axis\" d=\"M%d %dH%d\"/>\n", LEFT, bottom, right);
+  fprintf(file, "<text x=\"%d\" y=\"%d\" class=\"tx label\">", (LEFT + right) / 2,
+          SB_PLOT_HEIGHT - 10);
+  sb_put_html(file, plot->x.label);
+  fprintf(file, "</text>\n<text x=\"4\" y=\"14\" class=\"label\">");
+  sb_put_html(file, plot->y.label);
+  fputs("</text>\n", file);
+}
+
+void sb_plot_begin(sb_plot *plot, const char *id, const char *title, const char *text) {
+  FILE *file = plot->file;
+  fprintf(file,
+          "<svg class=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" aria-labelledby=\"%s-t %s-d\">\n"
+          "<title id=\"%s-t\">",
+          SB_PLOT_WIDTH, SB_PLOT_HEIGHT, id, id, id);
+  sb_put_html(file, title);
+  fprintf(file, "</title><desc id=\"%s-d\">", id);
+  sb_put_html(file, text);
+  fputs("</desc>\n", file);
+  put_axes(plot);
+}
+
+void sb_plot_end(sb_plot *plot) {
+  fputs("</svg>\n", plot->file);
+}
+
+// ---- Curves -------------------------------------------------------------------------------------
+
+// Of neighbours that fall on the same half pixel only the first is written, so that thousands of points stay small.
+static void put_path(sb_plot *plot, const double *x, const double *y, int64_t count, bool joined) {
+  double last_x = -1e9, last_y = -1e9;
+  bool pen_down = joined;
+  for (int64_t i = 0; i < count; i++) {
+    double left = left_of(plot, x[i]), top = top_of(plot, y[i]);
+    if (isnan(left) || isnan(top)) {
+      pen_down = joined;
+      continue;
+    }
+    bool far = fabs(left - last_x) >= 0.5 || fabs(top - last_y) >= 0.5 || i + 1 == count;
+    if (pen_down && !far) continue;
+    fprintf(plot->file, "%c%.1f %.1f", pen_down ? 'L' : 'M', left, top);
+    last_x = left;
+    last_y = top;
+    pen_down = true;
+  }
+}
+
+void sb_plot_line(sb_plot *plot, const char *style, const double *x, const double *y,
+                  int64_t count) {
+  fprintf(plot->file, "<path class=\"line %s\" d=\"", style);
+  put_path(plot, x, y, count, false);
+  fputs("\"/>\n", plot->file);
+}
+
+void sb_plot_area(sb_plot *plot, const char *style, const double *x, const double *y,
+                  int64_t count) {
+  if (count < 2) return;
+  fprintf(plot->file, "<path class=\"area %s\" d=\"M%.1f %.1f", style, left_of(plot, x[0]),
+          top_of(plot, plot->y.low));
+  put_path(plot, x, y, count, true);
+  fprintf(plot->file, "L%.1f %.1fZ\"/>\n", left_of(plot, x[count - 1]), top_of(plot, plot->y.low));
+}
+
+void sb_plot_band(sb_plot *plot, const char *style, const double *x, const double *low,
+                  const double *high, int64_t count) {
+  bool begun = false;
+  for (int64_t i = 0; i < count; i++) {
+    if (isnan(low[i]) || isnan(high[i])) continue;
+    if (!begun) fprintf(plot->file, "<path class=\"area %s\" d=\"M", style);
+    fprintf(plot->file, "%s%.1f %.1f", begun ? "L" : "", left_of(plot, x[i]),
+            top_of(plot, high[i]));
+    begun = true;
+  }
+  if (!begun) return;
+  for (int64_t i = count - 1; i >= 0; i--)
+    if (!isnan(low[i]) && !isnan(high[i]))
+      fprintf(plot->file, "L%.1f %.1f", left_of(plot, x[i]), top_of(plot, low[i]));
+  fputs("Z\"/>\n", plot->file);
+}
+
+// ---- Marks --------------------------------------------------------------------------------------
+
+void sb_plot_bar(sb_plot *plot, const char *style, double from, double to, double y) {
+  double left = left_of(plot, from), right = left_of(plot, to), top = top_of(plot, y);
+  double bottom = SB_PLOT_HEIGHT - BOTTOM;
+  if (!(y > plot->y.low)) return;
+  if (bottom - top < 1) top = bottom - 1; // that something is there must be seen
+  fprintf(plot->file, "<path class=\"bar %s\" d=\"M%.1f %.1fV%.1fH%.1fV%.1fZ\"/>\n", style, left,
+          bottom, top, right, bottom);
+}
+
+void sb_plot_point(sb_plot *plot, const char *style, double x, double y) {
+  fprintf(plot->file, "<circle class=\"dot %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>\n", style,
+          left_of(plot, x), top_of(plot, y));
+}
+
+void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label, int line) {
+  double left = left_of(plot, x);
+  bool right_half = along(&plot->x, x) > 0.55;
+  int top = TOP + 2 + 16 * line;
+  fprintf(plot->file,
+          "<path class=\"line %s\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" class=\"mark %s\">",
+          style, left, top - 8, SB_PLOT_HEIGHT - BOTTOM, right_half ? left - 6 : left + 6, top,
+          right_half ? "ty" : "");
+  sb_put_html(plot->file, label);
+  fputs("</text>\n", plot->file);
+}
