@@ -83,6 +83,6 @@ void sb_cli_pad(const char *text, size_t width);
 bool sb_arg_threads(const sb_arguments *a, int *threads);
 
 extern const sb_command sb_cmd_prepare, sb_cmd_link, sb_cmd_evaluate, sb_cmd_compare, sb_cmd_synth,
-    sb_cmd_info, sb_cmd_measures, sb_cmd_template;
+    sb_cmd_info, sb_cmd_measures, sb_cmd_template, sb_cmd_check;
 
 #endif
