@@ -64,13 +64,24 @@ static void say_copy(FILE *file, const sb_checked *k, const sb_case *c) {
     fprintf(file, "; its labels are %s and %s", label_of(k, c->a), label_of(k, c->b));
 }
 
+// Other labels under which copies of a scan stand.
+static void say_labels_of_copies(FILE *file, const sb_checked *k, int64_t scan) {
+  for (int64_t i = 0; i < k->cases.count; i++) {
+    const sb_case *c = k->cases.items + i;
+    if (c->copy && (c->a == scan || c->b == scan) && c->expected != SB_EXPECTED_SAME)
+      fprintf(file, " or %s", label_of(k, c->a == scan ? c->b : c->a));
+  }
+}
+
 // Whose a scan probably is, as another case shows.
 static void say_owner(FILE *file, const sb_checked *k, int64_t scan, int64_t shown_by) {
   if (shown_by < 0) return;
   const sb_case *c = k->cases.items + shown_by;
   int64_t other = c->a == scan ? c->b : c->a;
-  fprintf(file, "; %s is probably of %s, being as close to %s as %.4f", scan_of(k, scan)->scan_id,
-          label_of(k, other), scan_of(k, other)->scan_id, k->direction * c->score);
+  fprintf(file, "; %s is probably of %s", scan_of(k, scan)->scan_id, label_of(k, other));
+  if (!c->copy) say_labels_of_copies(file, k, other);
+  fprintf(file, ", being as close to %s as %.4f", scan_of(k, other)->scan_id,
+          k->direction * c->score);
   say_chance(file, k, c->score);
 }
 

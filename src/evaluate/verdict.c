@@ -33,9 +33,14 @@ static void find_groups(const sb_cases *cases, int64_t scans, int64_t *group) {
     group[i] = group[i] == i ? next++ : group[group[i]];
 }
 
-// Of several copies the one under the label with the most scans is the original, else the first.
+static int64_t size_of_label(const int64_t *label, const int64_t *size, int64_t scan) {
+  return label[scan] < 0 ? 0 : size[label[scan]];
+}
+
+// Of several copies the one under the label with the most scans is the original, else the first. Where
+// labels have equally many, nothing tells which is the copy, and all are taken for scans like others.
 static sb_status find_originals(const sb_cases *cases, const int64_t *label, int64_t scans,
-                                int64_t *original) {
+                                int64_t *original, bool *follows) {
   int64_t *size = NULL, *best = NULL;
   sb_status status = sb_ok();
   SB_TRY(SB_NEW_ZERO(&size, scans, "scans"));
@@ -49,9 +54,12 @@ static sb_status find_originals(const sb_cases *cases, const int64_t *label, int
   for (int64_t i = 0; i < scans; i++) {
     original[i] = first_of(original, i);
     int64_t *of = best + original[i];
-    if (label[i] >= 0 && (label[*of] < 0 || size[label[i]] > size[label[*of]])) *of = i;
+    if (size_of_label(label, size, i) > size_of_label(label, size, *of)) *of = i;
   }
-  for (int64_t i = scans - 1; i >= 0; i--) original[i] = best[original[i]];
+  for (int64_t i = scans - 1; i >= 0; i--) {
+    original[i] = best[original[i]];
+    follows[i] = size_of_label(label, size, i) < size_of_label(label, size, original[i]);
+  }
 cleanup:
   free(size);
   free(best);
@@ -88,14 +96,14 @@ static int compare_by_group(const void *left, const void *right) {
 }
 
 static sb_status find_members(const int64_t *label, int64_t scans, const int64_t *group,
-                              const int64_t *original, const sb_cases *cases, members *out) {
+                              const bool *follows, const sb_cases *cases, members *out) {
   int64_t used = 0;
   sb_status status = sb_ok();
   SB_TRY(SB_NEW(&out->by_label, scans, "labels"));
   SB_TRY(SB_NEW(&out->by_group, scans, "labels"));
   SB_TRY(SB_NEW_ZERO(&out->torn, scans, "labels"));
   for (int64_t i = 0; i < scans; i++)
-    if (label[i] >= 0 && original[i] == i) out->by_label[used++] = (member){label[i], group[i], 1};
+    if (label[i] >= 0 && !follows[i]) out->by_label[used++] = (member){label[i], group[i], 1};
   if (used > 1) qsort(out->by_label, (size_t)used, sizeof *out->by_label, compare_by_label);
   for (int64_t i = 0; i < used; i++) {
     member *last = out->count > 0 ? out->by_label + out->count - 1 : NULL;
@@ -213,10 +221,10 @@ static void judge_expected(sb_case *c, bool one_group, bool rely) {
 }
 
 static void judge_found(sb_case *c, const members *m, const int64_t *label, int64_t group,
-                        const int64_t *original, bool rely) {
+                        const bool *follows, bool rely) {
   if (c->observed != SB_OBSERVED_SAME)
     decide(c, SB_VERDICT_UNSURE, SB_WHY_BETWEEN);
-  else if (original[c->a] != c->a || original[c->b] != c->b)
+  else if (follows[c->a] || follows[c->b])
     decide(c, SB_VERDICT_SAME, SB_WHY_FOLLOWS);
   else if (!rely)
     decide(c, SB_VERDICT_UNSURE, SB_WHY_FEW);
@@ -226,19 +234,31 @@ static void judge_found(sb_case *c, const members *m, const int64_t *label, int6
     decide(c, SB_VERDICT_SAME_PERSON, SB_WHY_TWO_LABELS);
 }
 
-// Per scan the case that shows best whose it is, if not its label's: mislabelled, or a copy.
-static void find_owners(sb_cases *cases, int64_t *best) {
+// Whether a case shows whose one of its scans is: by mislabelled scans, or of a copy by its original.
+static bool shows_owner(const sb_case *c, int64_t scan, const int64_t *original) {
+  int64_t other = c->a == scan ? c->b : c->a;
+  return c->why == SB_WHY_MISPLACED ||
+         (c->copy && c->expected != SB_EXPECTED_SAME && original[scan] == other);
+}
+
+// Originals show more than their copies, and then the closest scan.
+static bool shows_better(const sb_case *c, const sb_case *than, int64_t scan,
+                         const int64_t *original) {
+  int64_t other = c->a == scan ? c->b : c->a, others = than->a == scan ? than->b : than->a;
+  bool first = original[other] == other, firsts = original[others] == others;
+  return first != firsts ? first : c->score > than->score;
+}
+
+// Per scan the case that shows best whose it is, if not its label's.
+static void find_owners(sb_cases *cases, const int64_t *original, int64_t *best) {
   for (int64_t i = 0; i < cases->count; i++) {
     const sb_case *c = cases->items + i;
-    if (c->why != SB_WHY_MISPLACED && !(c->copy && c->expected != SB_EXPECTED_SAME)) continue;
     const int64_t ends[2] = {c->a, c->b};
     for (int end = 0; end < 2; end++) {
       int64_t *of = best + ends[end];
-      const sb_case *known = *of < 0 ? NULL : cases->items + *of;
-      bool mislabelled = c->why == SB_WHY_MISPLACED;
-      bool better = known == NULL || (mislabelled && known->why != SB_WHY_MISPLACED) ||
-                    (mislabelled == (known->why == SB_WHY_MISPLACED) && c->score > known->score);
-      if (better) *of = i;
+      if (shows_owner(c, ends[end], original) &&
+          (*of < 0 || shows_better(c, cases->items + *of, ends[end], original)))
+        *of = i;
     }
   }
   for (int64_t i = 0; i < cases->count; i++) {
@@ -255,10 +275,12 @@ sb_status sb_judge(const int64_t *label, int64_t scans, bool rely, sb_cases *cas
                    int64_t *original) {
   members m = {0};
   int64_t *best = NULL;
+  bool *follows = NULL;
   sb_status status = sb_ok();
   find_groups(cases, scans, group);
-  SB_TRY(find_originals(cases, label, scans, original));
-  SB_TRY(find_members(label, scans, group, original, cases, &m));
+  SB_TRY(SB_NEW(&follows, scans, "scans"));
+  SB_TRY(find_originals(cases, label, scans, original, follows));
+  SB_TRY(find_members(label, scans, group, follows, cases, &m));
   for (int64_t i = 0; i < cases->count; i++) {
     sb_case *c = cases->items + i;
     if (c->copy)
@@ -266,13 +288,14 @@ sb_status sb_judge(const int64_t *label, int64_t scans, bool rely, sb_cases *cas
     else if (c->expected == SB_EXPECTED_SAME)
       judge_expected(c, group[c->a] == group[c->b], rely);
     else
-      judge_found(c, &m, label, group[c->a], original, rely);
+      judge_found(c, &m, label, group[c->a], follows, rely);
   }
   SB_TRY(SB_NEW(&best, scans, "scans"));
   for (int64_t i = 0; i < scans; i++) best[i] = -1;
-  find_owners(cases, best);
+  find_owners(cases, original, best);
 cleanup:
   free(best);
+  free(follows);
   free_members(&m);
   return status;
 }
