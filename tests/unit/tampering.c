@@ -1,6 +1,5 @@
 #include "tampering.h"
 
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../../bench/alterations.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/random.h"
@@ -135,32 +135,6 @@ static void copy_file(trial *r) {
   free(data);
 }
 
-// The same voxels with other axes first, some of them backwards.
-static void turn(const sb_volume *in, const int axis[3], const bool flip[3], sb_volume *out) {
-  int64_t stride[3] = {1, in->dims[0], in->dims[0] * in->dims[1]};
-  memset(out, 0, sizeof *out);
-  out->affine[15] = 1;
-  memcpy(out->affine, in->affine, sizeof in->affine);
-  for (int o = 0; o < 3; o++) {
-    out->dims[o] = in->dims[axis[o]];
-    for (int row = 0; row < 3; row++) {
-      double step = in->affine[4 * row + axis[o]];
-      out->affine[4 * row + o] = flip[o] ? -step : step;
-      if (flip[o]) out->affine[4 * row + 3] += step * (double)(out->dims[o] - 1);
-    }
-  }
-  assert_ok(SB_NEW(&out->voxels, out->dims[0] * out->dims[1] * out->dims[2], "image"));
-  int64_t at = 0, index[3];
-  for (index[2] = 0; index[2] < out->dims[2]; index[2]++)
-    for (index[1] = 0; index[1] < out->dims[1]; index[1]++)
-      for (index[0] = 0; index[0] < out->dims[0]; index[0]++) {
-        int64_t from = 0;
-        for (int o = 0; o < 3; o++)
-          from += stride[axis[o]] * (flip[o] ? out->dims[o] - 1 - index[o] : index[o]);
-        out->voxels[at++] = in->voxels[from];
-      }
-}
-
 static float largest(const sb_volume *v) {
   float most = 0;
   for (int64_t i = 0; i < v->dims[0] * v->dims[1] * v->dims[2]; i++)
@@ -178,7 +152,7 @@ static void copy_turned(trial *r) {
   int type = draw(r, 5);
   sb_volume in, out;
   assert_ok(sb_volume_load(r->scans[copy->source].path, &in, NULL));
-  turn(&in, orders[draw(r, 5)], flip, &out);
+  assert_ok(turned_volume(&in, orders[draw(r, 5)], flip, &out));
   double slope = (double)largest(&in) / levels[type] * draw_between(r, 1, 1.5);
   assert_ok(sb_volume_save_as(&out, copy->path, (sb_save_type)type, slope, 0));
   sb_volume_free(&in);
@@ -189,20 +163,8 @@ static void copy_changed(trial *r) {
   subject *copy = add_copy(r, CHANGED_COPY, draw(r, 2) == 0 ? "CCchanged" : "xxchanged", ".nii.gz");
   sb_volume v;
   assert_ok(sb_volume_load(r->scans[copy->source].path, &v, NULL));
-  double gamma = draw(r, 2) == 0 ? draw_between(r, 0.75, 0.9) : draw_between(r, 1.1, 1.3);
-  double top = (double)largest(&v), sum = 0, inside = 0;
-  int64_t voxels = v.dims[0] * v.dims[1] * v.dims[2];
-  for (int64_t i = 0; i < voxels; i++) {
-    v.voxels[i] = v.voxels[i] > 0 ? (float)(top * pow((double)v.voxels[i] / top, gamma)) : 0;
-    sum += (double)v.voxels[i];
-    inside += v.voxels[i] > 0;
-  }
-  float noise = (float)(0.02 * sum / inside), normals[2];
-  for (int64_t i = 0; i < voxels; i++) {
-    if (!(v.voxels[i] > 0)) continue;
-    sb_random_normals(r->key ^ 0x7a3d, (uint64_t)i, normals);
-    v.voxels[i] = fmaxf(v.voxels[i] + noise * normals[0], 1e-3f * (float)top);
-  }
+  alter_gamma(draw(r, 2) == 0 ? draw_between(r, 0.75, 0.9) : draw_between(r, 1.1, 1.3), &v);
+  alter_noise(50, r->key, &v);
   assert_ok(sb_volume_save(&v, copy->path));
   sb_volume_free(&v);
 }
