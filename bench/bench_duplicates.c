@@ -18,25 +18,24 @@
 
 typedef struct kind {
   const char *name;
-  sb_save_type type;
-  double levels; // of integers, up to the brightest voxel
-  bool turned;
+  double levels;           // of integers, up to the brightest voxel
   double gamma, bias, snr; // 0: none
-  bool tighter;
+  sb_save_type type;
+  bool turned, tighter;
 } kind;
 
 static const kind KINDS[] = {
-    {"turned, float32", SB_SAVE_FLOAT32, 1, true, 0, 0, 0, false},
-    {"turned, int16 of 3000 levels", SB_SAVE_INT16, 3000, true, 0, 0, 0, false},
-    {"uint8", SB_SAVE_UINT8, 255, false, 0, 0, 0, false},
-    {"stripped tighter", SB_SAVE_FLOAT32, 1, false, 0, 0, 0, true},
-    {"bias field of 20 %", SB_SAVE_FLOAT32, 1, false, 0, 0.2, 0, false},
-    {"gamma 0.8", SB_SAVE_FLOAT32, 1, false, 0.8, 0, 0, false},
-    {"gamma 1.25", SB_SAVE_FLOAT32, 1, false, 1.25, 0, 0, false},
-    {"gamma 0.8, 1 % noise", SB_SAVE_FLOAT32, 1, false, 0.8, 0, 100, false},
-    {"gamma 0.8, 2 % noise", SB_SAVE_FLOAT32, 1, false, 0.8, 0, 50, false},
-    {"gamma 1.25, 2 % noise", SB_SAVE_FLOAT32, 1, false, 1.25, 0, 50, false},
-    {"gamma 0.8, 5 % noise", SB_SAVE_FLOAT32, 1, false, 0.8, 0, 20, false},
+    {.name = "turned, float32", .type = SB_SAVE_FLOAT32, .turned = true},
+    {.name = "turned, int16 of 3000 levels", .type = SB_SAVE_INT16, .levels = 3000, .turned = true},
+    {.name = "uint8", .type = SB_SAVE_UINT8, .levels = 255},
+    {.name = "stripped tighter", .type = SB_SAVE_FLOAT32, .tighter = true},
+    {.name = "bias field of 20 %", .type = SB_SAVE_FLOAT32, .bias = 0.2},
+    {.name = "gamma 0.8", .type = SB_SAVE_FLOAT32, .gamma = 0.8},
+    {.name = "gamma 1.25", .type = SB_SAVE_FLOAT32, .gamma = 1.25},
+    {.name = "gamma 0.8, 1 % noise", .type = SB_SAVE_FLOAT32, .gamma = 0.8, .snr = 100},
+    {.name = "gamma 0.8, 2 % noise", .type = SB_SAVE_FLOAT32, .gamma = 0.8, .snr = 50},
+    {.name = "gamma 1.25, 2 % noise", .type = SB_SAVE_FLOAT32, .gamma = 1.25, .snr = 50},
+    {.name = "gamma 0.8, 5 % noise", .type = SB_SAVE_FLOAT32, .gamma = 0.8, .snr = 20},
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
@@ -61,7 +60,7 @@ static void write_copy(const kind *k, const sb_volume *scan, uint64_t seed, cons
   if (k->bias > 0) must(alter_bias(k->bias, seed, &v));
   if (k->gamma > 0) alter_gamma(k->gamma, &v);
   if (k->snr > 0) alter_noise(k->snr, seed, &v);
-  must(sb_volume_save_as(&v, path, k->type, k->levels > 1 ? brightest(&v) / k->levels : 1, 0));
+  must(sb_volume_save_as(&v, path, k->type, k->levels > 0 ? brightest(&v) / k->levels : 1, 0));
   sb_volume_free(&v);
 }
 

@@ -41,6 +41,7 @@ static void assert_ok(sb_status status) {
 }
 
 static int draw(trial *r, int below) {
+  assert_true(below > 0);
   return (int)(sb_random_bits(r->key, r->drawn++) % (uint64_t)below);
 }
 

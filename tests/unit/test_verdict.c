@@ -232,11 +232,11 @@ enum { SIDE = 24, VOXELS = SIDE * SIDE * SIDE };
 static void make_scan(uint64_t noise_key, float noise, sb_volume *v) {
   *v = (sb_volume){.dims = {SIDE, SIDE, SIDE}};
   sb_affine_identity(v->affine);
-  for (int a = 0; a < 3; a++) v->affine[4 * a + 3] = -SIDE / 2.0;
+  for (int a = 0; a < 3; a++) v->affine[4 * a + 3] = -0.5 * SIDE;
   assert_ok(SB_NEW(&v->voxels, VOXELS, "image"));
   for (int64_t i = 0; i < VOXELS; i++) {
-    double x = (double)(i % SIDE) / SIDE, y = (double)(i / SIDE % SIDE) / SIDE,
-           z = (double)(i / SIDE / SIDE) / SIDE;
+    const int64_t row = i / SIDE, slice = row / SIDE;
+    double x = (double)(i % SIDE) / SIDE, y = (double)(row % SIDE) / SIDE, z = (double)slice / SIDE;
     float pair[2];
     sb_random_normals(noise_key, (uint64_t)i, pair);
     v->voxels[i] = (float)(3 + x + sin(5 * y) + cos(4 * z + x)) + noise * pair[0];
