@@ -75,10 +75,9 @@ static void say_labels_of_copies(FILE *file, const sb_checked *k, int64_t scan) 
 
 // Whose a scan probably is, as another case shows.
 static void say_owner(FILE *file, const sb_checked *k, int64_t scan, int64_t shown_by) {
-  if (shown_by < 0) return;
   const sb_case *c = k->cases.items + shown_by;
   int64_t other = c->a == scan ? c->b : c->a;
-  fprintf(file, "; %s is probably of %s", scan_of(k, scan)->scan_id, label_of(k, other));
+  fprintf(file, "%s is probably of %s", scan_of(k, scan)->scan_id, label_of(k, other));
   if (!c->copy) say_labels_of_copies(file, k, other);
   fprintf(file, ", being as close to %s as %.4f", scan_of(k, other)->scan_id,
           k->direction * c->score);
@@ -90,10 +89,13 @@ static void say_two_people(FILE *file, const sb_checked *k, const sb_case *c) {
   fprintf(file, "two people under the label %s", label_of(k, c->a));
   if (!isnan(above))
     fprintf(file, " (%.2g %% of pairs of two people are at least as close)", 100 * above);
-  say_owner(file, k, c->a, c->owner[0]);
-  say_owner(file, k, c->b, c->owner[1]);
-  if (c->owner[0] < 0 && c->owner[1] < 0)
-    fputs("; neither scan is like anybody else's here, so whose they are is not known", file);
+  bool of_a = c->owner[0] >= 0, of_b = c->owner[1] >= 0;
+  fputs(of_a && of_b ? "; either " : "; ", file);
+  if (of_a) say_owner(file, k, c->a, c->owner[0]);
+  if (of_a && of_b) fputs(", or ", file);
+  if (of_b) say_owner(file, k, c->b, c->owner[1]);
+  if (!of_a && !of_b)
+    fputs("neither scan is like anybody else's here, so whose they are is not known", file);
 }
 
 static void say_doubtful(FILE *file, const sb_checked *k, const sb_case *c) {
