@@ -127,14 +127,12 @@ static sb_status compare_files(const finder *f, int64_t memory_bytes, int thread
   for (int64_t i = 0; i < cases->count; i++) {
     sb_case *c = cases->items + i;
     if (!is_open(c)) continue;
-    bool there = f->intact[c->a] && f->intact[c->b];
-    sb_status status = there ? compare_noise(f, c) : sb_ok();
+    c->gone = !f->intact[c->a] || !f->intact[c->b];
+    sb_status status = c->gone ? sb_ok() : compare_noise(f, c);
+    c->gone = c->gone || status.code != SB_OK;
 #pragma omp critical(sb_copies)
     {
-      if (status.code == SB_NO_MEMORY)
-        failure = status;
-      else if (status.code != SB_OK)
-        f->intact[c->a] = f->intact[c->b] = false;
+      if (status.code == SB_NO_MEMORY) failure = status;
       done++;
       if (f->progress != NULL && f->progress->advance != NULL)
         f->progress->advance(f->progress->context, "files compared", done, total);
@@ -180,10 +178,7 @@ sb_status sb_find_copies(const sb_store *store, int64_t memory_bytes, int thread
   compare_hashes(store, cases);
   SB_TRY(check_files(&f, cases, threads));
   SB_TRY(compare_files(&f, memory_bytes, threads, cases));
-  for (int64_t i = 0; i < cases->count; i++) {
-    const sb_case *c = cases->items + i;
-    *files_missing += is_open(c) && !(f.intact[c->a] && f.intact[c->b]);
-  }
+  for (int64_t i = 0; i < cases->count; i++) *files_missing += cases->items[i].gone;
   SB_TRY(compare_rows(store, cases));
 cleanup:
   free(f.intact);

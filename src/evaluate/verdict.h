@@ -50,6 +50,7 @@ typedef struct sb_case {
   sb_observed observed;
   sb_compared compared;
   double agreement; // correlation of noise or rows; NaN: none
+  bool gone;        // a file is not there, or not the one that was prepared
   bool copy;        // the same image
   bool doubtful;    // one of the scans is of poor quality
   sb_verdict verdict;

@@ -68,7 +68,7 @@ static void test_table(void **state) {
   options.threshold = 0.5;
   sb_check_summary s = check(store, &options, folder, "out");
   assert_int_equal(s.pairs[SB_VERDICT_SUSPECTED_SWAP], 4);
-  assert_int_equal(s.pairs[SB_VERDICT_DIFFERENT], 1); // z, since these scans have no sharpness
+  assert_int_equal(s.pairs[SB_VERDICT_DIFFERENT], 1);   // z, since these scans have no sharpness
   assert_int_equal(s.pairs[SB_VERDICT_SAME_PERSON], 8); // those of whom the table says nothing
   assert_int_equal(s.labels, 3);
   assert_int_equal(s.people, 10);
