@@ -4,6 +4,7 @@
 #define SB_BENCH_ALTERATIONS_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,34 @@ static inline sb_status copy_volume(const sb_volume *in, sb_volume *out) {
   sb_status status = SB_NEW(&out->voxels, voxel_count(in), "altered scan");
   if (status.code == SB_OK)
     memcpy(out->voxels, in->voxels, (size_t)voxel_count(in) * sizeof *out->voxels);
+  return status;
+}
+
+// The same voxels with other axes first, some of them backwards, and the affine that goes with it.
+static inline sb_status turned_volume(const sb_volume *in, const int axis[3], const bool flip[3],
+                                      sb_volume *out) {
+  const int64_t stride[3] = {1, in->dims[0], in->dims[0] * in->dims[1]};
+  int64_t at = 0, index[3];
+  *out = *in;
+  for (int o = 0; o < 3; o++) {
+    out->dims[o] = in->dims[axis[o]];
+    for (int row = 0; row < 3; row++) {
+      double step = in->affine[4 * row + axis[o]];
+      out->affine[4 * row + o] = flip[o] ? -step : step;
+      if (flip[o]) out->affine[4 * row + 3] += step * (double)(out->dims[o] - 1);
+    }
+  }
+  out->voxels = NULL;
+  sb_status status = SB_NEW(&out->voxels, voxel_count(in), "altered scan");
+  if (status.code != SB_OK) return status;
+  for (index[2] = 0; index[2] < out->dims[2]; index[2]++)
+    for (index[1] = 0; index[1] < out->dims[1]; index[1]++)
+      for (index[0] = 0; index[0] < out->dims[0]; index[0]++) {
+        int64_t from = 0;
+        for (int o = 0; o < 3; o++)
+          from += stride[axis[o]] * (flip[o] ? out->dims[o] - 1 - index[o] : index[o]);
+        out->voxels[at++] = in->voxels[from];
+      }
   return status;
 }
 

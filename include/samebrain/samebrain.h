@@ -3,6 +3,7 @@
 #ifndef SAMEBRAIN_SAMEBRAIN_H
 #define SAMEBRAIN_SAMEBRAIN_H
 
+#include "samebrain/check.h"
 #include "samebrain/evaluate.h"
 #include "samebrain/link.h"
 #include "samebrain/measure.h"

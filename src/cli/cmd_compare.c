@@ -7,20 +7,18 @@
 #include "cli/cli.h"
 #include "core/half.h"
 #include "core/memory.h"
+#include "measure/likely.h"
 
-// What the sentence rests on: bandpass scores of real pairs (docs/linking.md). Sharp scans of two
-// people stay far below the lower limit; blurred ones, alike in what is left of them, reach 0.8.
-static const char DECIDING_MEASURE[] = "bandpass";
-static const double LIKELY_SAME = 0.85, LIKELY_DIFFERENT = 0.45;
+static const char DECIDING_MEASURE[] = SB_LIKELY_MEASURE; // what the sentence rests on
 
 typedef struct verdict {
   const char *word, *sentence;
 } verdict;
 
 static verdict verdict_of(double score) {
-  if (score >= LIKELY_SAME)
+  if (score >= SB_LIKELY_SAME)
     return (verdict){"same", "as alike as two scans of one person: probably the same brain."};
-  if (score <= LIKELY_DIFFERENT)
+  if (score <= SB_LIKELY_DIFFERENT)
     return (verdict){"different", "no more alike than scans of two people: probably different "
                                   "brains."};
   return (verdict){"unsure", "between what one person's scans and two people's usually reach: look "

@@ -11,9 +11,9 @@
 #include "samebrain/link.h"
 
 static const sb_command *const COMMANDS[] = {
-    &sb_cmd_prepare, &sb_cmd_link,    &sb_cmd_merge,    &sb_cmd_evaluate,
-    &sb_cmd_report,  &sb_cmd_compare, &sb_cmd_synth,    &sb_cmd_template,
-    &sb_cmd_bench,   &sb_cmd_info,    &sb_cmd_measures,
+    &sb_cmd_prepare,  &sb_cmd_link,   &sb_cmd_merge,   &sb_cmd_evaluate,
+    &sb_cmd_check,    &sb_cmd_report, &sb_cmd_compare, &sb_cmd_synth,
+    &sb_cmd_template, &sb_cmd_bench,  &sb_cmd_info,    &sb_cmd_measures,
 };
 // NOLINTNEXTLINE(bugprone-sizeof-expression): of an array of pointers
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };

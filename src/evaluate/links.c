@@ -104,18 +104,15 @@ static bool lists_cut_short(const sb_study *study, double threshold) {
   return false;
 }
 
-sb_status sb_links_propose(const sb_study *study, const sb_tail *tail, double expected_false,
-                           bool with_mated, bool one_to_one, sb_proposals *out) {
-  *out = (sb_proposals){.threshold = find_threshold(study, tail, expected_false)};
+sb_status sb_links_above(const sb_study *study, const sb_tail *tail, double threshold,
+                         bool with_mated, sb_proposals *out) {
+  *out = (sb_proposals){.threshold = threshold, .cut_short = lists_cut_short(study, threshold)};
   sb_status status = sb_ok();
   const sb_listed *items = study->matches.items;
-  if (isnan(out->threshold)) return status;
-  out->cut_short = lists_cut_short(study, out->threshold);
   SB_TRY(SB_NEW(&out->items, study->matches.count, "links"));
   for (int64_t i = 0, first = 0; i < study->matches.count; i++) {
     if (items[i].probe != items[first].probe) first = i;
-    if (items[i].score < out->threshold || (!with_mated && items[i].kind == SB_PAIR_MATED))
-      continue;
+    if (items[i].score < threshold || (!with_mated && items[i].kind == SB_PAIR_MATED)) continue;
     out->items[out->count++] =
         (sb_proposal){.pair = items[i],
                       .margin = margin_of(study, first, i, with_mated),
@@ -125,6 +122,17 @@ sb_status sb_links_propose(const sb_study *study, const sb_tail *tail, double ex
     qsort(out->items, (size_t)out->count, sizeof *out->items, closest_first);
     out->count = keep_once(study, out->items, out->count);
   }
+cleanup:
+  return status;
+}
+
+sb_status sb_links_propose(const sb_study *study, const sb_tail *tail, double expected_false,
+                           bool with_mated, bool one_to_one, sb_proposals *out) {
+  double threshold = find_threshold(study, tail, expected_false);
+  *out = (sb_proposals){.threshold = threshold};
+  sb_status status = sb_ok();
+  if (isnan(threshold)) return status;
+  SB_TRY(sb_links_above(study, tail, threshold, with_mated, out));
   if (one_to_one) SB_TRY(assign(study, out));
 cleanup:
   if (status.code != SB_OK) sb_proposals_free(out);

@@ -28,6 +28,9 @@ typedef struct sb_proposals {
 //                two stores): with scores that both sides see alike this is the stable matching
 sb_status sb_links_propose(const sb_study *study, const sb_tail *tail, double expected_false,
                            bool with_mated, bool one_to_one, sb_proposals *out);
+// Listed pairs at least this close, whatever the tail says of them.
+sb_status sb_links_above(const sb_study *study, const sb_tail *tail, double threshold,
+                         bool with_mated, sb_proposals *out);
 void sb_proposals_free(sb_proposals *proposals); // a zeroed one is fine
 
 #endif
