@@ -172,8 +172,8 @@ static void compare(const sb_store *store, const sb_scan_list *scans) {
   for (int64_t i = 0; i < cases.count; i++)
     cases.items[i] = (sb_case){.a = pairs[i].probe, .b = pairs[i].gallery};
   must(sb_find_copies(store, 0, 0, NULL, &cases, &missing));
-  must(sb_score_pairs(store, store, sb_measure_row_find(SB_LIKELY_MEASURE), pairs, cases.count,
-                      rows));
+  must(sb_score_pairs(store, store, sb_measure_row_find(SB_LIKELY_MEASURE), NULL, pairs,
+                      cases.count, rows));
   for (int64_t i = 0; i < cases.count; i++)
     add(ranges + cases.items[i].b % step, cases.items + i, rows[i]);
   printf("%-30s %4s %17s %20s %6s\n", "", "n", "noise agrees", "rows (bandpass)", "copies");

@@ -213,7 +213,8 @@ static sb_status score_missing(checker *k) {
     sb_case *c = k->cases.items + i;
     const sb_pair pair = {c->a, c->b};
     if (!isnan(c->score)) continue;
-    status = sb_score_pairs(k->store, k->store, k->measure, &pair, 1, &c->score);
+    status = sb_score_pairs(k->store, k->store, k->measure, k->folder.measures->weights, &pair, 1,
+                            &c->score);
     c->score *= k->direction;
   }
   return status;

@@ -154,7 +154,7 @@ static sb_status compare_rows(const sb_store *store, sb_cases *cases) {
   for (int64_t i = 0; i < cases->count; i++)
     if (is_open(cases->items + i) && cases->items[i].compared == SB_COMPARED_NOT)
       pairs[count++] = (sb_pair){cases->items[i].a, cases->items[i].b};
-  if (count > 0) SB_TRY(sb_score_pairs(store, store, measure, pairs, count, scores));
+  if (count > 0) SB_TRY(sb_score_pairs(store, store, measure, NULL, pairs, count, scores));
   for (int64_t i = 0; i < cases->count && used < count; i++) {
     sb_case *c = cases->items + i;
     if (c->a != pairs[used].probe || c->b != pairs[used].gallery) continue;
