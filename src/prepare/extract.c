@@ -36,7 +36,8 @@ static int steps(double mm) {
 
 // ---- Alignment ----------------------------------------------------------------------------------
 
-enum { SIZES = 3, UPS = 6, HEIGHTS = 2, MOST_STARTS = SIZES * HEIGHTS * SB_AXIS_ROTATIONS };
+enum { SIZES = 3, UPS = 6, UP_IN_HEADER = 4, HEIGHTS = 2 };
+enum { MOST_STARTS = SIZES * HEIGHTS * SB_AXIS_ROTATIONS };
 static const double HEIGHT_MM[HEIGHTS] = {0, 20}; // further up: of a scan that reaches far down
 static const double SIZE[SIZES] = {1, 0.8, 1.25};
 
@@ -54,27 +55,36 @@ static sb_align_start start_of(const sb_head *head, const double r[9], double si
   return start;
 }
 
-// Starts in every axis orientation, the header's (which is the first) in three sizes; all of them in
-// three sizes if `thorough`. The neck pulls a head's centre of mass down, by a length that depends on
-// the scan; that of its uppermost part tells better where the brain is.
+// Starts of one size: every axis orientation, or the header's alone. The neck pulls a head's centre
+// of mass down, by a length that depends on the scan; that of its uppermost part tells better where
+// the brain is.
+static void add_starts(const sb_head *head, const sb_brain *found, double size, bool header_only,
+                       sb_align_start *starts, int *count) {
+  for (int up = header_only ? UP_IN_HEADER : 0; up < (header_only ? UP_IN_HEADER + 1 : UPS); up++) {
+    double direction[3] = {0}, top[3];
+    direction[up / 2] = up % 2 == 0 ? 1 : -1;
+    sb_head_top(found, direction, size * SB_HEAD_TOP_MM, top);
+    for (int turn = 0; turn < SB_AXIS_ROTATIONS; turn++) {
+      double r[9];
+      sb_axis_rotation(turn, r);
+      const bool upright = r[0] > 0 && r[4] > 0 && r[8] > 0;
+      if (r[3 * (up / 2) + 2] * direction[up / 2] <= 0 || upright != header_only) continue;
+      for (int height = 0; height < HEIGHTS; height++)
+        starts[(*count)++] = start_of(head, r, size, HEIGHT_MM[height], top);
+    }
+  }
+}
+
+// The header's orientation in three sizes, which are the likely starts; then the others, those too in
+// three sizes if `thorough`.
 static int make_starts(const sb_head *head, const sb_brain *found, bool thorough,
-                       sb_align_start starts[MOST_STARTS]) {
+                       sb_align_start starts[MOST_STARTS], int *likely) {
   int count = 0;
   for (int size = 0; size < SIZES; size++)
-    for (int up = 0; up < UPS; up++) {
-      double direction[3] = {0}, top[3];
-      direction[up / 2] = up % 2 == 0 ? 1 : -1;
-      sb_head_top(found, direction, SIZE[size] * SB_HEAD_TOP_MM, top);
-      for (int turn = 0; turn < SB_AXIS_ROTATIONS; turn++) {
-        double r[9];
-        sb_axis_rotation(turn, r);
-        const bool upright = r[0] > 0 && r[4] > 0 && r[8] > 0;
-        if (r[3 * (up / 2) + 2] * direction[up / 2] <= 0) continue;
-        if (size > 0 && !thorough && !upright) continue;
-        for (int height = 0; height < HEIGHTS; height++)
-          starts[count++] = start_of(head, r, SIZE[size], HEIGHT_MM[height], top);
-      }
-    }
+    add_starts(head, found, SIZE[size], true, starts, &count);
+  *likely = count;
+  for (int size = 0; size < (thorough ? SIZES : 1); size++)
+    add_starts(head, found, SIZE[size], false, starts, &count);
   return count;
 }
 
@@ -91,8 +101,10 @@ sb_status sb_head_align(const sb_head *head, const sb_volume *scan, bool thoroug
   for (int i = 0; i < 3; i++) factors[i] = llround(fmax(1, 4 / mm[i]));
   SB_TRY(sb_volume_shrink(scan, factors, &small));
   SB_TRY(sb_brain_find(&small, &found));
-  const int start_count = make_starts(head, &found, thorough, starts);
-  SB_TRY(sb_align_head(&head->aligner, &found, starts, start_count, thorough, places, count));
+  int likely;
+  const int start_count = make_starts(head, &found, thorough, starts, &likely);
+  SB_TRY(sb_align_head(&head->aligner, &found, starts, start_count, likely, thorough, places,
+                       count));
 cleanup:
   sb_volume_free(&small);
   sb_brain_free(&found);
