@@ -640,19 +640,20 @@ cleanup:
 // Places of a head that are looked at more closely. Its outline and what surrounds the brain (fat,
 // muscle, a face that was cut off) differ from head to head, so the right place need not be the
 // best one at 8 mm.
-enum { HEAD_KEPT = 6 };
+enum { HEAD_KEPT = 6, HEAD_KEPT_THOROUGH = 24 };
 
 // The best of these starts, by how well the brain alone fits: next to the right place (0.60 to 0.83
 // in the heads at hand) all others stay behind (up to 0.56), while with surroundings they do not.
 static void try_head_starts(const search *s, const sb_brain *brain, const sb_align_start *starts,
-                            int count, int steps, candidate best[KEPT], int *kept) {
-  candidate coarse[HEAD_KEPT];
+                            int count, bool thorough, candidate best[KEPT], int *kept) {
+  candidate coarse[HEAD_KEPT_THOROUGH];
+  const int most = thorough ? HEAD_KEPT_THOROUGH : HEAD_KEPT;
   int coarse_kept = 0;
   for (int i = 0; i < count; i++) {
     candidate c;
     start_map(s->aligner, brain, starts[i].rotation, starts[i].scale, starts[i].centre_mm, c.map);
-    descend(s, SB_HEAD_COARSE, SB_SIMILARITY, steps, 1, &c);
-    if (c.ncc > 0) keep_of(s->aligner, &c, HEAD_KEPT, coarse, &coarse_kept);
+    descend(s, SB_HEAD_COARSE, SB_SIMILARITY, thorough ? 16 : 8, 1, &c);
+    if (c.ncc > 0) keep_of(s->aligner, &c, most, coarse, &coarse_kept);
   }
   for (int i = 0; i < coarse_kept; i++) {
     descend(s, SB_HEAD_COARSE, SB_AFFINE, 12, 0.5, &coarse[i]);
@@ -678,16 +679,15 @@ sb_status sb_align_head(const sb_aligner *aligner, const sb_brain *brain,
   static const double CLEAR = 0.6;
   scan_pyramid pyramid = {0};
   search s = {.aligner = aligner, .scan = &pyramid};
-  const int steps = thorough ? 16 : 8;
   candidate best[KEPT];
   int kept = 0, tried = likely;
   sb_status status;
   *count = 0;
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
   SB_TRY(pyramid_create(&brain->image, &pyramid));
-  try_head_starts(&s, brain, starts, likely, steps, best, &kept);
+  try_head_starts(&s, brain, starts, likely, thorough, best, &kept);
   if (thorough || kept == 0 || best[0].ncc < CLEAR) {
-    try_head_starts(&s, brain, starts + likely, start_count - likely, steps, best, &kept);
+    try_head_starts(&s, brain, starts + likely, start_count - likely, thorough, best, &kept);
     tried = start_count;
   }
   const double ahead = kept > 0 ? lead(best, kept) : 0;
