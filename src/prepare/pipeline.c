@@ -672,11 +672,12 @@ cleanup:
 }
 
 // Cuts the brain out of a head that has been aligned and takes it as a stripped scan.
+//   search  where it does not fit near its head's place, look for it from all starts
 //   cut     out: the brain as it was cut out; free with sb_volume_free
 //   affine  out: the brain's own alignment
 static sb_status place_cut(const sb_preparer *p, const sb_head *head, const sb_volume *volume,
-                           const sb_alignment *alignment, uint8_t *brain_in_row, double affine[16],
-                           sb_volume *cut, sb_prepared *out) {
+                           const sb_alignment *alignment, bool search, uint8_t *brain_in_row,
+                           double affine[16], sb_volume *cut, sb_prepared *out) {
   sb_extraction figures;
   sb_brain brain = {0};
   double since = cpu_s();
@@ -686,7 +687,8 @@ static sb_status place_cut(const sb_preparer *p, const sb_head *head, const sb_v
   SB_TRY(sb_brain_find(cut, &brain));
   lap(&since, &out->steps.brain);
   status = near_place(p, head, &brain, alignment, brain_in_row, affine, out);
-  if (status.code != SB_OK) SB_TRY(found_place(p, &brain, true, brain_in_row, affine, out));
+  if (search && (status.code == SB_ALIGN || status.code == SB_CONTENT))
+    status = found_place(p, &brain, true, brain_in_row, affine, out);
   out->quality.brain = SB_BRAIN_WAS_EXTRACTED;
   out->quality.extraction_overlap = figures.overlap;
   out->quality.extraction_edge = figures.edge;
@@ -712,25 +714,29 @@ static double disagreement_mm(const sb_head *head, const double head_map[16],
   return most;
 }
 
+static bool may_be_elsewhere(sb_status status) {
+  return status.code == SB_ALIGN || status.code == SB_CONTENT;
+}
+
 // The first of the places where a head may be that gives a brain.
+//   search  where none does, look for the brain that the best place gives from all starts
 //   found   out: that place
 //   affine  out: the brain's own alignment
 static sb_status try_places(const sb_preparer *p, const sb_head *head, const sb_volume *volume,
-                            bool thorough, uint8_t *brain_in_row, sb_alignment *found,
-                            double affine[16], sb_volume *cut, sb_prepared *out) {
-  sb_alignment places[SB_ALIGN_PLACES];
-  int count;
-  double since = cpu_s();
-  sb_status first = sb_head_align(head, volume, thorough, places, &count);
-  lap(&since, &out->steps.brain);
+                            const sb_alignment *places, int count, bool search,
+                            uint8_t *brain_in_row, sb_alignment *found, double affine[16],
+                            sb_volume *cut, sb_prepared *out) {
+  sb_status first = sb_ok();
   for (int i = 0; i < count; i++) {
-    sb_status status = place_cut(p, head, volume, &places[i], brain_in_row, affine, cut, out);
+    sb_status status =
+        place_cut(p, head, volume, &places[i], false, brain_in_row, affine, cut, out);
     *found = places[i];
-    if (status.code == SB_OK) return status;
     if (i == 0) first = status; // of several failures that of the best place tells most
-    if (status.code != SB_ALIGN && status.code != SB_CONTENT) return status;
+    if (!may_be_elsewhere(status)) return status;
   }
-  return first;
+  *found = places[0];
+  if (!search) return first;
+  return place_cut(p, head, volume, found, true, brain_in_row, affine, cut, out);
 }
 
 // The row of a whole head. The brain that was cut out is aligned on its own; where that tells that the
@@ -739,18 +745,25 @@ static sb_status head_place(const sb_preparer *p, const sb_volume *volume, uint8
                             sb_volume *cut, sb_prepared *out) {
   static const double MOST_MM = 8;
   const sb_head *head;
-  sb_alignment alignment;
+  sb_alignment places[SB_ALIGN_PLACES], found;
   double affine[16];
+  int count;
   sb_status status;
   SB_TRY(head_of(p, &head));
-  status = try_places(p, head, volume, false, brain_in_row, &alignment, affine, cut, out);
-  if (status.code == SB_ALIGN || status.code == SB_CONTENT)
-    status = try_places(p, head, volume, true, brain_in_row, &alignment, affine, cut, out);
+  for (int look = 0; look < 2; look++) { // the second one thorough
+    double since = cpu_s();
+    status = sb_head_align(head, volume, look > 0, places, &count);
+    lap(&since, &out->steps.brain);
+    if (status.code == SB_OK)
+      status = try_places(p, head, volume, places, count, look > 0, brain_in_row, &found, affine,
+                          cut, out);
+    if (!may_be_elsewhere(status)) break;
+  }
   if (status.code != SB_OK) goto cleanup;
   sb_affine_multiply(affine, head->to_template, affine);
-  if (disagreement_mm(head, alignment.template_to_scan, affine) > MOST_MM) {
-    memcpy(alignment.template_to_scan, affine, sizeof affine);
-    SB_TRY(place_cut(p, head, volume, &alignment, brain_in_row, affine, cut, out));
+  if (disagreement_mm(head, found.template_to_scan, affine) > MOST_MM) {
+    memcpy(found.template_to_scan, affine, sizeof affine);
+    SB_TRY(place_cut(p, head, volume, &found, true, brain_in_row, affine, cut, out));
   }
 cleanup:
   return status;
