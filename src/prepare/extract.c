@@ -209,12 +209,11 @@ static double tissue_threshold(const sb_volume *image, const uint8_t *where) {
 static sb_status shape(const sb_head *head, const sb_volume *image, float threshold, uint8_t *mask,
                        uint8_t *tissue) {
   const int64_t n = voxel_count(image), *dims = image->dims;
-  int64_t count, next;
   sb_status status;
   for (int64_t i = 0; i < n; i++) tissue[i] = head->reach[i] != 0 && image->voxels[i] > threshold;
   memcpy(mask, tissue, (size_t)n);
   SB_TRY(sb_mask_shrink(dims, mask, steps(BRIDGE_MM)));
-  SB_TRY(sb_mask_keep_largest(dims, mask, &count, &next));
+  SB_TRY(sb_mask_keep_touching(dims, mask, head->core));
   SB_TRY(sb_mask_grow_within(dims, mask, tissue, steps(REGROW_MM)));
   SB_TRY(sb_mask_grow(dims, mask, steps(SULCUS_MM)));
   SB_TRY(sb_mask_fill_holes(dims, mask));
