@@ -136,13 +136,22 @@ static void pack(const bits *b, const uint8_t *mask, uint64_t flip, uint64_t *ou
     }
 }
 
+// The other way: bit i of eight is spread to byte i, where it is whatever power of two, then 1.
+static void unpack_eight(uint64_t eight, uint8_t *bytes) {
+  const uint64_t powers = eight * 0x0101010101010101u & 0x8040201008040201u;
+  const uint64_t ones = (powers + 0x7f7f7f7f7f7f7f7fu) >> 7 & 0x0101010101010101u;
+  for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(ones >> (8 * i));
+}
+
 static void unpack(const bits *b, const uint64_t *in, uint64_t flip, uint8_t *mask) {
   for (int64_t row = 0; row < b->ny * b->nz; row++)
     for (int64_t w = 0; w < b->words; w++) {
       uint8_t *bytes = mask + b->nx * row + 64 * w;
       const int64_t left = b->nx - 64 * w, count = left < 64 ? left : 64;
       const uint64_t word = in[b->words * row + w] ^ flip;
-      for (int64_t i = 0; i < count; i++) bytes[i] = (uint8_t)(word >> i & 1);
+      int64_t i = 0;
+      for (; i + 8 <= count; i += 8) unpack_eight(word >> i & 0xff, bytes + i);
+      for (; i < count; i++) bytes[i] = (uint8_t)(word >> i & 1);
     }
 }
 
