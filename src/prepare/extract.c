@@ -36,10 +36,10 @@ static int steps(double mm) {
 
 // ---- Alignment ----------------------------------------------------------------------------------
 
-enum { SIZES = 3, UPS = 6, UP_IN_HEADER = 4, HEIGHTS = 2 };
+enum { SIZES = 4, UPS = 6, UP_IN_HEADER = 4, HEIGHTS = 2 };
 enum { MOST_STARTS = SIZES * HEIGHTS * SB_AXIS_ROTATIONS };
 static const double HEIGHT_MM[HEIGHTS] = {0, 20}; // further up: of a scan that reaches far down
-static const double SIZE[SIZES] = {1, 0.8, 1.25};
+static const double SIZE[SIZES] = {1, 0.8, 1.25, 0.65};
 
 // The template turned by `r`, its third axis pointing to direction `up` of the head's tops.
 static sb_align_start start_of(const sb_head *head, const double r[9], double size,
@@ -75,8 +75,8 @@ static void add_starts(const sb_head *head, const sb_brain *found, double size, 
   }
 }
 
-// The header's orientation in three sizes, which are the likely starts; then the others, those too in
-// three sizes if `thorough`.
+// The header's orientation in all sizes, which are the likely starts; then the others, those too in
+// all sizes if `thorough`.
 static int make_starts(const sb_head *head, const sb_brain *found, bool thorough,
                        sb_align_start starts[MOST_STARTS], int *likely) {
   int count = 0;
@@ -103,8 +103,8 @@ sb_status sb_head_align(const sb_head *head, const sb_volume *scan, bool thoroug
   SB_TRY(sb_brain_find(&small, &found));
   int likely;
   const int start_count = make_starts(head, &found, thorough, starts, &likely);
-  SB_TRY(sb_align_head(&head->aligner, &found, starts, start_count, likely, thorough, places,
-                       count));
+  SB_TRY(
+      sb_align_head(&head->aligner, &found, starts, start_count, likely, thorough, places, count));
 cleanup:
   sb_volume_free(&small);
   sb_brain_free(&found);

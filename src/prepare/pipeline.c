@@ -102,10 +102,10 @@ static void describe(const sb_template *t, const sb_prepare_options *o, size_t s
 // The structure that a brain must exceed. An average of many brains is smooth: brains are more like
 // it than like one brain, and so is whatever is dark near the surface and bright inside. How much
 // of the template's structure is its outline (0.30 of Colin27's, 0.75 of an average of 16 brains')
-// therefore moves the bound: brains had 0.30 and more with the one, 0.62 with the other, and what is
-// none 0.25 and 0.35 at most.
+// therefore moves the bound: brains had 0.39 and more with the one, 0.62 with the other, and what is
+// none 0.27 and 0.35 at most.
 static sb_status find_least_structure(const sb_template *t, double *least) {
-  static const double LEAST = 0.25, OF_OUTLINE = 0.65, RIND_MM = 5;
+  static const double LEAST = 0.27, OF_OUTLINE = 0.65, RIND_MM = 5;
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
   const double sigma = RIND_MM / t->resolution_mm, sigmas[3] = {sigma, sigma, sigma};
   float *depth = NULL, *row = NULL;
@@ -404,6 +404,12 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
 static const double LEAST_SHARPNESS = 0.7, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
                     MOST_BRAIN_CM3 = 2000, MOST_OFF_MM = 8;
 
+// Where another place fits as well (what is alike from two sides), more structure is asked for.
+static double structure_wanted(const sb_preparer *p, const sb_quality *q) {
+  static const double CLEAR_LEAD = 0.05, MORE = 0.07;
+  return p->least_structure + (q->lead < CLEAR_LEAD ? MORE : 0);
+}
+
 // Is the result a brain on the template? The outline alone does not tell (a potato overlaps as
 // well as a brain does): the pattern of tissues must be there, nearly everywhere.
 static sb_status check_quality(const sb_preparer *p, const sb_brain *brain, const sb_quality *q) {
@@ -420,11 +426,11 @@ static sb_status check_quality(const sb_preparer *p, const sb_brain *brain, cons
                     "does not fit the template brain (overlap %.2f, at least %.2f expected; "
                     "structure %.2f): not skull-stripped, cut off, or not a brain?",
                     q->mask_overlap, LEAST_OVERLAP, q->structure);
-  if (!(q->structure > p->least_structure))
+  if (!(q->structure > structure_wanted(p, q)))
     return sb_error(SB_ALIGN,
                     "does not look like the template brain (structure %.2f, above %.2f expected): "
                     "not T1-weighted, much of it missing, or not a brain?",
-                    q->structure, p->least_structure);
+                    q->structure, structure_wanted(p, q));
   if (!(q->sharpness > LEAST_SHARPNESS))
     return sb_error(SB_CONTENT,
                     "too blurred to tell people apart (sharpness %.2f, above %.2f expected): folds "
@@ -574,17 +580,19 @@ static sb_status rigid_place(const sb_preparer *p, const sb_brain *brain, uint8_
   return status;
 }
 
-// The row of a scan that is aligned here. `retry`: where it does not fit, once more with all starts and
-// the next best places.
+// How alignment looks for a brain's place: from the likely starts, and from all starts at the next
+// best places too. With both, the second look follows where the first leads to nothing.
+enum { LOOK_QUICK = 1, LOOK_THOROUGH = 2, LOOK_TWICE = LOOK_QUICK | LOOK_THOROUGH };
+
+// The row of a scan that is aligned here.
 //   affine  out: the alignment, whatever the degrees of freedom of the row
-static sb_status found_place(const sb_preparer *p, const sb_brain *brain, bool retry,
+static sb_status found_place(const sb_preparer *p, const sb_brain *brain, int looks,
                              uint8_t *brain_in_row, double affine[16], sb_prepared *out) {
   sb_alignment alignment;
-  sb_status status;
-  SB_TRY(best_place(p, brain, false, brain_in_row, &alignment, out));
-  status = check_quality(p, brain, &out->quality);
-  if (status.code == SB_ALIGN && retry) {
-    SB_TRY(best_place(p, brain, true, brain_in_row, &alignment, out));
+  sb_status status = sb_error(SB_ALIGN, "not looked for");
+  for (int look = LOOK_QUICK; look <= LOOK_THOROUGH && status.code == SB_ALIGN; look++) {
+    if ((looks & look) == 0) continue;
+    SB_TRY(best_place(p, brain, look == LOOK_THOROUGH, brain_in_row, &alignment, out));
     status = check_quality(p, brain, &out->quality);
   }
   if (status.code != SB_OK) goto cleanup;
@@ -688,7 +696,7 @@ static sb_status place_cut(const sb_preparer *p, const sb_head *head, const sb_v
   lap(&since, &out->steps.brain);
   status = near_place(p, head, &brain, alignment, brain_in_row, affine, out);
   if (search && (status.code == SB_ALIGN || status.code == SB_CONTENT))
-    status = found_place(p, &brain, true, brain_in_row, affine, out);
+    status = found_place(p, &brain, LOOK_TWICE, brain_in_row, affine, out);
   out->quality.brain = SB_BRAIN_WAS_EXTRACTED;
   out->quality.extraction_overlap = figures.overlap;
   out->quality.extraction_edge = figures.edge;
@@ -792,9 +800,9 @@ static bool is_too_large(const sb_preparer *p, const sb_brain *brain, const sb_p
 }
 
 // As a head, else as a brain.
-//   likely  a head's size: where it is neither, what is wrong with it as a head matters, unless it
-//           has no scalp
-static sb_status head_first(const sb_preparer *p, const sb_volume *volume, bool likely,
+//   looks   at the brain; both: it has a head's size, and where it is neither, what is wrong with it
+//           as a head matters, unless it has no scalp
+static sb_status head_first(const sb_preparer *p, const sb_volume *volume, int looks,
                             sb_brain *brain, uint8_t *brain_in_row, sb_volume *cut,
                             sb_prepared *out) {
   double affine[16];
@@ -802,8 +810,9 @@ static sb_status head_first(const sb_preparer *p, const sb_volume *volume, bool 
   if (as_head.code == SB_OK) return as_head;
   sb_brain_free(brain);
   as_brain = sb_brain_find(volume, brain);
-  if (as_brain.code == SB_OK) as_brain = found_place(p, brain, true, brain_in_row, affine, out);
-  return as_brain.code == SB_OK || !likely || as_head.code == SB_CONTENT ? as_brain : as_head;
+  if (as_brain.code == SB_OK) as_brain = found_place(p, brain, looks, brain_in_row, affine, out);
+  return as_brain.code == SB_OK || looks != LOOK_TWICE || as_head.code == SB_CONTENT ? as_brain
+                                                                                     : as_head;
 }
 
 // Stripped or a head? What it fits as, it is. The volume only says what is tried first.
@@ -811,11 +820,12 @@ static sb_status either_place(const sb_preparer *p, const sb_volume *volume, sb_
                               uint8_t *brain_in_row, sb_volume *cut, sb_prepared *out) {
   double affine[16];
   if (brain->volume_mm3 > 1000 * MOST_BRAIN_CM3)
-    return head_first(p, volume, true, brain, brain_in_row, cut, out);
-  sb_status status = found_place(p, brain, false, brain_in_row, affine, out);
+    return head_first(p, volume, LOOK_TWICE, brain, brain_in_row, cut, out);
+  sb_status status = found_place(p, brain, LOOK_QUICK, brain_in_row, affine, out);
   if (status.code == SB_OK && !is_too_large(p, brain, out)) return status;
   if (status.code != SB_OK && status.code != SB_ALIGN) return status;
-  return head_first(p, volume, false, brain, brain_in_row, cut, out);
+  return head_first(p, volume, status.code == SB_OK ? LOOK_QUICK : LOOK_THOROUGH, brain,
+                    brain_in_row, cut, out);
 }
 
 // ---- All of it ----------------------------------------------------------------------------------
@@ -846,7 +856,7 @@ static sb_status prepare(const sb_preparer *p, const sb_volume *volume, bool str
   if (given)
     SB_TRY(given_place(p, &brain, brain_in_row, out));
   else if (stripped)
-    SB_TRY(found_place(p, &brain, true, brain_in_row, affine, out));
+    SB_TRY(found_place(p, &brain, LOOK_TWICE, brain_in_row, affine, out));
   else
     SB_TRY(either_place(p, volume, &brain, brain_in_row, &cut, out));
 cleanup:

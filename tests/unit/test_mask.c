@@ -114,8 +114,7 @@ static void what_touches_seeds(void **state) {
     label(mask, 1, labels);
     for (int i = 0; i < N; i++)
       if (labels[i] >= 0 && seeds[i] != 0) wanted[labels[i]] = 1;
-    for (int i = 0; i < N; i++)
-      assert_int_equal(kept[i], labels[i] >= 0 && wanted[labels[i]] != 0);
+    for (int i = 0; i < N; i++) assert_int_equal(kept[i], labels[i] >= 0 && wanted[labels[i]] != 0);
   }
   // A path that winds through a plane of 130 x 9 voxels: all of it, from either end; cut, only half.
   enum { WIDE = 130, ROWS = 9 };
@@ -223,10 +222,8 @@ static void growing_and_shrinking(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(largest_component),
-      cmocka_unit_test(holes),
-      cmocka_unit_test(what_touches_seeds),
-      cmocka_unit_test(dilation),
+      cmocka_unit_test(largest_component),     cmocka_unit_test(holes),
+      cmocka_unit_test(what_touches_seeds),    cmocka_unit_test(dilation),
       cmocka_unit_test(growing_and_shrinking),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
