@@ -8,7 +8,6 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
-#include "core/select.h"
 #include "image/resample.h"
 #include "image/smooth.h"
 #include "prepare/mask.h"
@@ -130,46 +129,25 @@ void sb_aligner_free(sb_aligner *aligner) {
 
 // The scan at every level, and where its voxels are in the brain's box.
 typedef struct scan_pyramid {
-  sb_packed levels[SB_ALIGN_LEVELS];
-  double from_box[SB_ALIGN_LEVELS][16]; // the box's voxel coordinates to the level's
-  float low, high; // the intensities that the packed values 0 and 255 stand for
+  sb_packed made[SB_ALIGN_LEVELS];          // those that are smaller than the brain's image
+  const sb_packed *levels[SB_ALIGN_LEVELS]; // these, or the image as it is
+  double from_box[SB_ALIGN_LEVELS][16];     // the box's voxel coordinates to the level's
 } scan_pyramid;
 
 static void pyramid_free(scan_pyramid *pyramid) {
-  for (int l = 0; l < SB_ALIGN_LEVELS; l++) sb_packed_free(&pyramid->levels[l]);
-}
-
-// The range of a brain's intensities, 0 and a margin included, without the extremes.
-static sb_status value_range(const sb_volume *image, float *low, float *high) {
-  enum { SAMPLES = 20000 };
-  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2];
-  const int64_t stride = sb_even_stride(image->dims, SAMPLES);
-  int64_t count = 0;
-  float *values = NULL;
-  sb_status status = SB_NEW(&values, SAMPLES, "alignment");
-  if (status.code != SB_OK) return status;
-  for (int64_t i = 0; i < n; i += stride)
-    if (image->voxels[i] != 0) values[count++] = image->voxels[i];
-  *low = *high = 0;
-  if (count > 0) {
-    const float bottom = sb_select(values, count, count * 2 / 1000);
-    const float top = sb_select(values, count, count * 998 / 1000), margin = 0.1f * (top - bottom);
-    if (bottom < 0) *low = bottom - margin;
-    if (top > 0) *high = top + margin;
-  }
-  free(values);
-  return status;
+  for (int l = 0; l < SB_ALIGN_LEVELS; l++) sb_packed_free(&pyramid->made[l]);
 }
 
 // From fine to coarse, each level averaged from the one before.
-static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
+static sb_status pyramid_create(const sb_brain *brain, scan_pyramid *out) {
   memset(out, 0, sizeof *out);
   sb_volume current = {0}, smaller = {0};
-  const sb_volume *source = image;
+  const sb_volume *source = &brain->image;
+  const sb_packed *packed = &brain->packed;
+  const float low = packed->low, high = low + 255 * packed->step;
   double position[16];
   sb_affine_identity(position);
   sb_status status;
-  SB_TRY(value_range(image, &out->low, &out->high));
   for (int l = SB_ALIGN_LEVELS - 1; l >= 0; l--) {
     int64_t factors[3];
     bool shrinks = false;
@@ -190,9 +168,11 @@ static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
       memset(&smaller, 0, sizeof smaller);
       source = &current;
       sb_affine_multiply(block, position, position);
+      packed = &out->made[l];
+      SB_TRY(sb_packed_create(source, low, high, &out->made[l]));
     }
     memcpy(out->from_box[l], position, sizeof position);
-    SB_TRY(sb_packed_create(source, out->low, out->high, &out->levels[l]));
+    out->levels[l] = packed;
   }
 cleanup:
   sb_volume_free(&current);
@@ -232,16 +212,16 @@ static sb_status focus_create(const sb_aligner *aligner, const sb_brain *brain,
                               const scan_pyramid *scan, scan_focus *out) {
   enum { FIRST_INSIDE = 2 };
   static const float DARK = 1.0f / 6; // of the bright end
-  const float per_step = (scan->high - scan->low) / 255;
-  const float dark = fmaxf((float)brain->threshold, DARK * scan->high);
+  const float low = brain->packed.low, per_step = brain->packed.step;
+  const float dark = fmaxf((float)brain->threshold, DARK * (low + 255 * per_step));
   int64_t stored = 0;
   sb_status status;
   memset(out, 0, sizeof *out);
   for (int l = 0; l < SB_ALIGN_LEVELS; l++) {
     sb_align_view *view = &out->views[l];
     *view = (sb_align_view){.inside = l >= FIRST_INSIDE,
-                            .dark_low = (-dark - scan->low) / per_step,
-                            .dark_high = (dark - scan->low) / per_step};
+                            .dark_low = (-dark - low) / per_step,
+                            .dark_high = (dark - low) / per_step};
     out->wanted[l] = view->inside;
     for (int i = 0; i < 3; i++) {
       // The last voxel of a level may be made of fewer of the scan's than the others.
@@ -270,7 +250,7 @@ static const sb_align_level *level_from(const search *s, int level, const candid
   double to_scan[16];
   if (f == NULL || !f->wanted[level]) return whole;
   sb_affine_multiply(s->scan->from_box[level], c->map, to_scan);
-  return sb_align_level_focus(whole, &s->scan->levels[level], to_scan, &f->views[level], s->line,
+  return sb_align_level_focus(whole, s->scan->levels[level], to_scan, &f->views[level], s->line,
                               f->weight, f->basis, &f->level)
              ? &f->level
              : NULL;
@@ -293,7 +273,7 @@ static double look(const search *s, const sb_align_level *on, int level, const c
                    sb_alignment_sums *sums) {
   double to_scan[16];
   sb_affine_multiply(s->scan->from_box[level], c->map, to_scan);
-  sb_align_level_look(on, &s->scan->levels[level], to_scan, s->line, sums);
+  sb_align_level_look(on, s->scan->levels[level], to_scan, s->line, sums);
   return sb_align_level_ncc(on, sums);
 }
 
@@ -549,7 +529,7 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, bool
   sb_status status;
   *count = 0;
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
-  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(pyramid_create(brain, &pyramid));
   SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
 
   try_starts(&s, brain, 0, SB_AXIS_ROTATIONS, best, &kept);
@@ -600,7 +580,7 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   memset(given, 0, sizeof *given);
   sb_affine_identity(given->template_to_scan);
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
-  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(pyramid_create(brain, &pyramid));
   SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
   sb_affine_invert(brain->image.affine, to_box);
   sb_affine_multiply(to_box, aligner->frame_to_ras, here.map);
@@ -651,7 +631,7 @@ sb_status sb_align_head(const sb_aligner *aligner, const sb_brain *brain,
   sb_status status;
   *count = 0;
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
-  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(pyramid_create(brain, &pyramid));
   for (int i = 0; i < start_count; i++) {
     candidate c;
     start_map(aligner, brain, starts[i].rotation, starts[i].scale, starts[i].centre_mm, c.map);
@@ -688,7 +668,7 @@ sb_status sb_align_near(const sb_aligner *aligner, const sb_brain *brain,
   sb_status status;
   memset(out, 0, sizeof *out);
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
-  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(pyramid_create(brain, &pyramid));
   SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
   bool fits = sb_affine_invert(brain->image.affine, to_box);
   if (fits) {

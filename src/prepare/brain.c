@@ -234,6 +234,30 @@ static void move_dark_end(double sigma, float scratch[SAMPLES], sb_brain *brain)
   brain->threshold = 0.02 * (double)(range + 0.1f * range);
 }
 
+// The range of a brain's intensities, without the extremes: 0 is in it and one of its 255 steps.
+static void value_range(const sb_volume *image, float scratch[SAMPLES], float *low, float *high) {
+  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2];
+  const int64_t stride = sb_even_stride(image->dims, SAMPLES);
+  int64_t count = 0;
+  *low = *high = 0;
+  for (int64_t i = 0; i < n; i += stride)
+    if (image->voxels[i] != 0) scratch[count++] = image->voxels[i];
+  if (count == 0) return;
+  const float bottom = sb_select(scratch, count, count * 2 / 1000);
+  const float top = sb_select(scratch, count, count * 998 / 1000), margin = 0.1f * (top - bottom);
+  if (bottom < 0) *low = bottom - margin;
+  if (top > 0) *high = top + margin;
+  const float step = (*high - *low) / 254;
+  if (*low < 0) *low = -step * ceilf(-*low / step);
+  *high = *low + 255 * step;
+}
+
+static sb_status pack(float scratch[SAMPLES], sb_brain *brain) {
+  float low, high;
+  value_range(&brain->image, scratch, &low, &high);
+  return sb_packed_create(&brain->image, low, high, &brain->packed);
+}
+
 sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
   return sb_brain_find_below(scan, INFINITY, out);
 }
@@ -277,6 +301,7 @@ sb_status sb_brain_find_below(const sb_volume *scan, double most_mm3, sb_brain *
   SB_TRY(sb_mask_dilate(cells.dims, cells.on)); // what cells at the brain's edge hold is brain too
   SB_TRY(cut_out(scan, &cells, low, high, (float)out->background, &out->image));
   move_dark_end(sigma, scratch, out);
+  SB_TRY(pack(scratch, out));
 cleanup:
   free(values);
   free(scratch);
@@ -300,6 +325,7 @@ cleanup:
 
 void sb_brain_free(sb_brain *brain) {
   sb_volume_free(&brain->image);
+  sb_packed_free(&brain->packed);
 }
 
 double sb_brain_noise(const sb_brain *brain) {

@@ -57,24 +57,41 @@ static void pack_row(int64_t count, const uint8_t *restrict a, const uint8_t *re
     out[i] = (uint32_t)a[i] | (uint32_t)b[i] << 8 | (uint32_t)c[i] << 16 | (uint32_t)d[i] << 24;
 }
 
+// Plane z of a bordered volume as bytes, into a buffer that holds the border already.
+static void quantise_plane(const sb_volume *in, int64_t z, const sb_packed *packed, uint8_t outside,
+                           uint8_t *bytes) {
+  const int64_t row = packed->dims[0];
+  const float scale = packed->step > 0 ? 1 / packed->step : 0;
+  if (z < 1 || z > in->dims[2]) {
+    memset(bytes, outside, (size_t)(row * packed->dims[1]));
+    return;
+  }
+  for (int64_t y = 0; y < in->dims[1]; y++)
+    quantise_row(in->dims[0], in->voxels + in->dims[0] * (y + in->dims[1] * (z - 1)), packed->low,
+                 scale, bytes + 1 + row * (y + 1));
+}
+
 sb_status sb_packed_create(const sb_volume *in, float low, float high, sb_packed *out) {
   uint8_t *bytes = NULL;
   sb_status status;
-  out->corners = NULL;
+  *out = (sb_packed){.low = low, .step = high > low ? (high - low) / 255 : 0};
   SB_TRY(border(in->dims, out->dims));
-  const int64_t row = out->dims[0], plane = row * out->dims[1], n = plane * out->dims[2];
-  const float scale = high > low ? 255 / (high - low) : 0, zero = 0;
+  const int64_t row = out->dims[0], plane = row * out->dims[1];
+  const float scale = out->step > 0 ? 1 / out->step : 0, zero = 0;
   uint8_t outside;
   quantise_row(1, &zero, low, scale, &outside);
-  // The last rows and plane look beyond the end, at a row and a plane more of the border.
-  SB_TRY(SB_NEW(&bytes, n + plane + row, "image"));
-  SB_TRY(SB_NEW(&out->corners, n, "image"));
-  memset(bytes, outside, (size_t)(n + plane + row));
-  for (int64_t z = 0; z < in->dims[2]; z++)
-    for (int64_t y = 0; y < in->dims[1]; y++)
-      quantise_row(in->dims[0], in->voxels + in->dims[0] * (y + in->dims[1] * z), low, scale,
-                   bytes + 1 + row * (y + 1) + plane * (z + 1));
-  pack_row(n, bytes, bytes + row, bytes + plane, bytes + plane + row, out->corners);
+  // Two planes at a time stay in the processor's cache. The last row looks at one beyond its plane.
+  SB_TRY(SB_NEW(&bytes, 2 * (plane + row), "image"));
+  SB_TRY(SB_NEW(&out->corners, plane * out->dims[2], "image"));
+  memset(bytes, outside, (size_t)(2 * (plane + row)));
+  uint8_t *here = bytes, *above = bytes + plane + row;
+  for (int64_t z = 0; z < out->dims[2]; z++) {
+    uint8_t *const swap = here;
+    quantise_plane(in, z + 1, out, outside, above);
+    pack_row(plane, here, here + row, above, above + row, out->corners + plane * z);
+    here = above;
+    above = swap;
+  }
 cleanup:
   free(bytes);
   if (status.code != SB_OK) sb_packed_free(out);
@@ -172,12 +189,12 @@ static void wanted_part(const uint8_t *where, int64_t row, int64_t nx, int64_t *
 
 // Narrows first..end-1 of a row to where the scan may be: `start` is voxel 0's position, `reach` how
 // far its samples lie from its centre on each axis.
-static void clip_row(const sb_padded *in, const double start[3], const double step[3],
+static void clip_row(const int64_t dims[3], const double start[3], const double step[3],
                      const double reach[3], int64_t *first, int64_t *end) {
   double low = (double)*first, high = (double)*end;
   for (int i = 0; i < 3; i++) {
     const double near = -1 - reach[i] - start[i];
-    const double far = (double)(in->dims[i] - 3) + reach[i] - start[i];
+    const double far = (double)(dims[i] - 3) + reach[i] - start[i];
     if (fabs(step[i]) < 1e-9) {
       if (near > 0 || far < 0) high = low;
       continue;
@@ -194,8 +211,19 @@ static void add_row(int64_t count, const float *restrict in, float *restrict out
   for (int64_t i = 0; i < count; i++) out[i] += in[i];
 }
 
-sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
-                         const uint8_t *where, sb_volume *out) {
+SB_CLONES
+static void to_intensities(int64_t count, float low, float step, float *values) {
+  for (int64_t i = 0; i < count; i++) values[i] = low + step * values[i];
+}
+
+// Where samples come from: one of the two.
+typedef struct source {
+  const sb_padded *padded;
+  const sb_packed *packed;
+} source;
+
+static sb_status sample_grid(const source *in, const int64_t dims[3], const double out_to_in[16],
+                             int most_samples, const uint8_t *where, sb_volume *out) {
   const double *m = out_to_in, step[3] = {m[0], m[4], m[8]};
   int64_t samples[3], all = 1;
   double reach[3];
@@ -218,7 +246,7 @@ sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int mo
     memset(target, 0, (size_t)nx * sizeof *target);
     wanted_part(where, row, nx, &first, &end);
     sb_affine_apply(m, at, start);
-    clip_row(in, start, step, reach, &first, &end);
+    clip_row(dims, start, step, reach, &first, &end);
     for (int64_t s = 0; s < all && first < end; s++) {
       // Sub-samples are the centres of equal parts of the voxel.
       const int64_t part[3] = {s % samples[0], s / samples[0] % samples[1],
@@ -226,11 +254,28 @@ sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int mo
       double p[3] = {(double)first, at[1], at[2]};
       for (int i = 0; i < 3; i++) p[i] += ((double)part[i] + 0.5) / (double)samples[i] - 0.5;
       sb_affine_apply(m, p, start);
-      sb_sample_row(in, start, step, end - first, line);
+      if (in->padded != NULL)
+        sb_sample_row(in->padded, start, step, end - first, line);
+      else
+        sb_sample_packed_row(in->packed, start, step, end - first, line);
       add_row(end - first, line, target + first);
     }
     for (int64_t i = first; i < end; i++) target[i] *= weight;
+    if (in->packed != NULL)
+      to_intensities(end - first, in->packed->low, in->packed->step, target + first);
   }
   free(line);
   return status;
+}
+
+sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
+                         const uint8_t *where, sb_volume *out) {
+  const source from = {.padded = in};
+  return sample_grid(&from, in->dims, out_to_in, most_samples, where, out);
+}
+
+sb_status sb_sample_packed_grid(const sb_packed *in, const double out_to_in[16], int most_samples,
+                                const uint8_t *where, sb_volume *out) {
+  const source from = {.packed = in};
+  return sample_grid(&from, in->dims, out_to_in, most_samples, where, out);
 }
