@@ -312,32 +312,24 @@ static void descend(const search *s, int level, sb_freedom freedom, int steps, d
 // correlation is that before the last step. It ends when correlation falls clearly.
 static void polish(const search *s, int level, sb_freedom freedom, int steps, double enough_mm,
                    candidate *c) {
-  const sb_align_level *const whole = &s->aligner->levels[level], *on = NULL;
-  int age = REFOCUS;
+  static const double CLEARLY = 0.02, MOST_MM = 2;
+  const sb_align_level *on = level_from(s, level, c);
   candidate now = *c;
   c->ncc = -1;
-  for (int i = 0; i < steps; i++) {
+  for (int i = 0; i < steps && on != NULL; i++) {
     double step[16];
     sb_alignment_sums sums;
-    if (age == REFOCUS) {
-      on = level_from(s, level, &now);
-      age = 0;
-    }
-    if (on == NULL) return;
-    age++;
     now.ncc = look(s, on, level, &now, &sums);
-    if (!isfinite(now.ncc) || (age > 1 && now.ncc < c->ncc - 0.02)) return;
+    if (!isfinite(now.ncc) || (i > 0 && now.ncc < c->ncc - CLEARLY)) return;
     *c = now;
     if (!sb_align_level_step(on, &sums, freedom, step, now.gain)) return;
     sb_affine_multiply(now.map, step, now.map);
-    double moved_mm = step_mm(s->aligner, step);
-    if (moved_mm < 2) {
+    const double moved_mm = step_mm(s->aligner, step);
+    if (moved_mm < MOST_MM) {
       memcpy(c->map, now.map, sizeof now.map);
       memcpy(c->gain, now.gain, sizeof now.gain);
     }
-    if (moved_mm >= enough_mm) continue;
-    if (age == 1 || on == whole) return;
-    age = REFOCUS;
+    if (moved_mm < enough_mm) return;
   }
 }
 
@@ -464,14 +456,19 @@ static void try_header(const search *s, const sb_brain *brain, candidate best[KE
   if (c.ncc > 0) keep(s->aligner, &c, best, count);
 }
 
-// The kept starts at 4 mm, sorted again by how well they fit there.
+// The kept starts at 4 mm, sorted again by how well they fit there. A place that fits far worse than
+// the best after the steps that change most is not looked at any longer.
 static void refine(const search *s, candidate best[KEPT], int *count) {
+  static const double FAR_WORSE = 0.2;
   candidate coarse[KEPT];
   int coarse_count = *count;
+  double highest = 0;
   memcpy(coarse, best, sizeof coarse);
   *count = 0;
   for (int i = 0; i < coarse_count; i++) {
-    descend(s, 1, SB_AFFINE, 20, 0.2, &coarse[i]);
+    descend(s, 1, SB_AFFINE, 5, 0.2, &coarse[i]);
+    if (coarse[i].ncc > highest - FAR_WORSE) descend(s, 1, SB_AFFINE, 15, 0.2, &coarse[i]);
+    highest = fmax(highest, coarse[i].ncc);
     if (coarse[i].ncc > 0) keep(s->aligner, &coarse[i], best, count);
   }
 }
@@ -508,9 +505,11 @@ static bool finish(const search *s, const sb_brain *brain, const candidate *star
   candidate found = *start;
   memset(found.gain, 0, sizeof found.gain);
   found.gain[0] = 1;
-  polish(s, 2, SB_AFFINE, 12, 0.05, &found);
+  // Few steps: what the first leave undone is what the scan hardly tells, and going on until nothing
+  // moves takes two scans of one person further apart again.
+  polish(s, 2, SB_AFFINE, 4, 0.05, &found);
   out->correlation = found.ncc;
-  polish(s, 3, SB_AFFINE, 2, 0.01, &found);
+  polish(s, 3, SB_AFFINE, 3, 0.01, &found);
   out->handedness = handedness(s, &found);
   if (found.ncc <= 0) return false;
   sb_affine_multiply(brain->image.affine, found.map, out->template_to_scan);
