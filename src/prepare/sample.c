@@ -155,22 +155,58 @@ static inline float byte_of(uint32_t word, int which) {
   return (float)(int32_t)(word >> (8 * which) & 255);
 }
 
+// Some samples of a row on their way. Where they are, what is there and what comes of it are done one
+// after the other: fetching alone waits for memory best, and the others are vector code.
+enum { PART = 128, PART_LANES = 16 }; // a part's length is a multiple of the lanes
+typedef struct part {
+  int32_t at[PART];
+  float beyond[3][PART];
+  uint64_t pairs[PART]; // the words at and after it
+} part;
+
 SB_CLONES
-void sb_sample_packed_row(const sb_packed *in, const double start[3], const double step[3],
-                          int64_t count, float *restrict out) {
-  const uint32_t *restrict corners = in->corners;
-  const ramp r = make_ramp(in->dims, start, step);
-  for (int32_t i = 0; i < (int32_t)count; i++) {
-    const float x = clamped(&r, 0, i), y = clamped(&r, 1, i), z = clamped(&r, 2, i);
+static void locate(const ramp *r, int32_t first, int32_t count, part *restrict p) {
+  for (int32_t i = 0; i < count; i++) {
+    const float x = clamped(r, 0, first + i), y = clamped(r, 1, first + i),
+                z = clamped(r, 2, first + i);
     const int32_t ix = (int32_t)x, iy = (int32_t)y, iz = (int32_t)z;
-    const float fx = x - (float)ix, fy = y - (float)iy, fz = z - (float)iz;
-    const int32_t at = ix + iy * r.row + iz * r.plane;
-    const uint32_t a = corners[at], b = corners[at + 1];
+    p->beyond[0][i] = x - (float)ix;
+    p->beyond[1][i] = y - (float)iy;
+    p->beyond[2][i] = z - (float)iz;
+    p->at[i] = ix + iy * r->row + iz * r->plane;
+  }
+}
+
+static void fetch(const uint32_t *corners, int32_t count, part *p) {
+  for (int32_t i = 0; i < count; i++) memcpy(&p->pairs[i], corners + p->at[i], sizeof *p->pairs);
+}
+
+SB_CLONES
+static void blend(int32_t count, const part *restrict p, float *restrict out) {
+  for (int32_t i = 0; i < count; i++) {
+    // The lower address is the lower half: only little-endian machines are built for.
+    const uint32_t a = (uint32_t)p->pairs[i], b = (uint32_t)(p->pairs[i] >> 32);
+    const float fx = p->beyond[0][i], fy = p->beyond[1][i];
     const float near_z =
         mix(mix(byte_of(a, 0), byte_of(b, 0), fx), mix(byte_of(a, 1), byte_of(b, 1), fx), fy);
     const float far_z =
         mix(mix(byte_of(a, 2), byte_of(b, 2), fx), mix(byte_of(a, 3), byte_of(b, 3), fx), fy);
-    out[i] = mix(near_z, far_z, fz);
+    out[i] = mix(near_z, far_z, p->beyond[2][i]);
+  }
+}
+
+void sb_sample_packed_row(const sb_packed *in, const double start[3], const double step[3],
+                          int64_t count, float *restrict out) {
+  const ramp r = make_ramp(in->dims, start, step);
+  part p;
+  for (int32_t first = 0; first < (int32_t)count; first += PART) {
+    const int32_t left = (int32_t)count - first, n = left < PART ? left : PART;
+    const int32_t padded = (n + PART_LANES - 1) / PART_LANES * PART_LANES;
+    float values[PART];
+    locate(&r, first, padded, &p);
+    fetch(in->corners, padded, &p);
+    blend(padded, &p, n == padded ? out + first : values);
+    if (n != padded) memcpy(out + first, values, (size_t)n * sizeof *out);
   }
 }
 
@@ -249,10 +285,10 @@ static sb_status sample_grid(const source *in, const int64_t dims[3], const doub
     clip_row(dims, start, step, reach, &first, &end);
     for (int64_t s = 0; s < all && first < end; s++) {
       // Sub-samples are the centres of equal parts of the voxel.
-      const int64_t part[3] = {s % samples[0], s / samples[0] % samples[1],
+      const int64_t which[3] = {s % samples[0], s / samples[0] % samples[1],
                                s / (samples[0] * samples[1])};
       double p[3] = {(double)first, at[1], at[2]};
-      for (int i = 0; i < 3; i++) p[i] += ((double)part[i] + 0.5) / (double)samples[i] - 0.5;
+      for (int i = 0; i < 3; i++) p[i] += ((double)which[i] + 0.5) / (double)samples[i] - 0.5;
       sb_affine_apply(m, p, start);
       if (in->padded != NULL)
         sb_sample_row(in->padded, start, step, end - first, line);
