@@ -50,57 +50,27 @@ static void quantise_row(int64_t count, const float *restrict in, float low, flo
   }
 }
 
-SB_CLONES
-static void pack_row(int64_t count, const uint8_t *restrict a, const uint8_t *restrict b,
-                     const uint8_t *restrict c, const uint8_t *restrict d, uint32_t *restrict out) {
-  for (int64_t i = 0; i < count; i++)
-    out[i] = (uint32_t)a[i] | (uint32_t)b[i] << 8 | (uint32_t)c[i] << 16 | (uint32_t)d[i] << 24;
-}
-
-// Plane z of a bordered volume as bytes, into a buffer that holds the border already.
-static void quantise_plane(const sb_volume *in, int64_t z, const sb_packed *packed, uint8_t outside,
-                           uint8_t *bytes) {
-  const int64_t row = packed->dims[0];
-  const float scale = packed->step > 0 ? 1 / packed->step : 0;
-  if (z < 1 || z > in->dims[2]) {
-    memset(bytes, outside, (size_t)(row * packed->dims[1]));
-    return;
-  }
-  for (int64_t y = 0; y < in->dims[1]; y++)
-    quantise_row(in->dims[0], in->voxels + in->dims[0] * (y + in->dims[1] * (z - 1)), packed->low,
-                 scale, bytes + 1 + row * (y + 1));
-}
-
 sb_status sb_packed_create(const sb_volume *in, float low, float high, sb_packed *out) {
-  uint8_t *bytes = NULL;
   sb_status status;
   *out = (sb_packed){.low = low, .step = high > low ? (high - low) / 255 : 0};
   SB_TRY(border(in->dims, out->dims));
-  const int64_t row = out->dims[0], plane = row * out->dims[1];
+  const int64_t row = out->dims[0], plane = row * out->dims[1], n = plane * out->dims[2];
   const float scale = out->step > 0 ? 1 / out->step : 0, zero = 0;
   uint8_t outside;
   quantise_row(1, &zero, low, scale, &outside);
-  // Two planes at a time stay in the processor's cache. The last row looks at one beyond its plane.
-  SB_TRY(SB_NEW(&bytes, 2 * (plane + row), "image"));
-  SB_TRY(SB_NEW(&out->corners, plane * out->dims[2], "image"));
-  memset(bytes, outside, (size_t)(2 * (plane + row)));
-  uint8_t *here = bytes, *above = bytes + plane + row;
-  for (int64_t z = 0; z < out->dims[2]; z++) {
-    uint8_t *const swap = here;
-    quantise_plane(in, z + 1, out, outside, above);
-    pack_row(plane, here, here + row, above, above + row, out->corners + plane * z);
-    here = above;
-    above = swap;
-  }
+  SB_TRY(SB_NEW(&out->bytes, n, "image"));
+  memset(out->bytes, outside, (size_t)n);
+  for (int64_t z = 0; z < in->dims[2]; z++)
+    for (int64_t y = 0; y < in->dims[1]; y++)
+      quantise_row(in->dims[0], in->voxels + in->dims[0] * (y + in->dims[1] * z), low, scale,
+                   out->bytes + 1 + row * (y + 1) + plane * (z + 1));
 cleanup:
-  free(bytes);
-  if (status.code != SB_OK) sb_packed_free(out);
   return status;
 }
 
 void sb_packed_free(sb_packed *packed) {
-  free(packed->corners);
-  packed->corners = NULL;
+  free(packed->bytes);
+  packed->bytes = NULL;
 }
 
 // ---- Rows ---------------------------------------------------------------------------------------
@@ -161,7 +131,7 @@ enum { PART = 128, PART_LANES = 16 }; // a part's length is a multiple of the la
 typedef struct part {
   int32_t at[PART];
   float beyond[3][PART];
-  uint64_t pairs[PART]; // the words at and after it
+  uint64_t corners[PART]; // a byte each, x first, then y, then z
 } part;
 
 SB_CLONES
@@ -177,20 +147,30 @@ static void locate(const ramp *r, int32_t first, int32_t count, part *restrict p
   }
 }
 
-static void fetch(const uint32_t *corners, int32_t count, part *p) {
-  for (int32_t i = 0; i < count; i++) memcpy(&p->pairs[i], corners + p->at[i], sizeof *p->pairs);
+static inline uint64_t pair_at(const uint8_t *bytes) {
+  uint16_t pair;
+  memcpy(&pair, bytes, sizeof pair);
+  return pair;
 }
 
+static void fetch(const uint8_t *bytes, const ramp *r, int32_t count, part *p) {
+  for (int32_t i = 0; i < count; i++) {
+    const uint8_t *near = bytes + p->at[i], *far = near + r->plane;
+    p->corners[i] = pair_at(near) | pair_at(near + r->row) << 16 | pair_at(far) << 32 |
+                    pair_at(far + r->row) << 48;
+  }
+}
+
+// Along x the byte at the lower address comes first: big-endian machines are not built for.
 SB_CLONES
 static void blend(int32_t count, const part *restrict p, float *restrict out) {
   for (int32_t i = 0; i < count; i++) {
-    // The lower address is the lower half: only little-endian machines are built for.
-    const uint32_t a = (uint32_t)p->pairs[i], b = (uint32_t)(p->pairs[i] >> 32);
+    const uint32_t near = (uint32_t)p->corners[i], far = (uint32_t)(p->corners[i] >> 32);
     const float fx = p->beyond[0][i], fy = p->beyond[1][i];
-    const float near_z =
-        mix(mix(byte_of(a, 0), byte_of(b, 0), fx), mix(byte_of(a, 1), byte_of(b, 1), fx), fy);
-    const float far_z =
-        mix(mix(byte_of(a, 2), byte_of(b, 2), fx), mix(byte_of(a, 3), byte_of(b, 3), fx), fy);
+    const float near_z = mix(mix(byte_of(near, 0), byte_of(near, 1), fx),
+                             mix(byte_of(near, 2), byte_of(near, 3), fx), fy);
+    const float far_z = mix(mix(byte_of(far, 0), byte_of(far, 1), fx),
+                            mix(byte_of(far, 2), byte_of(far, 3), fx), fy);
     out[i] = mix(near_z, far_z, p->beyond[2][i]);
   }
 }
@@ -204,7 +184,7 @@ void sb_sample_packed_row(const sb_packed *in, const double start[3], const doub
     const int32_t padded = (n + PART_LANES - 1) / PART_LANES * PART_LANES;
     float values[PART];
     locate(&r, first, padded, &p);
-    fetch(in->corners, padded, &p);
+    fetch(in->bytes, &r, padded, &p);
     blend(padded, &p, n == padded ? out + first : values);
     if (n != padded) memcpy(out + first, values, (size_t)n * sizeof *out);
   }
