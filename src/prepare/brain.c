@@ -84,10 +84,12 @@ typedef struct cell_grid {
   uint8_t *on;
 } cell_grid;
 
+// Adds 1 where a row's voxels are foreground.
 SB_CLONES
-static void find_foreground(int64_t count, const float *row, float background, float threshold,
-                            uint8_t *restrict out) {
-  for (int64_t i = 0; i < count; i++) out[i] = fabsf(row[i] - background) > threshold;
+static void count_foreground(int64_t count, const float *row, float background, float threshold,
+                             uint16_t *restrict out) {
+  for (int64_t i = 0; i < count; i++)
+    out[i] = (uint16_t)(out[i] + (fabsf(row[i] - background) > threshold));
 }
 
 // A cell is on when a quarter of it is foreground.
@@ -101,26 +103,26 @@ static sb_status cells_create(const sb_volume *scan, float background, float thr
     out->dims[i] = (scan->dims[i] + out->size[i] - 1) / out->size[i];
   }
   const int64_t cells = out->dims[0] * out->dims[1] * out->dims[2], wide = out->size[0];
-  uint16_t *counts = NULL;
-  uint8_t *foreground = NULL; // of one row, padded to whole cells
+  const int64_t whole = out->size[0] * out->size[1] * out->size[2], *dims = scan->dims;
+  uint16_t *counts = NULL; // of the rows of a row of cells, padded to whole cells
   sb_status status;
   SB_TRY(SB_NEW(&out->on, cells, "brain"));
-  SB_TRY(SB_NEW_ZERO(&counts, cells, "brain"));
-  SB_TRY(SB_NEW_ZERO(&foreground, out->dims[0] * wide, "brain"));
-  for (int64_t z = 0; z < scan->dims[2]; z++)
-    for (int64_t y = 0; y < scan->dims[1]; y++) {
-      const float *row = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
-      uint16_t *to = counts + out->dims[0] * (y / out->size[1] + out->dims[1] * (z / out->size[2]));
-      find_foreground(scan->dims[0], row, background, threshold, foreground);
-      for (int64_t cell = 0; cell < out->dims[0]; cell++)
-        for (int64_t i = 0; i < wide; i++)
-          to[cell] = (uint16_t)(to[cell] + foreground[cell * wide + i]);
+  SB_TRY(SB_NEW(&counts, out->dims[0] * wide, "brain"));
+  for (int64_t row = 0; row < out->dims[1] * out->dims[2]; row++) {
+    const int64_t y = row % out->dims[1] * out->size[1], z = row / out->dims[1] * out->size[2];
+    memset(counts, 0, (size_t)(out->dims[0] * wide) * sizeof *counts);
+    for (int64_t k = z; k < z + out->size[2] && k < dims[2]; k++)
+      for (int64_t j = y; j < y + out->size[1] && j < dims[1]; j++)
+        count_foreground(dims[0], scan->voxels + dims[0] * (j + dims[1] * k), background, threshold,
+                         counts);
+    for (int64_t cell = 0; cell < out->dims[0]; cell++) {
+      int64_t count = 0;
+      for (int64_t i = 0; i < wide; i++) count += counts[cell * wide + i];
+      out->on[out->dims[0] * row + cell] = count * 4 >= whole;
     }
-  for (int64_t i = 0; i < cells; i++)
-    out->on[i] = counts[i] * 4 >= out->size[0] * out->size[1] * out->size[2];
+  }
 cleanup:
   free(counts);
-  free(foreground);
   return status;
 }
 

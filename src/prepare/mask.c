@@ -8,15 +8,35 @@
 
 #include "core/memory.h"
 
-// A copy of the mask with a border of one voxel, so that a fill needs no coordinates.
+// A part of a grid: its first voxel and how many there are.
+typedef struct box {
+  int64_t first[3], dims[3];
+} box;
+
+static box whole(const int64_t dims[3]) {
+  return (box){.dims = {dims[0], dims[1], dims[2]}};
+}
+
+// A copy of the mask in a box with a border of one voxel, so that a fill needs no coordinates.
 typedef struct flood {
   int64_t dims[3], voxels; // border included
   uint8_t *mask;
   int64_t *stack; // room for every voxel
 } flood;
 
-static sb_status flood_start(const int64_t dims[3], const uint8_t *mask, uint8_t border, flood *f) {
-  for (int i = 0; i < 3; i++) f->dims[i] = dims[i] + 2;
+// Row `row` of a box in the mask that it is part of, and in the flood.
+static int64_t row_in_mask(const int64_t dims[3], const box *b, int64_t row) {
+  return b->first[0] + dims[0] * (b->first[1] + row % b->dims[1] +
+                                  dims[1] * (b->first[2] + row / b->dims[1]));
+}
+
+static int64_t row_in_flood(const flood *f, const box *b, int64_t row) {
+  return 1 + f->dims[0] * (row % b->dims[1] + 1 + f->dims[1] * (row / b->dims[1] + 1));
+}
+
+static sb_status flood_start(const int64_t dims[3], const box *b, const uint8_t *mask,
+                             uint8_t border, flood *f) {
+  for (int i = 0; i < 3; i++) f->dims[i] = b->dims[i] + 2;
   f->voxels = f->dims[0] * f->dims[1] * f->dims[2];
   f->mask = NULL;
   f->stack = NULL;
@@ -24,20 +44,22 @@ static sb_status flood_start(const int64_t dims[3], const uint8_t *mask, uint8_t
   SB_TRY(SB_NEW(&f->mask, f->voxels, "mask"));
   SB_TRY(SB_NEW(&f->stack, f->voxels, "mask"));
   memset(f->mask, border, (size_t)f->voxels);
-  for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
-    uint8_t *to = f->mask + 1 + f->dims[0] * (row % dims[1] + 1 + f->dims[1] * (row / dims[1] + 1));
-    for (int64_t x = 0; x < dims[0]; x++) to[x] = mask[row * dims[0] + x] != 0;
+  for (int64_t row = 0; row < b->dims[1] * b->dims[2]; row++) {
+    const uint8_t *from = mask + row_in_mask(dims, b, row);
+    uint8_t *to = f->mask + row_in_flood(f, b, row);
+    for (int64_t x = 0; x < b->dims[0]; x++) to[x] = from[x] != 0;
   }
 cleanup:
   return status;
 }
 
 // Writes back which voxels have (`wanted` true) or have not one value.
-static void flood_end(const int64_t dims[3], flood *f, uint8_t value, bool wanted, uint8_t *mask) {
-  for (int64_t row = 0; f->mask != NULL && row < dims[1] * dims[2]; row++) {
-    const uint8_t *from =
-        f->mask + 1 + f->dims[0] * (row % dims[1] + 1 + f->dims[1] * (row / dims[1] + 1));
-    for (int64_t x = 0; x < dims[0]; x++) mask[row * dims[0] + x] = (from[x] == value) == wanted;
+static void flood_end(const int64_t dims[3], const box *b, flood *f, uint8_t value, bool wanted,
+                      uint8_t *mask) {
+  for (int64_t row = 0; f->mask != NULL && row < b->dims[1] * b->dims[2]; row++) {
+    const uint8_t *from = f->mask + row_in_flood(f, b, row);
+    uint8_t *to = mask + row_in_mask(dims, b, row);
+    for (int64_t x = 0; x < b->dims[0]; x++) to[x] = (from[x] == value) == wanted;
   }
   free(f->mask);
   free(f->stack);
@@ -65,10 +87,11 @@ static int64_t fill(const flood *f, int64_t seed, uint8_t from, uint8_t to) {
 sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *count,
                                int64_t *next) {
   enum { OFF, CANDIDATE, SEEN, BEST };
+  const box all = whole(dims);
   flood f;
   int64_t best_seed = -1;
   *count = *next = 0;
-  sb_status status = flood_start(dims, mask, OFF, &f);
+  sb_status status = flood_start(dims, &all, mask, OFF, &f);
   for (int64_t i = 0; status.code == SB_OK && i < f.voxels; i++) {
     if (f.mask[i] != CANDIDATE) continue;
     int64_t size = fill(&f, i, CANDIDATE, SEEN);
@@ -81,14 +104,50 @@ sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *co
     }
   }
   if (best_seed >= 0) fill(&f, best_seed, SEEN, BEST);
-  flood_end(dims, &f, BEST, true, mask);
+  flood_end(dims, &all, &f, BEST, true, mask);
   return status;
+}
+
+// The box around what is on; empty when nothing is.
+//   columns  scratch, dims[0] bytes
+static box box_around(const int64_t dims[3], const uint8_t *mask, uint8_t *columns) {
+  int64_t low[3] = {dims[0], dims[1], dims[2]}, high[3] = {0};
+  memset(columns, 0, (size_t)dims[0]);
+  for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
+    const uint8_t *values = mask + dims[0] * row;
+    uint8_t any = 0;
+    for (int64_t x = 0; x < dims[0]; x++) any |= values[x];
+    if (any == 0) continue;
+    for (int64_t x = 0; x < dims[0]; x++) columns[x] |= values[x];
+    const int64_t at[3] = {0, row % dims[1], row / dims[1]};
+    for (int i = 1; i < 3; i++) {
+      if (at[i] < low[i]) low[i] = at[i];
+      if (at[i] >= high[i]) high[i] = at[i] + 1;
+    }
+  }
+  for (int64_t x = 0; x < dims[0]; x++) {
+    if (columns[x] == 0) continue;
+    if (x < low[0]) low[0] = x;
+    high[0] = x + 1;
+  }
+  box b = {.dims = {0, 0, 0}};
+  for (int i = 0; i < 3 && high[0] > low[0]; i++) {
+    b.first[i] = low[i];
+    b.dims[i] = high[i] - low[i];
+  }
+  return b;
 }
 
 sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask) {
   enum { OFF, ON, OUTSIDE, WALL };
   flood f;
-  sb_status status = flood_start(dims, mask, WALL, &f);
+  uint8_t *columns = NULL;
+  sb_status status = SB_NEW(&columns, dims[0], "mask");
+  if (status.code != SB_OK) return status;
+  const box b = box_around(dims, mask, columns); // beyond it there are no holes
+  free(columns);
+  if (b.dims[0] == 0) return status;
+  status = flood_start(dims, &b, mask, WALL, &f);
   // Everything off that touches the wall is outside, and what touches that.
   for (int64_t i = 0; status.code == SB_OK && i < f.voxels; i++) {
     if (f.mask[i] != OFF) continue;
@@ -97,7 +156,7 @@ sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask) {
                 z == f.dims[2] - 2;
     if (edge) fill(&f, i, OFF, OUTSIDE);
   }
-  flood_end(dims, &f, OUTSIDE, false, mask);
+  flood_end(dims, &b, &f, OUTSIDE, false, mask);
   return status;
 }
 
