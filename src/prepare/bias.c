@@ -22,7 +22,9 @@ static const double DARKEST = 0.1;
 
 // The brain in blocks: a dense grid for the spline, and the list of those that are all brain.
 typedef struct blocks {
-  int64_t dims[3], size; // size: voxels of the image along a block's edge
+  int64_t size;           // voxels of the image along a block's edge
+  int64_t first[3];       // voxel of the grid's first block
+  int64_t dims[3];        // of the grid, which is around the brain
   int64_t count, *index; // of the blocks that count, into the grid
   float *log_value;      // of those blocks
   float *field;          // of every block
@@ -69,11 +71,33 @@ static sb_status keep_bright(blocks *b) {
   return status;
 }
 
+// The whole blocks of the image that hold some of the brain.
+static void find_grid(const int64_t dims[3], const uint8_t *brain, blocks *b) {
+  int64_t low[3] = {INT64_MAX, INT64_MAX, INT64_MAX}, high[3] = {-1, -1, -1};
+  for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
+    const uint8_t *from = memchr(brain + dims[0] * row, 1, (size_t)dims[0]);
+    if (from == NULL) continue;
+    const uint8_t *to = memrchr(brain + dims[0] * row, 1, (size_t)dims[0]);
+    const int64_t start = dims[0] * row;
+    const int64_t ends[3][2] = {{from - brain - start, to - brain - start},
+                                {row % dims[1], row % dims[1]},
+                                {row / dims[1], row / dims[1]}};
+    for (int i = 0; i < 3; i++) {
+      if (ends[i][0] < low[i]) low[i] = ends[i][0];
+      if (ends[i][1] > high[i]) high[i] = ends[i][1];
+    }
+  }
+  for (int i = 0; i < 3 && high[0] >= 0; i++) {
+    b->first[i] = low[i] / b->size * b->size;
+    b->dims[i] = (high[i] - b->first[i]) / b->size + 1;
+  }
+}
+
 static sb_status blocks_create(const sb_volume *image, double voxel_mm, const uint8_t *brain,
                                blocks *out) {
   memset(out, 0, sizeof *out);
   out->size = llround(fmax(1, BLOCK_MM / voxel_mm));
-  for (int i = 0; i < 3; i++) out->dims[i] = (image->dims[i] + out->size - 1) / out->size;
+  find_grid(image->dims, brain, out);
   const int64_t n = out->dims[0] * out->dims[1] * out->dims[2];
   sb_status status;
   SB_TRY(SB_NEW(&out->index, n, "bias field"));
@@ -83,7 +107,8 @@ static sb_status blocks_create(const sb_volume *image, double voxel_mm, const ui
   for (int64_t z = 0; z < out->dims[2]; z++)
     for (int64_t y = 0; y < out->dims[1]; y++)
       for (int64_t x = 0; x < out->dims[0]; x++, i++) {
-        const int64_t first[3] = {out->size * x, out->size * y, out->size * z};
+        const int64_t first[3] = {out->first[0] + out->size * x, out->first[1] + out->size * y,
+                                  out->first[2] + out->size * z};
         float mean = block_mean(image, brain, first, out->size);
         if (!(mean > 0)) continue;
         out->index[out->count] = i;
@@ -217,9 +242,10 @@ static void mean_and_deviation(const blocks *b, const float *grid, double *mean,
 static sb_status make_axes(const sb_volume *image, const blocks *b, int64_t elements, bool blocked,
                            sb_spline_axis axes[3]) {
   for (int i = 0; i < 3; i++) {
-    const double step = 1 / (double)image->dims[i] * (blocked ? (double)b->size : 1);
+    const double voxel = 1 / (double)image->dims[i], step = voxel * (blocked ? (double)b->size : 1);
     const int64_t samples = blocked ? b->dims[i] : image->dims[i];
-    sb_status status = sb_spline_axis_create(elements, samples, 0.5 * step, step, &axes[i]);
+    const double offset = 0.5 * step + (blocked ? voxel * (double)b->first[i] : 0);
+    sb_status status = sb_spline_axis_create(elements, samples, offset, step, &axes[i]);
     if (status.code != SB_OK) return status;
   }
   return sb_ok();

@@ -28,15 +28,19 @@ static int64_t face_values(const sb_volume *scan, float values[SAMPLES]) {
   const int64_t nx = scan->dims[0], ny = scan->dims[1], nz = scan->dims[2];
   const int64_t faces = 2 * (nx * ny + nx * nz + ny * nz);
   const int64_t stride = faces / SAMPLES + 1;
-  int64_t count = 0, seen = 0;
+  int64_t count = 0, wait = 0;
+  bool sorted = true; // as a background without noise is
   for (int64_t z = 0; z < nz; z++)
     for (int64_t y = 0; y < ny; y++) {
       bool inner = z > 0 && z + 1 < nz && y > 0 && y + 1 < ny;
-      for (int64_t x = 0; x < nx; x += inner && nx > 1 ? nx - 1 : 1)
-        if (seen++ % stride == 0 && count < SAMPLES)
-          values[count++] = scan->voxels[x + nx * (y + ny * z)];
+      for (int64_t x = 0; x < nx; x += inner && nx > 1 ? nx - 1 : 1) {
+        if (wait-- > 0 || count == SAMPLES) continue;
+        wait = stride - 1;
+        values[count++] = scan->voxels[x + nx * (y + ny * z)];
+        sorted = sorted && (count < 2 || values[count - 1] >= values[count - 2]);
+      }
     }
-  qsort(values, (size_t)count, sizeof *values, compare_floats);
+  if (!sorted) qsort(values, (size_t)count, sizeof *values, compare_floats);
   return count;
 }
 
@@ -196,12 +200,12 @@ static void find_cuts(const sb_volume *scan, const cell_grid *cells, float backg
     at[axis] = face % 2 == 0 ? 0 : scan->dims[axis] - 1;
     for (at[b] = 0; at[b] < scan->dims[b]; at[b]++)
       for (at[a] = 0; at[a] < scan->dims[a]; at[a]++) {
-        const int64_t cell =
-            at[0] / cells->size[0] +
-            cells->dims[0] * (at[1] / cells->size[1] + cells->dims[1] * (at[2] / cells->size[2]));
         const float value =
             scan->voxels[at[0] + scan->dims[0] * (at[1] + scan->dims[1] * at[2])] - background;
-        count += cells->on[cell] != 0 && fabsf(value) > (float)out->threshold;
+        if (!(fabsf(value) > (float)out->threshold)) continue;
+        count += cells->on[at[0] / cells->size[0] +
+                           cells->dims[0] * (at[1] / cells->size[1] +
+                                             cells->dims[1] * (at[2] / cells->size[2]))] != 0;
       }
     out->cut[axis][face % 2] = (double)count * mm[a] * mm[b] > MOST_ON_FACE_MM2;
   }
