@@ -480,17 +480,17 @@ static double lead(const candidate best[KEPT], int count) {
 // ---- Ends ---------------------------------------------------------------------------------------
 
 // How much better the brain fits than its mirror image, at 4 mm.
-static double handedness(const search *s, const candidate *found) {
-  candidate as_is = *found, mirrored = *found;
+//   as_is  how well it fits there
+static double handedness(const search *s, const candidate *found, double as_is) {
+  candidate mirrored = *found;
   double flip[16];
   sb_affine_identity(flip);
   flip[0] = -1;
   // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there always is an aligner
   flip[3] = 2 * s->aligner->centre_mm[0];
   sb_affine_multiply(found->map, flip, mirrored.map);
-  descend(s, 1, SB_AFFINE, 6, 0.1, &as_is);
   descend(s, 1, SB_AFFINE, 6, 0.1, &mirrored);
-  return as_is.ncc - mirrored.ncc;
+  return as_is - mirrored.ncc;
 }
 
 // A right alignment of a whole brain leads the next place by 0.1 and more and fits with 0.78 and
@@ -499,7 +499,7 @@ static bool doubtful(const candidate best[KEPT], int count) {
   return count == 0 || lead(best, count) < 0.1 || best[0].ncc < 0.78;
 }
 
-// Takes a place to full resolution. False when it comes to nothing there.
+// Takes a place to which a descent at 4 mm led to full resolution. False when it comes to nothing there.
 static bool finish(const search *s, const sb_brain *brain, const candidate *start,
                    sb_alignment *out) {
   candidate found = *start;
@@ -510,7 +510,7 @@ static bool finish(const search *s, const sb_brain *brain, const candidate *star
   polish(s, 2, SB_AFFINE, 4, 0.05, &found);
   out->correlation = found.ncc;
   polish(s, 3, SB_AFFINE, 3, 0.01, &found);
-  out->handedness = handedness(s, &found);
+  out->handedness = handedness(s, &found, start->ncc);
   if (found.ncc <= 0) return false;
   sb_affine_multiply(brain->image.affine, found.map, out->template_to_scan);
   sb_affine_multiply(out->template_to_scan, s->aligner->ras_to_frame, out->template_to_scan);
@@ -587,7 +587,9 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   const sb_align_level *on = level_from(&s, 2, &here);
   here.ncc = look(&s, on != NULL ? on : &aligner->levels[2], 2, &here, &sums);
   given->correlation = here.ncc;
-  given->handedness = handedness(&s, &here);
+  settled = here;
+  descend(&s, 1, SB_AFFINE, 6, 0.1, &settled);
+  given->handedness = handedness(&s, &here, settled.ncc);
   given->next_correlation = NAN; // nothing was searched for
   on = level_from(&s, 3, &here);
   if (on == NULL) on = &aligner->levels[3];

@@ -8,6 +8,7 @@
 
 #include "core/memory.h"
 #include "core/select.h"
+#include "prepare/mask.h"
 #include "prepare/spline.h"
 
 static const double BLOCK_MM = 4;
@@ -71,33 +72,16 @@ static sb_status keep_bright(blocks *b) {
   return status;
 }
 
-// The whole blocks of the image that hold some of the brain.
-static void find_grid(const int64_t dims[3], const uint8_t *brain, blocks *b) {
-  int64_t low[3] = {INT64_MAX, INT64_MAX, INT64_MAX}, high[3] = {-1, -1, -1};
-  for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
-    const uint8_t *from = memchr(brain + dims[0] * row, 1, (size_t)dims[0]);
-    if (from == NULL) continue;
-    const uint8_t *to = memrchr(brain + dims[0] * row, 1, (size_t)dims[0]);
-    const int64_t start = dims[0] * row;
-    const int64_t ends[3][2] = {{from - brain - start, to - brain - start},
-                                {row % dims[1], row % dims[1]},
-                                {row / dims[1], row / dims[1]}};
-    for (int i = 0; i < 3; i++) {
-      if (ends[i][0] < low[i]) low[i] = ends[i][0];
-      if (ends[i][1] > high[i]) high[i] = ends[i][1];
-    }
-  }
-  for (int i = 0; i < 3 && high[0] >= 0; i++) {
-    b->first[i] = low[i] / b->size * b->size;
-    b->dims[i] = (high[i] - b->first[i]) / b->size + 1;
-  }
-}
-
 static sb_status blocks_create(const sb_volume *image, double voxel_mm, const uint8_t *brain,
                                blocks *out) {
   memset(out, 0, sizeof *out);
   out->size = llround(fmax(1, BLOCK_MM / voxel_mm));
-  find_grid(image->dims, brain, out);
+  int64_t first[3], end[3];
+  sb_mask_bounds(image->dims, brain, first, end);
+  for (int i = 0; i < 3; i++) {
+    out->first[i] = first[i] / out->size * out->size;
+    out->dims[i] = (end[i] - out->first[i] + out->size - 1) / out->size;
+  }
   const int64_t n = out->dims[0] * out->dims[1] * out->dims[2];
   sb_status status;
   SB_TRY(SB_NEW(&out->index, n, "bias field"));
@@ -107,9 +91,9 @@ static sb_status blocks_create(const sb_volume *image, double voxel_mm, const ui
   for (int64_t z = 0; z < out->dims[2]; z++)
     for (int64_t y = 0; y < out->dims[1]; y++)
       for (int64_t x = 0; x < out->dims[0]; x++, i++) {
-        const int64_t first[3] = {out->first[0] + out->size * x, out->first[1] + out->size * y,
-                                  out->first[2] + out->size * z};
-        float mean = block_mean(image, brain, first, out->size);
+        const int64_t corner[3] = {out->first[0] + out->size * x, out->first[1] + out->size * y,
+                                   out->first[2] + out->size * z};
+        float mean = block_mean(image, brain, corner, out->size);
         if (!(mean > 0)) continue;
         out->index[out->count] = i;
         out->log_value[out->count++] = mean;

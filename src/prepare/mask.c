@@ -108,46 +108,36 @@ sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *co
   return status;
 }
 
-// The box around what is on; empty when nothing is.
-//   columns  scratch, dims[0] bytes
-static box box_around(const int64_t dims[3], const uint8_t *mask, uint8_t *columns) {
-  int64_t low[3] = {dims[0], dims[1], dims[2]}, high[3] = {0};
-  memset(columns, 0, (size_t)dims[0]);
+bool sb_mask_bounds(const int64_t dims[3], const uint8_t *mask, int64_t first[3], int64_t end[3]) {
+  for (int i = 0; i < 3; i++) {
+    first[i] = dims[i];
+    end[i] = 0;
+  }
   for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
     const uint8_t *values = mask + dims[0] * row;
-    uint8_t any = 0;
-    for (int64_t x = 0; x < dims[0]; x++) any |= values[x];
-    if (any == 0) continue;
-    for (int64_t x = 0; x < dims[0]; x++) columns[x] |= values[x];
-    const int64_t at[3] = {0, row % dims[1], row / dims[1]};
-    for (int i = 1; i < 3; i++) {
-      if (at[i] < low[i]) low[i] = at[i];
-      if (at[i] >= high[i]) high[i] = at[i] + 1;
+    int64_t from = 0, to = dims[0];
+    while (from < to && values[from] == 0) from++;
+    if (from == to) continue;
+    while (values[to - 1] == 0) to--;
+    const int64_t low[3] = {from, row % dims[1], row / dims[1]}, high[3] = {to, low[1] + 1, low[2] + 1};
+    for (int i = 0; i < 3; i++) {
+      if (low[i] < first[i]) first[i] = low[i];
+      if (high[i] > end[i]) end[i] = high[i];
     }
   }
-  for (int64_t x = 0; x < dims[0]; x++) {
-    if (columns[x] == 0) continue;
-    if (x < low[0]) low[0] = x;
-    high[0] = x + 1;
-  }
-  box b = {.dims = {0, 0, 0}};
-  for (int i = 0; i < 3 && high[0] > low[0]; i++) {
-    b.first[i] = low[i];
-    b.dims[i] = high[i] - low[i];
-  }
-  return b;
+  if (end[0] > 0) return true;
+  memset(first, 0, 3 * sizeof *first);
+  return false;
 }
 
 sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask) {
   enum { OFF, ON, OUTSIDE, WALL };
+  box b; // beyond it there are no holes
+  int64_t end[3];
   flood f;
-  uint8_t *columns = NULL;
-  sb_status status = SB_NEW(&columns, dims[0], "mask");
-  if (status.code != SB_OK) return status;
-  const box b = box_around(dims, mask, columns); // beyond it there are no holes
-  free(columns);
-  if (b.dims[0] == 0) return status;
-  status = flood_start(dims, &b, mask, WALL, &f);
+  if (!sb_mask_bounds(dims, mask, b.first, end)) return sb_ok();
+  for (int i = 0; i < 3; i++) b.dims[i] = end[i] - b.first[i];
+  sb_status status = flood_start(dims, &b, mask, WALL, &f);
   // Everything off that touches the wall is outside, and what touches that.
   for (int64_t i = 0; status.code == SB_OK && i < f.voxels; i++) {
     if (f.mask[i] != OFF) continue;
