@@ -369,24 +369,6 @@ static void surface_free(surface *s) {
   free(s->wide);
 }
 
-// The first and the last voxel along each axis that are 1.
-static void find_box(const int64_t dims[3], const uint8_t *mask, int64_t low[3], int64_t high[3]) {
-  memcpy(low, dims, 3 * sizeof *low);
-  memset(high, 0, 3 * sizeof *high);
-  for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
-    const uint8_t *values = mask + dims[0] * row, *at = memchr(values, 1, (size_t)dims[0]);
-    if (at == NULL) continue;
-    int64_t last = dims[0] - 1;
-    while (values[last] == 0) last--;
-    const int64_t from[3] = {at - values, row % dims[1], row / dims[1]};
-    const int64_t to[3] = {last, from[1], from[2]};
-    for (int a = 0; a < 3; a++) {
-      if (from[a] < low[a]) low[a] = from[a];
-      if (to[a] > high[a]) high[a] = to[a];
-    }
-  }
-}
-
 static sb_status surface_create(const sb_volume *soft, surface *out) {
   static const int64_t origin[3] = {0, 0, 0};
   const int64_t n = voxel_count(soft), *d = soft->dims;
@@ -397,7 +379,8 @@ static sb_status surface_create(const sb_volume *soft, surface *out) {
   SB_TRY(SB_NEW(&out->deep, n, "brain mask"));
   SB_TRY(SB_NEW(&out->wide, n, "brain mask"));
   for (int64_t i = 0; i < n; i++) out->deep[i] = out->wide[i] = soft->voxels[i] >= CUT;
-  find_box(d, out->deep, out->low, out->high);
+  sb_mask_bounds(d, out->deep, out->low, out->high);
+  for (int a = 0; a < 3; a++) out->high[a]--;
   SB_TRY(sb_mask_shrink(d, out->deep, AROUND_VOX));
   SB_TRY(sb_mask_grow(d, out->wide, AROUND_VOX));
 cleanup:

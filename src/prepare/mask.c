@@ -84,6 +84,29 @@ sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *co
   return status;
 }
 
+bool sb_mask_bounds(const int64_t dims[3], const uint8_t *mask, int64_t first[3], int64_t end[3]) {
+  for (int i = 0; i < 3; i++) {
+    first[i] = dims[i];
+    end[i] = 0;
+  }
+  for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
+    const uint8_t *values = mask + dims[0] * row;
+    int64_t from = 0, to = dims[0];
+    while (from < to && values[from] == 0) from++;
+    if (from == to) continue;
+    while (values[to - 1] == 0) to--;
+    const int64_t low[3] = {from, row % dims[1], row / dims[1]},
+                  high[3] = {to, low[1] + 1, low[2] + 1};
+    for (int i = 0; i < 3; i++) {
+      if (low[i] < first[i]) first[i] = low[i];
+      if (high[i] > end[i]) end[i] = high[i];
+    }
+  }
+  if (end[0] > 0) return true;
+  memset(first, 0, 3 * sizeof *first);
+  return false;
+}
+
 sb_status sb_mask_dilate(const int64_t dims[3], uint8_t *mask) {
   const int64_t n = dims[0] * dims[1] * dims[2], steps[3] = {1, dims[0], dims[0] * dims[1]};
   uint8_t *before = NULL;

@@ -2,6 +2,7 @@
 #ifndef SB_PREPARE_MASK_H
 #define SB_PREPARE_MASK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "samebrain/status.h"
@@ -11,6 +12,10 @@
 //   count  out: voxels kept; 0 when the mask is empty
 //   next   out: voxels of the next largest component
 sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *count, int64_t *next);
+
+// The box around the voxels that are not 0: the first on each axis and one past the last. False, and
+// an empty box, when there are none.
+bool sb_mask_bounds(const int64_t dims[3], const uint8_t *mask, int64_t first[3], int64_t end[3]);
 
 // Sets to 1 every 0-voxel that cannot be reached from the grid's border through 0-voxels, by steps
 // over faces. The mask holds 0 and 1 only.

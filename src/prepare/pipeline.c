@@ -11,6 +11,7 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
+#include "image/orient.h"
 #include "image/smooth.h"
 #include "prepare/bias.h"
 #include "prepare/extract.h"
@@ -195,13 +196,22 @@ static void make_rigid(const sb_aligner *aligner, double map[16]) {
 
 // ---- Resampling ---------------------------------------------------------------------------------
 
-// Smooths a padded scan by a Gaussian as wide in every direction.
-static sb_status smooth(const double affine[16], double smooth_mm, sb_padded *padded) {
+// The brain's image smoothed by a Gaussian as wide in every direction, packed.
+static sb_status smooth(const sb_brain *brain, double smooth_mm, sb_packed *out) {
+  const int64_t *dims = brain->image.dims, n = dims[0] * dims[1] * dims[2];
+  const float low = brain->packed.low, high = low + 255 * brain->packed.step;
+  sb_volume image = brain->image;
   double sigma_vox[3];
-  for (int i = 0; i < 3; i++)
-    sigma_vox[i] = smooth_mm / sqrt(affine[i] * affine[i] + affine[4 + i] * affine[4 + i] +
-                                    affine[8 + i] * affine[8 + i]);
-  return sb_gaussian(padded->voxels, padded->dims, sigma_vox);
+  sb_status status;
+  SB_TRY(SB_NEW(&image.voxels, n, "smoothed scan"));
+  memcpy(image.voxels, brain->image.voxels, (size_t)n * sizeof *image.voxels);
+  sb_voxel_size(image.affine, sigma_vox);
+  for (int i = 0; i < 3; i++) sigma_vox[i] = smooth_mm / sigma_vox[i];
+  SB_TRY(sb_volume_gaussian(&image, sigma_vox));
+  SB_TRY(sb_packed_create(&image, low, high, out));
+cleanup:
+  if (image.voxels != brain->image.voxels) sb_volume_free(&image);
+  return status;
 }
 
 // The brain on the rows' grid, and where on it the scan's own brain is.
@@ -210,33 +220,33 @@ static sb_status smooth(const double affine[16], double smooth_mm, sb_padded *pa
 static sb_status resample(const sb_template *t, const sb_brain *brain,
                           const double template_to_scan[16], double smooth_mm, sb_volume *grid,
                           uint8_t *own_mask) {
-  static const int64_t origin[3] = {0, 0, 0};
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
-  const sb_volume *image = &brain->image;
-  sb_padded padded = {0};
+  sb_packed smoothed = {0};
   double grid_to_scan[16], to_voxels[16];
   sb_status status;
   *grid = t->row_image;
   grid->voxels = NULL;
   SB_TRY(SB_NEW(&grid->voxels, n, "resampled scan"));
-  if (!sb_affine_invert(image->affine, to_voxels)) {
+  if (!sb_affine_invert(brain->image.affine, to_voxels)) {
     status = sb_error(SB_FORMAT, "the header's orientation matrix is singular");
     goto cleanup;
   }
   sb_affine_multiply(template_to_scan, t->row_image.affine, grid_to_scan);
   sb_affine_multiply(to_voxels, grid_to_scan, grid_to_scan);
 
-  SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
   // The scan's own brain is where the intensity at the voxel's centre stands out.
-  SB_TRY(sb_sample_grid(&padded, grid_to_scan, 1, NULL, grid));
+  SB_TRY(sb_sample_packed_grid(&brain->packed, grid_to_scan, 1, NULL, grid));
   const float threshold = (float)brain->threshold;
   for (int64_t i = 0; i < n; i++) own_mask[i] = fabsf(grid->voxels[i]) > threshold;
   SB_TRY(sb_mask_fill_holes(grid->dims, own_mask));
-  if (smooth_mm > 0) SB_TRY(smooth(image->affine, smooth_mm, &padded));
-  SB_TRY(
-      sb_sample_grid(&padded, grid_to_scan, smooth_mm > 0 ? 1 : SB_SUB_SAMPLES, t->row_mask, grid));
+  if (smooth_mm > 0) {
+    SB_TRY(smooth(brain, smooth_mm, &smoothed));
+    SB_TRY(sb_sample_packed_grid(&smoothed, grid_to_scan, 1, t->row_mask, grid));
+  } else {
+    SB_TRY(sb_sample_packed_grid(&brain->packed, grid_to_scan, SB_SUB_SAMPLES, t->row_mask, grid));
+  }
 cleanup:
-  sb_padded_free(&padded);
+  sb_packed_free(&smoothed);
   return status;
 }
 
