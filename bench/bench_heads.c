@@ -1,11 +1,12 @@
 // Whole heads: how well the brain is cut out, whether the head links to its stripped scan, and the
 // time beside elastix's affine alone.
 //
-//   bench_heads [--moved N] [--every N] [--elastix PATH] [FOLDER...]
+//   bench_heads [--moved N] [--every N] [--seed N] [--elastix PATH] [FOLDER...]
 //
 // First the template's head moved by N known transforms (4), with bias field and noise; then a head
 // built around every N-th (1) scan of the folders (see tests/unit/head_cases.h), every third with the
-// template's own skin and bones around it. Dice is with the brain's own mask, moved and bent alike;
+// template's own skin and bones around it; another seed makes other heads. They are stored as
+// scanners store them, in whole numbers of 16 bits, compressed. Dice is with the brain's own mask, moved and bent alike;
 // the rank is that of the scan itself among all scans, by bandpass. Times are processor seconds of one
 // thread for whole files: sb_prepare_file, and elastix's process with the template's head as the
 // fixed image.
@@ -16,6 +17,7 @@
 
 #include "../tests/unit/head_cases.h"
 #include "elastix.h"
+#include "image/nifti_save.h"
 #include "prepare/pipeline.h"
 #include "samebrain/measure.h"
 #include "samebrain/store.h"
@@ -109,7 +111,7 @@ static void run_head(const bench *b, const char *name, sb_volume *head, const ui
   if (status.code == SB_OK) {
     must(dice_of(head, mask, &brain, &dice));
     sb_volume_free(&brain);
-    must(sb_volume_save(head, b->image));
+    must(sb_volume_save_as(head, b->image, SB_SAVE_INT16, 1, 0));
     seconds = processor_s();
     status = sb_prepare_file(b->automatic, b->image, &prepared);
     seconds = processor_s() - seconds;
@@ -158,12 +160,12 @@ static void print_figures(const char *what, bool ranked, figures *f) {
   printf("\n\n");
 }
 
-static void bench_template(const bench *b, int count) {
+static void bench_template(const bench *b, int count, uint64_t seed) {
   static figures f;
   for (int i = 0; i < count; i++) {
     sb_volume head;
     uint8_t *mask;
-    must(moved_head(b->t, &b->head, (uint64_t)i + 1, &head, &mask));
+    must(moved_head(b->t, &b->head, seed + (uint64_t)i + 1, &head, &mask));
     run_head(b, "the template's, moved", &head, mask, -1, &f);
     sb_volume_free(&head);
     free(mask);
@@ -171,7 +173,7 @@ static void bench_template(const bench *b, int count) {
   print_figures("the template's head moved", false, &f);
 }
 
-static void bench_scans(bench *b, int every) {
+static void bench_scans(bench *b, int every, uint64_t seed) {
   static figures f;
   b->rows = calloc(b->scans.count, sizeof *b->rows);
   if (b->rows == NULL) must(sb_error(SB_NO_MEMORY, "out of memory for rows"));
@@ -184,8 +186,8 @@ static void bench_scans(bench *b, int every) {
     uint8_t *mask;
     char name[64];
     must(sb_volume_load(b->scans.scans[i].source_path, &scan, NULL));
-    must(build_head(&scan, b->rows[i].template_to_scan, real ? &b->skin : NULL, b->t->mask, i + 1,
-                    &head, &mask));
+    must(build_head(&scan, b->rows[i].template_to_scan, real ? &b->skin : NULL, b->t->mask,
+                    seed + i + 1, &head, &mask));
     snprintf(name, sizeof name, "%.20s%s", b->scans.scans[i].scan_id, real ? " *" : "");
     run_head(b, name, &head, mask, (long)i, &f);
     sb_volume_free(&scan);
@@ -213,16 +215,20 @@ static void open_folder(bench *b) {
 int main(int argc, char **argv) {
   bench b = {.elastix = "elastix", .folder = "/tmp/samebrain-bench-XXXXXX"};
   int moved = 4, every = 1, at = 1;
+  uint64_t seed = 0;
   for (; at < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
     const char *value = at + 1 < argc ? argv[at + 1] : NULL;
     if (value != NULL && strcmp(argv[at], "--moved") == 0) {
       moved = atoi(value);
     } else if (value != NULL && strcmp(argv[at], "--every") == 0 && atoi(value) > 0) {
       every = atoi(value);
+    } else if (value != NULL && strcmp(argv[at], "--seed") == 0) {
+      seed = (uint64_t)atoll(value);
     } else if (value != NULL && strcmp(argv[at], "--elastix") == 0) {
       b.elastix = value;
     } else {
-      fprintf(stderr, "usage: bench_heads [--moved N] [--every N] [--elastix PATH] [FOLDER...]\n");
+      fprintf(stderr, "usage: bench_heads [--moved N] [--every N] [--seed N] [--elastix PATH] "
+                      "[FOLDER...]\n");
       return 2;
     }
   }
@@ -239,10 +245,10 @@ int main(int argc, char **argv) {
   must(sb_preparer_create(b.t, &prepare, &b.stripped));
   open_folder(&b);
 
-  bench_template(&b, moved);
+  bench_template(&b, moved, seed);
   if (at < argc) {
     must(sb_scan_list_find((const char *const *)argv + at, (size_t)(argc - at), &input, &b.scans));
-    bench_scans(&b, every);
+    bench_scans(&b, every, seed);
   }
   char command[64];
   snprintf(command, sizeof command, "rm -r %s", b.folder);

@@ -20,6 +20,7 @@ typedef struct sb_datatype {
   const char *name;
   int64_t bytes;         // of one voxel
   sb_row_decoder decode; // NULL: not a type that a scan can be read from
+  bool whole;            // numbers: always finite
 } sb_datatype;
 
 // NULL for a code that NIfTI does not have.

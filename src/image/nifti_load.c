@@ -121,7 +121,8 @@ static void decode_row(const sb_nifti_header *h, const unsigned char *raw, int64
                        float *out, census *c) {
   int64_t row = h->dims[0] * (j + h->dims[1] * k);
   h->datatype->decode(raw + row * h->datatype->bytes, h->dims[0], &h->encoding, out);
-  take_row(h->dims[0], out, c);
+  const bool finite = h->datatype->whole && h->encoding.slope == 1 && h->encoding.inter == 0;
+  if (!finite || !c->varied) take_row(h->dims[0], out, c); // else there is nothing left to learn
 }
 
 SB_CLONES static void reverse_row(int64_t n, const float *restrict in, float *restrict out) {

@@ -8,7 +8,6 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
-#include "core/select.h"
 #include "image/resample.h"
 #include "image/smooth.h"
 #include "prepare/mask.h"
@@ -130,46 +129,25 @@ void sb_aligner_free(sb_aligner *aligner) {
 
 // The scan at every level, and where its voxels are in the brain's box.
 typedef struct scan_pyramid {
-  sb_packed levels[SB_ALIGN_LEVELS];
-  double from_box[SB_ALIGN_LEVELS][16]; // the box's voxel coordinates to the level's
-  float low, high; // the intensities that the packed values 0 and 255 stand for
+  sb_packed made[SB_ALIGN_LEVELS];          // those that are smaller than the brain's image
+  const sb_packed *levels[SB_ALIGN_LEVELS]; // these, or the image as it is
+  double from_box[SB_ALIGN_LEVELS][16];     // the box's voxel coordinates to the level's
 } scan_pyramid;
 
 static void pyramid_free(scan_pyramid *pyramid) {
-  for (int l = 0; l < SB_ALIGN_LEVELS; l++) sb_packed_free(&pyramid->levels[l]);
-}
-
-// The range of a brain's intensities, 0 and a margin included, without the extremes.
-static sb_status value_range(const sb_volume *image, float *low, float *high) {
-  enum { SAMPLES = 20000 };
-  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2];
-  const int64_t stride = sb_even_stride(image->dims, SAMPLES);
-  int64_t count = 0;
-  float *values = NULL;
-  sb_status status = SB_NEW(&values, SAMPLES, "alignment");
-  if (status.code != SB_OK) return status;
-  for (int64_t i = 0; i < n; i += stride)
-    if (image->voxels[i] != 0) values[count++] = image->voxels[i];
-  *low = *high = 0;
-  if (count > 0) {
-    const float bottom = sb_select(values, count, count * 2 / 1000);
-    const float top = sb_select(values, count, count * 998 / 1000), margin = 0.1f * (top - bottom);
-    if (bottom < 0) *low = bottom - margin;
-    if (top > 0) *high = top + margin;
-  }
-  free(values);
-  return status;
+  for (int l = 0; l < SB_ALIGN_LEVELS; l++) sb_packed_free(&pyramid->made[l]);
 }
 
 // From fine to coarse, each level averaged from the one before.
-static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
+static sb_status pyramid_create(const sb_brain *brain, scan_pyramid *out) {
   memset(out, 0, sizeof *out);
   sb_volume current = {0}, smaller = {0};
-  const sb_volume *source = image;
+  const sb_volume *source = &brain->image;
+  const sb_packed *packed = &brain->packed;
+  const float low = packed->low, high = low + 255 * packed->step;
   double position[16];
   sb_affine_identity(position);
   sb_status status;
-  SB_TRY(value_range(image, &out->low, &out->high));
   for (int l = SB_ALIGN_LEVELS - 1; l >= 0; l--) {
     int64_t factors[3];
     bool shrinks = false;
@@ -190,9 +168,11 @@ static sb_status pyramid_create(const sb_volume *image, scan_pyramid *out) {
       memset(&smaller, 0, sizeof smaller);
       source = &current;
       sb_affine_multiply(block, position, position);
+      packed = &out->made[l];
+      SB_TRY(sb_packed_create(source, low, high, &out->made[l]));
     }
     memcpy(out->from_box[l], position, sizeof position);
-    SB_TRY(sb_packed_create(source, out->low, out->high, &out->levels[l]));
+    out->levels[l] = packed;
   }
 cleanup:
   sb_volume_free(&current);
@@ -232,16 +212,16 @@ static sb_status focus_create(const sb_aligner *aligner, const sb_brain *brain,
                               const scan_pyramid *scan, scan_focus *out) {
   enum { FIRST_INSIDE = 2 };
   static const float DARK = 1.0f / 6; // of the bright end
-  const float per_step = (scan->high - scan->low) / 255;
-  const float dark = fmaxf((float)brain->threshold, DARK * scan->high);
+  const float low = brain->packed.low, per_step = brain->packed.step;
+  const float dark = fmaxf((float)brain->threshold, DARK * (low + 255 * per_step));
   int64_t stored = 0;
   sb_status status;
   memset(out, 0, sizeof *out);
   for (int l = 0; l < SB_ALIGN_LEVELS; l++) {
     sb_align_view *view = &out->views[l];
     *view = (sb_align_view){.inside = l >= FIRST_INSIDE,
-                            .dark_low = (-dark - scan->low) / per_step,
-                            .dark_high = (dark - scan->low) / per_step};
+                            .dark_low = (-dark - low) / per_step,
+                            .dark_high = (dark - low) / per_step};
     out->wanted[l] = view->inside;
     for (int i = 0; i < 3; i++) {
       // The last voxel of a level may be made of fewer of the scan's than the others.
@@ -270,7 +250,7 @@ static const sb_align_level *level_from(const search *s, int level, const candid
   double to_scan[16];
   if (f == NULL || !f->wanted[level]) return whole;
   sb_affine_multiply(s->scan->from_box[level], c->map, to_scan);
-  return sb_align_level_focus(whole, &s->scan->levels[level], to_scan, &f->views[level], s->line,
+  return sb_align_level_focus(whole, s->scan->levels[level], to_scan, &f->views[level], s->line,
                               f->weight, f->basis, &f->level)
              ? &f->level
              : NULL;
@@ -293,7 +273,7 @@ static double look(const search *s, const sb_align_level *on, int level, const c
                    sb_alignment_sums *sums) {
   double to_scan[16];
   sb_affine_multiply(s->scan->from_box[level], c->map, to_scan);
-  sb_align_level_look(on, &s->scan->levels[level], to_scan, s->line, sums);
+  sb_align_level_look(on, s->scan->levels[level], to_scan, s->line, sums);
   return sb_align_level_ncc(on, sums);
 }
 
@@ -332,32 +312,24 @@ static void descend(const search *s, int level, sb_freedom freedom, int steps, d
 // correlation is that before the last step. It ends when correlation falls clearly.
 static void polish(const search *s, int level, sb_freedom freedom, int steps, double enough_mm,
                    candidate *c) {
-  const sb_align_level *const whole = &s->aligner->levels[level], *on = NULL;
-  int age = REFOCUS;
+  static const double CLEARLY = 0.02, MOST_MM = 2;
+  const sb_align_level *on = level_from(s, level, c);
   candidate now = *c;
   c->ncc = -1;
-  for (int i = 0; i < steps; i++) {
+  for (int i = 0; i < steps && on != NULL; i++) {
     double step[16];
     sb_alignment_sums sums;
-    if (age == REFOCUS) {
-      on = level_from(s, level, &now);
-      age = 0;
-    }
-    if (on == NULL) return;
-    age++;
     now.ncc = look(s, on, level, &now, &sums);
-    if (!isfinite(now.ncc) || (age > 1 && now.ncc < c->ncc - 0.02)) return;
+    if (!isfinite(now.ncc) || (i > 0 && now.ncc < c->ncc - CLEARLY)) return;
     *c = now;
     if (!sb_align_level_step(on, &sums, freedom, step, now.gain)) return;
     sb_affine_multiply(now.map, step, now.map);
-    double moved_mm = step_mm(s->aligner, step);
-    if (moved_mm < 2) {
+    const double moved_mm = step_mm(s->aligner, step);
+    if (moved_mm < MOST_MM) {
       memcpy(c->map, now.map, sizeof now.map);
       memcpy(c->gain, now.gain, sizeof now.gain);
     }
-    if (moved_mm >= enough_mm) continue;
-    if (age == 1 || on == whole) return;
-    age = REFOCUS;
+    if (moved_mm < enough_mm) return;
   }
 }
 
@@ -413,8 +385,9 @@ static double difference_mm(const sb_aligner *aligner, const candidate *a, const
   return step_mm(aligner, step);
 }
 
-// Puts a candidate among the best KEPT, unless a better one is in the same place.
-static void keep(const sb_aligner *aligner, const candidate *c, candidate best[KEPT], int *count) {
+// Puts a candidate among the best `most`, unless a better one is in the same place.
+static void keep_of(const sb_aligner *aligner, const candidate *c, int most, candidate *best,
+                    int *count) {
   static const double SAME_MM = 12;
   for (int i = 0; i < *count; i++)
     if (difference_mm(aligner, &best[i], c) < SAME_MM) {
@@ -425,11 +398,15 @@ static void keep(const sb_aligner *aligner, const candidate *c, candidate best[K
     }
   int at = *count;
   while (at > 0 && best[at - 1].ncc < c->ncc) at--;
-  if (at >= KEPT) return;
-  int tail = (*count < KEPT ? *count : KEPT - 1) - at;
+  if (at >= most) return;
+  int tail = (*count < most ? *count : most - 1) - at;
   memmove(&best[at + 1], &best[at], (size_t)tail * sizeof *best);
   best[at] = *c;
-  if (*count < KEPT) (*count)++;
+  if (*count < most) (*count)++;
+}
+
+static void keep(const sb_aligner *aligner, const candidate *c, candidate best[KEPT], int *count) {
+  keep_of(aligner, c, KEPT, best, count);
 }
 
 // Start `which`: an axis rotation, then tilts of it, then the centre 25 mm off along each of the
@@ -484,14 +461,19 @@ static void try_header(const search *s, const sb_brain *brain, candidate best[KE
   if (c.ncc > 0) keep(s->aligner, &c, best, count);
 }
 
-// The kept starts at 4 mm, sorted again by how well they fit there.
+// The kept starts at 4 mm, sorted again by how well they fit there. A place that fits far worse than
+// the best after the steps that change most is not looked at any longer.
 static void refine(const search *s, candidate best[KEPT], int *count) {
+  static const double FAR_WORSE = 0.2;
   candidate coarse[KEPT];
   int coarse_count = *count;
+  double highest = 0;
   memcpy(coarse, best, sizeof coarse);
   *count = 0;
   for (int i = 0; i < coarse_count; i++) {
-    descend(s, 1, SB_AFFINE, 20, 0.2, &coarse[i]);
+    descend(s, 1, SB_AFFINE, 5, 0.2, &coarse[i]);
+    if (coarse[i].ncc > highest - FAR_WORSE) descend(s, 1, SB_AFFINE, 15, 0.2, &coarse[i]);
+    highest = fmax(highest, coarse[i].ncc);
     if (coarse[i].ncc > 0) keep(s->aligner, &coarse[i], best, count);
   }
 }
@@ -503,17 +485,17 @@ static double lead(const candidate best[KEPT], int count) {
 // ---- Ends ---------------------------------------------------------------------------------------
 
 // How much better the brain fits than its mirror image, at 4 mm.
-static double handedness(const search *s, const candidate *found) {
-  candidate as_is = *found, mirrored = *found;
+//   as_is  how well it fits there
+static double handedness(const search *s, const candidate *found, double as_is) {
+  candidate mirrored = *found;
   double flip[16];
   sb_affine_identity(flip);
   flip[0] = -1;
   // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there always is an aligner
   flip[3] = 2 * s->aligner->centre_mm[0];
   sb_affine_multiply(found->map, flip, mirrored.map);
-  descend(s, 1, SB_AFFINE, 6, 0.1, &as_is);
   descend(s, 1, SB_AFFINE, 6, 0.1, &mirrored);
-  return as_is.ncc - mirrored.ncc;
+  return as_is - mirrored.ncc;
 }
 
 // A right alignment of a whole brain leads the next place by 0.1 and more and fits with 0.78 and
@@ -522,16 +504,18 @@ static bool doubtful(const candidate best[KEPT], int count) {
   return count == 0 || lead(best, count) < 0.1 || best[0].ncc < 0.78;
 }
 
-// Takes a place to full resolution. False when it comes to nothing there.
+// Takes a place to which a descent at 4 mm led to full resolution. False when it comes to nothing there.
 static bool finish(const search *s, const sb_brain *brain, const candidate *start,
                    sb_alignment *out) {
   candidate found = *start;
   memset(found.gain, 0, sizeof found.gain);
   found.gain[0] = 1;
-  polish(s, 2, SB_AFFINE, 12, 0.05, &found);
+  // Few steps: what the first leave undone is what the scan hardly tells, and going on until nothing
+  // moves takes two scans of one person further apart again.
+  polish(s, 2, SB_AFFINE, 4, 0.05, &found);
   out->correlation = found.ncc;
-  polish(s, 3, SB_AFFINE, 2, 0.01, &found);
-  out->handedness = handedness(s, &found);
+  polish(s, 3, SB_AFFINE, 3, 0.01, &found);
+  out->handedness = handedness(s, &found, start->ncc);
   if (found.ncc <= 0) return false;
   sb_affine_multiply(brain->image.affine, found.map, out->template_to_scan);
   sb_affine_multiply(out->template_to_scan, s->aligner->ras_to_frame, out->template_to_scan);
@@ -549,7 +533,7 @@ sb_status sb_align_places(const sb_aligner *aligner, const sb_brain *brain, bool
   sb_status status;
   *count = 0;
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
-  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(pyramid_create(brain, &pyramid));
   SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
 
   try_starts(&s, brain, 0, SB_AXIS_ROTATIONS, best, &kept);
@@ -600,7 +584,7 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   memset(given, 0, sizeof *given);
   sb_affine_identity(given->template_to_scan);
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
-  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(pyramid_create(brain, &pyramid));
   SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
   sb_affine_invert(brain->image.affine, to_box);
   sb_affine_multiply(to_box, aligner->frame_to_ras, here.map);
@@ -608,7 +592,9 @@ sb_status sb_align_given(const sb_aligner *aligner, const sb_brain *brain, sb_al
   const sb_align_level *on = level_from(&s, 2, &here);
   here.ncc = look(&s, on != NULL ? on : &aligner->levels[2], 2, &here, &sums);
   given->correlation = here.ncc;
-  given->handedness = handedness(&s, &here);
+  settled = here;
+  descend(&s, 1, SB_AFFINE, 6, 0.1, &settled);
+  given->handedness = handedness(&s, &here, settled.ncc);
   given->next_correlation = NAN; // nothing was searched for
   on = level_from(&s, 3, &here);
   if (on == NULL) on = &aligner->levels[3];
@@ -630,45 +616,67 @@ cleanup:
   return status;
 }
 
+// ---- Heads --------------------------------------------------------------------------------------
+
+// Places of a head that are looked at more closely. Its outline and what surrounds the brain (fat,
+// muscle, a face that was cut off) differ from head to head, so the right place need not be the
+// best one at 8 mm.
+enum { HEAD_KEPT = 6, HEAD_KEPT_THOROUGH = 24 };
+
+// The best of these starts, by how well the brain alone fits: next to the right place (0.60 to 0.83
+// in the heads at hand) all others stay behind (up to 0.56), while with surroundings they do not.
+static void try_head_starts(const search *s, const sb_brain *brain, const sb_align_start *starts,
+                            int count, bool thorough, candidate best[KEPT], int *kept) {
+  candidate coarse[HEAD_KEPT_THOROUGH];
+  const int most = thorough ? HEAD_KEPT_THOROUGH : HEAD_KEPT;
+  int coarse_kept = 0;
+  for (int i = 0; i < count; i++) {
+    candidate c;
+    start_map(s->aligner, brain, starts[i].rotation, starts[i].scale, starts[i].centre_mm, c.map);
+    descend(s, SB_HEAD_COARSE, SB_SIMILARITY, thorough ? 16 : 8, 1, &c);
+    if (c.ncc > 0) keep_of(s->aligner, &c, most, coarse, &coarse_kept);
+  }
+  for (int i = 0; i < coarse_kept; i++) {
+    descend(s, SB_HEAD_COARSE, SB_AFFINE, 12, 0.5, &coarse[i]);
+    descend(s, SB_HEAD_FINE, SB_AFFINE, 4, 0.5, &coarse[i]);
+    descend(s, SB_HEAD_BRAIN, SB_AFFINE, 6, 0.5, &coarse[i]);
+    if (coarse[i].ncc > 0) keep(s->aligner, &coarse[i], best, kept);
+  }
+}
+
 // Takes a place of a head to the end. False when it comes to nothing.
 static bool finish_head(const search *s, const sb_brain *brain, candidate *c, sb_alignment *out) {
   memset(out, 0, sizeof *out);
-  descend(s, SB_HEAD_FINE, SB_AFFINE, 16, 0.1, c);
-  out->correlation = c->ncc;
   polish(s, SB_HEAD_BRAIN, SB_AFFINE, 12, 0.1, c);
+  out->correlation = c->ncc;
   sb_affine_multiply(brain->image.affine, c->map, out->template_to_scan);
   sb_affine_multiply(out->template_to_scan, s->aligner->ras_to_frame, out->template_to_scan);
-  return out->correlation > 0 && c->ncc > 0;
+  return c->ncc > 0;
 }
 
 sb_status sb_align_head(const sb_aligner *aligner, const sb_brain *brain,
-                        const sb_align_start *starts, int start_count, bool thorough,
+                        const sb_align_start *starts, int start_count, int likely, bool thorough,
                         sb_alignment places[SB_ALIGN_PLACES], int *count) {
+  static const double CLEAR = 0.6;
   scan_pyramid pyramid = {0};
   search s = {.aligner = aligner, .scan = &pyramid};
-  candidate coarse[KEPT], best[KEPT];
-  int coarse_kept = 0, kept = 0;
+  candidate best[KEPT];
+  int kept = 0, tried = likely;
   sb_status status;
   *count = 0;
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
-  SB_TRY(pyramid_create(&brain->image, &pyramid));
-  for (int i = 0; i < start_count; i++) {
-    candidate c;
-    start_map(aligner, brain, starts[i].rotation, starts[i].scale, starts[i].centre_mm, c.map);
-    descend(&s, SB_HEAD_COARSE, SB_SIMILARITY, thorough ? 16 : 8, 1, &c);
-    if (c.ncc > 0) keep(aligner, &c, coarse, &coarse_kept);
-  }
-  for (int i = 0; i < coarse_kept; i++) {
-    descend(&s, SB_HEAD_COARSE, SB_AFFINE, 12, 0.5, &coarse[i]);
-    descend(&s, SB_HEAD_FINE, SB_AFFINE, thorough ? 12 : 4, 0.5, &coarse[i]);
-    if (coarse[i].ncc > 0) keep(aligner, &coarse[i], best, &kept);
+  SB_TRY(pyramid_create(brain, &pyramid));
+  try_head_starts(&s, brain, starts, likely, thorough, best, &kept);
+  if (thorough || kept == 0 || best[0].ncc < CLEAR) {
+    try_head_starts(&s, brain, starts + likely, start_count - likely, thorough, best, &kept);
+    tried = start_count;
   }
   const double ahead = kept > 0 ? lead(best, kept) : 0;
   for (int i = 0; i < (thorough ? kept : 1) && i < kept; i++) {
     sb_alignment *place = &places[*count];
     if (!finish_head(&s, brain, &best[i], place)) continue;
     place->next_correlation = i == 0 ? ahead : place->correlation - places[0].correlation;
-    place->starts = start_count;
+    place->starts = tried;
     (*count)++;
   }
   if (*count == 0) status = sb_error(SB_ALIGN, "no alignment to the template's head fits");
@@ -688,7 +696,7 @@ sb_status sb_align_near(const sb_aligner *aligner, const sb_brain *brain,
   sb_status status;
   memset(out, 0, sizeof *out);
   SB_TRY(SB_NEW(&s.line, aligner->longest, "alignment"));
-  SB_TRY(pyramid_create(&brain->image, &pyramid));
+  SB_TRY(pyramid_create(brain, &pyramid));
   SB_TRY(focus_create(aligner, brain, &pyramid, &focus));
   bool fits = sb_affine_invert(brain->image.affine, to_box);
   if (fits) {

@@ -50,12 +50,14 @@ typedef struct sb_align_start {
 
 enum { SB_ALIGN_PLACES = 4 };
 
-// Aligns a head from these starts, affinely, at 8 and 4 mm; `correlation` is that at 4 mm, and there
-// is no handedness and no gain. Errors as those of sb_align.
+// Aligns a head from these starts, affinely, at 8 and 4 mm; `correlation` is that of the brain alone
+// at 4 mm, and there is no handedness and no gain. Errors as those of sb_align.
 //   aligner   as sb_aligner_create_head makes it
-//   thorough  more steps from each start, and the next best places too, best first
+//   likely    how many of the first starts are tried before the others, which are then left out
+//             where one of them fits clearly
+//   thorough  all starts, more steps from each, and the next best places too, best first
 sb_status sb_align_head(const sb_aligner *aligner, const sb_brain *brain,
-                        const sb_align_start *starts, int start_count, bool thorough,
+                        const sb_align_start *starts, int start_count, int likely, bool thorough,
                         sb_alignment places[SB_ALIGN_PLACES], int *count);
 
 // Aligns affinely from a place nearby (RAS mm to RAS mm). Errors as those of sb_align.

@@ -190,21 +190,21 @@ static bool factorise_freedom(const double h[SB_UNKNOWNS * SB_UNKNOWNS], sb_free
 
 // ---- Building a level ---------------------------------------------------------------------------
 
-// Of a grid whose every row is looked at, and of one whose every second row is.
-static const int64_t MOST_FULL_VOXELS = 500000, MOST_HALF_VOXELS = 2000000;
+// Of fine grids every `thin`-th row is enough: so many voxels are left to look at.
+static const int64_t ENOUGH_VOXELS = 250000;
 
 // Which voxels of each row take part: from the first to the last where the smoothed mask says that
-// the brain is near. Of fine levels every other row, like the squares of a chessboard, is enough, of
-// the finest every fourth.
+// the brain is near. Rows of thinned grids are as far from each other in y as in z, about.
 static sb_status find_spans(const sb_volume *nearness, sb_align_level *level) {
   const int64_t nx = nearness->dims[0], ny = nearness->dims[1], nz = nearness->dims[2];
-  const int64_t voxels = nx * ny * nz;
+  int64_t thin = 1;
+  while (nx * ny * nz > ENOUGH_VOXELS * thin) thin *= 2;
+  const int64_t aside = llround(sqrt((double)thin));
   sb_status status = SB_NEW(&level->spans, ny * nz, "alignment");
   if (status.code != SB_OK) return status;
   for (int64_t z = 0; z < nz; z++)
     for (int64_t y = 0; y < ny; y++) {
-      if (voxels > MOST_HALF_VOXELS && (y + 3 * z) % 8 != 0) continue;
-      if (voxels > MOST_FULL_VOXELS && voxels <= MOST_HALF_VOXELS && (y + z) % 2 != 0) continue;
+      if ((y + aside * z) % thin != 0) continue;
       const float *row = nearness->voxels + nx * (y + ny * z);
       int64_t first = 0, last = nx - 1;
       while (first < nx && row[first] < 0.05f) first++;

@@ -8,6 +8,7 @@
 
 #include "core/memory.h"
 #include "core/select.h"
+#include "prepare/mask.h"
 #include "prepare/spline.h"
 
 static const double BLOCK_MM = 4;
@@ -22,7 +23,9 @@ static const double DARKEST = 0.1;
 
 // The brain in blocks: a dense grid for the spline, and the list of those that are all brain.
 typedef struct blocks {
-  int64_t dims[3], size; // size: voxels of the image along a block's edge
+  int64_t size;          // voxels of the image along a block's edge
+  int64_t first[3];      // voxel of the grid's first block
+  int64_t dims[3];       // of the grid, which is around the brain
   int64_t count, *index; // of the blocks that count, into the grid
   float *log_value;      // of those blocks
   float *field;          // of every block
@@ -73,7 +76,12 @@ static sb_status blocks_create(const sb_volume *image, double voxel_mm, const ui
                                blocks *out) {
   memset(out, 0, sizeof *out);
   out->size = llround(fmax(1, BLOCK_MM / voxel_mm));
-  for (int i = 0; i < 3; i++) out->dims[i] = (image->dims[i] + out->size - 1) / out->size;
+  int64_t first[3], end[3];
+  sb_mask_bounds(image->dims, brain, first, end);
+  for (int i = 0; i < 3; i++) {
+    out->first[i] = first[i] / out->size * out->size;
+    out->dims[i] = (end[i] - out->first[i] + out->size - 1) / out->size;
+  }
   const int64_t n = out->dims[0] * out->dims[1] * out->dims[2];
   sb_status status;
   SB_TRY(SB_NEW(&out->index, n, "bias field"));
@@ -83,8 +91,9 @@ static sb_status blocks_create(const sb_volume *image, double voxel_mm, const ui
   for (int64_t z = 0; z < out->dims[2]; z++)
     for (int64_t y = 0; y < out->dims[1]; y++)
       for (int64_t x = 0; x < out->dims[0]; x++, i++) {
-        const int64_t first[3] = {out->size * x, out->size * y, out->size * z};
-        float mean = block_mean(image, brain, first, out->size);
+        const int64_t corner[3] = {out->first[0] + out->size * x, out->first[1] + out->size * y,
+                                   out->first[2] + out->size * z};
+        float mean = block_mean(image, brain, corner, out->size);
         if (!(mean > 0)) continue;
         out->index[out->count] = i;
         out->log_value[out->count++] = mean;
@@ -217,9 +226,10 @@ static void mean_and_deviation(const blocks *b, const float *grid, double *mean,
 static sb_status make_axes(const sb_volume *image, const blocks *b, int64_t elements, bool blocked,
                            sb_spline_axis axes[3]) {
   for (int i = 0; i < 3; i++) {
-    const double step = 1 / (double)image->dims[i] * (blocked ? (double)b->size : 1);
+    const double voxel = 1 / (double)image->dims[i], step = voxel * (blocked ? (double)b->size : 1);
     const int64_t samples = blocked ? b->dims[i] : image->dims[i];
-    sb_status status = sb_spline_axis_create(elements, samples, 0.5 * step, step, &axes[i]);
+    const double offset = 0.5 * step + (blocked ? voxel * (double)b->first[i] : 0);
+    sb_status status = sb_spline_axis_create(elements, samples, offset, step, &axes[i]);
     if (status.code != SB_OK) return status;
   }
   return sb_ok();

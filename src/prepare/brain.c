@@ -28,15 +28,19 @@ static int64_t face_values(const sb_volume *scan, float values[SAMPLES]) {
   const int64_t nx = scan->dims[0], ny = scan->dims[1], nz = scan->dims[2];
   const int64_t faces = 2 * (nx * ny + nx * nz + ny * nz);
   const int64_t stride = faces / SAMPLES + 1;
-  int64_t count = 0, seen = 0;
+  int64_t count = 0, wait = 0;
+  bool sorted = true; // as a background without noise is
   for (int64_t z = 0; z < nz; z++)
     for (int64_t y = 0; y < ny; y++) {
       bool inner = z > 0 && z + 1 < nz && y > 0 && y + 1 < ny;
-      for (int64_t x = 0; x < nx; x += inner && nx > 1 ? nx - 1 : 1)
-        if (seen++ % stride == 0 && count < SAMPLES)
-          values[count++] = scan->voxels[x + nx * (y + ny * z)];
+      for (int64_t x = 0; x < nx; x += inner && nx > 1 ? nx - 1 : 1) {
+        if (wait-- > 0 || count == SAMPLES) continue;
+        wait = stride - 1;
+        values[count++] = scan->voxels[x + nx * (y + ny * z)];
+        sorted = sorted && (count < 2 || values[count - 1] >= values[count - 2]);
+      }
     }
-  qsort(values, (size_t)count, sizeof *values, compare_floats);
+  if (!sorted) qsort(values, (size_t)count, sizeof *values, compare_floats);
   return count;
 }
 
@@ -84,10 +88,12 @@ typedef struct cell_grid {
   uint8_t *on;
 } cell_grid;
 
+// Adds 1 where a row's voxels are foreground.
 SB_CLONES
-static void find_foreground(int64_t count, const float *row, float background, float threshold,
-                            uint8_t *restrict out) {
-  for (int64_t i = 0; i < count; i++) out[i] = fabsf(row[i] - background) > threshold;
+static void count_foreground(int64_t count, const float *row, float background, float threshold,
+                             uint16_t *restrict out) {
+  for (int64_t i = 0; i < count; i++)
+    out[i] = (uint16_t)(out[i] + (fabsf(row[i] - background) > threshold));
 }
 
 // A cell is on when a quarter of it is foreground.
@@ -101,26 +107,26 @@ static sb_status cells_create(const sb_volume *scan, float background, float thr
     out->dims[i] = (scan->dims[i] + out->size[i] - 1) / out->size[i];
   }
   const int64_t cells = out->dims[0] * out->dims[1] * out->dims[2], wide = out->size[0];
-  uint16_t *counts = NULL;
-  uint8_t *foreground = NULL; // of one row, padded to whole cells
+  const int64_t whole = out->size[0] * out->size[1] * out->size[2], *dims = scan->dims;
+  uint16_t *counts = NULL; // of the rows of a row of cells, padded to whole cells
   sb_status status;
   SB_TRY(SB_NEW(&out->on, cells, "brain"));
-  SB_TRY(SB_NEW_ZERO(&counts, cells, "brain"));
-  SB_TRY(SB_NEW_ZERO(&foreground, out->dims[0] * wide, "brain"));
-  for (int64_t z = 0; z < scan->dims[2]; z++)
-    for (int64_t y = 0; y < scan->dims[1]; y++) {
-      const float *row = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
-      uint16_t *to = counts + out->dims[0] * (y / out->size[1] + out->dims[1] * (z / out->size[2]));
-      find_foreground(scan->dims[0], row, background, threshold, foreground);
-      for (int64_t cell = 0; cell < out->dims[0]; cell++)
-        for (int64_t i = 0; i < wide; i++)
-          to[cell] = (uint16_t)(to[cell] + foreground[cell * wide + i]);
+  SB_TRY(SB_NEW(&counts, out->dims[0] * wide, "brain"));
+  for (int64_t row = 0; row < out->dims[1] * out->dims[2]; row++) {
+    const int64_t y = row % out->dims[1] * out->size[1], z = row / out->dims[1] * out->size[2];
+    memset(counts, 0, (size_t)(out->dims[0] * wide) * sizeof *counts);
+    for (int64_t k = z; k < z + out->size[2] && k < dims[2]; k++)
+      for (int64_t j = y; j < y + out->size[1] && j < dims[1]; j++)
+        count_foreground(dims[0], scan->voxels + dims[0] * (j + dims[1] * k), background, threshold,
+                         counts);
+    for (int64_t cell = 0; cell < out->dims[0]; cell++) {
+      int64_t count = 0;
+      for (int64_t i = 0; i < wide; i++) count += counts[cell * wide + i];
+      out->on[out->dims[0] * row + cell] = count * 4 >= whole;
     }
-  for (int64_t i = 0; i < cells; i++)
-    out->on[i] = counts[i] * 4 >= out->size[0] * out->size[1] * out->size[2];
+  }
 cleanup:
   free(counts);
-  free(foreground);
   return status;
 }
 
@@ -194,12 +200,12 @@ static void find_cuts(const sb_volume *scan, const cell_grid *cells, float backg
     at[axis] = face % 2 == 0 ? 0 : scan->dims[axis] - 1;
     for (at[b] = 0; at[b] < scan->dims[b]; at[b]++)
       for (at[a] = 0; at[a] < scan->dims[a]; at[a]++) {
-        const int64_t cell =
-            at[0] / cells->size[0] +
-            cells->dims[0] * (at[1] / cells->size[1] + cells->dims[1] * (at[2] / cells->size[2]));
         const float value =
             scan->voxels[at[0] + scan->dims[0] * (at[1] + scan->dims[1] * at[2])] - background;
-        count += cells->on[cell] != 0 && fabsf(value) > (float)out->threshold;
+        if (!(fabsf(value) > (float)out->threshold)) continue;
+        count += cells->on[at[0] / cells->size[0] +
+                           cells->dims[0] * (at[1] / cells->size[1] +
+                                             cells->dims[1] * (at[2] / cells->size[2]))] != 0;
       }
     out->cut[axis][face % 2] = (double)count * mm[a] * mm[b] > MOST_ON_FACE_MM2;
   }
@@ -232,6 +238,30 @@ static void move_dark_end(double sigma, float scratch[SAMPLES], sb_brain *brain)
     if (voxels[i] < least) voxels[i] = least;
   }
   brain->threshold = 0.02 * (double)(range + 0.1f * range);
+}
+
+// The range of a brain's intensities, without the extremes: 0 is in it and one of its 255 steps.
+static void value_range(const sb_volume *image, float scratch[SAMPLES], float *low, float *high) {
+  const int64_t n = image->dims[0] * image->dims[1] * image->dims[2];
+  const int64_t stride = sb_even_stride(image->dims, SAMPLES);
+  int64_t count = 0;
+  *low = *high = 0;
+  for (int64_t i = 0; i < n; i += stride)
+    if (image->voxels[i] != 0) scratch[count++] = image->voxels[i];
+  if (count == 0) return;
+  const float bottom = sb_select(scratch, count, count * 2 / 1000);
+  const float top = sb_select(scratch, count, count * 998 / 1000), margin = 0.1f * (top - bottom);
+  if (bottom < 0) *low = bottom - margin;
+  if (top > 0) *high = top + margin;
+  const float step = (*high - *low) / 254;
+  if (*low < 0) *low = -step * ceilf(-*low / step);
+  *high = *low + 255 * step;
+}
+
+static sb_status pack(float scratch[SAMPLES], sb_brain *brain) {
+  float low, high;
+  value_range(&brain->image, scratch, &low, &high);
+  return sb_packed_create(&brain->image, low, high, &brain->packed);
 }
 
 sb_status sb_brain_find(const sb_volume *scan, sb_brain *out) {
@@ -277,6 +307,7 @@ sb_status sb_brain_find_below(const sb_volume *scan, double most_mm3, sb_brain *
   SB_TRY(sb_mask_dilate(cells.dims, cells.on)); // what cells at the brain's edge hold is brain too
   SB_TRY(cut_out(scan, &cells, low, high, (float)out->background, &out->image));
   move_dark_end(sigma, scratch, out);
+  SB_TRY(pack(scratch, out));
 cleanup:
   free(values);
   free(scratch);
@@ -300,6 +331,7 @@ cleanup:
 
 void sb_brain_free(sb_brain *brain) {
   sb_volume_free(&brain->image);
+  sb_packed_free(&brain->packed);
 }
 
 double sb_brain_noise(const sb_brain *brain) {

@@ -36,9 +36,10 @@ static int steps(double mm) {
 
 // ---- Alignment ----------------------------------------------------------------------------------
 
-enum { SIZES = 3, UPS = 6, HEIGHTS = 2, MOST_STARTS = SIZES * HEIGHTS * SB_AXIS_ROTATIONS };
+enum { SIZES = 4, UPS = 6, UP_IN_HEADER = 4, HEIGHTS = 2 };
+enum { MOST_STARTS = SIZES * HEIGHTS * SB_AXIS_ROTATIONS };
 static const double HEIGHT_MM[HEIGHTS] = {0, 20}; // further up: of a scan that reaches far down
-static const double SIZE[SIZES] = {1, 0.8, 1.25};
+static const double SIZE[SIZES] = {1, 0.8, 1.25, 0.65};
 
 // The template turned by `r`, its third axis pointing to direction `up` of the head's tops.
 static sb_align_start start_of(const sb_head *head, const double r[9], double size,
@@ -54,27 +55,36 @@ static sb_align_start start_of(const sb_head *head, const double r[9], double si
   return start;
 }
 
-// Starts in every axis orientation, the header's (which is the first) in three sizes; all of them in
-// three sizes if `thorough`. The neck pulls a head's centre of mass down, by a length that depends on
-// the scan; that of its uppermost part tells better where the brain is.
+// Starts of one size: every axis orientation, or the header's alone. The neck pulls a head's centre
+// of mass down, by a length that depends on the scan; that of its uppermost part tells better where
+// the brain is.
+static void add_starts(const sb_head *head, const sb_brain *found, double size, bool header_only,
+                       sb_align_start *starts, int *count) {
+  for (int up = header_only ? UP_IN_HEADER : 0; up < (header_only ? UP_IN_HEADER + 1 : UPS); up++) {
+    double direction[3] = {0}, top[3];
+    direction[up / 2] = up % 2 == 0 ? 1 : -1;
+    sb_head_top(found, direction, size * SB_HEAD_TOP_MM, top);
+    for (int turn = 0; turn < SB_AXIS_ROTATIONS; turn++) {
+      double r[9];
+      sb_axis_rotation(turn, r);
+      const bool upright = r[0] > 0 && r[4] > 0 && r[8] > 0;
+      if (r[3 * (up / 2) + 2] * direction[up / 2] <= 0 || upright != header_only) continue;
+      for (int height = 0; height < HEIGHTS; height++)
+        starts[(*count)++] = start_of(head, r, size, HEIGHT_MM[height], top);
+    }
+  }
+}
+
+// The header's orientation in all sizes, which are the likely starts; then the others, those too in
+// all sizes if `thorough`.
 static int make_starts(const sb_head *head, const sb_brain *found, bool thorough,
-                       sb_align_start starts[MOST_STARTS]) {
+                       sb_align_start starts[MOST_STARTS], int *likely) {
   int count = 0;
   for (int size = 0; size < SIZES; size++)
-    for (int up = 0; up < UPS; up++) {
-      double direction[3] = {0}, top[3];
-      direction[up / 2] = up % 2 == 0 ? 1 : -1;
-      sb_head_top(found, direction, SIZE[size] * SB_HEAD_TOP_MM, top);
-      for (int turn = 0; turn < SB_AXIS_ROTATIONS; turn++) {
-        double r[9];
-        sb_axis_rotation(turn, r);
-        const bool upright = r[0] > 0 && r[4] > 0 && r[8] > 0;
-        if (r[3 * (up / 2) + 2] * direction[up / 2] <= 0) continue;
-        if (size > 0 && !thorough && !upright) continue;
-        for (int height = 0; height < HEIGHTS; height++)
-          starts[count++] = start_of(head, r, SIZE[size], HEIGHT_MM[height], top);
-      }
-    }
+    add_starts(head, found, SIZE[size], true, starts, &count);
+  *likely = count;
+  for (int size = 0; size < (thorough ? SIZES : 1); size++)
+    add_starts(head, found, SIZE[size], false, starts, &count);
   return count;
 }
 
@@ -91,8 +101,10 @@ sb_status sb_head_align(const sb_head *head, const sb_volume *scan, bool thoroug
   for (int i = 0; i < 3; i++) factors[i] = llround(fmax(1, 4 / mm[i]));
   SB_TRY(sb_volume_shrink(scan, factors, &small));
   SB_TRY(sb_brain_find(&small, &found));
-  const int start_count = make_starts(head, &found, thorough, starts);
-  SB_TRY(sb_align_head(&head->aligner, &found, starts, start_count, thorough, places, count));
+  int likely;
+  const int start_count = make_starts(head, &found, thorough, starts, &likely);
+  SB_TRY(
+      sb_align_head(&head->aligner, &found, starts, start_count, likely, thorough, places, count));
 cleanup:
   sb_volume_free(&small);
   sb_brain_free(&found);
@@ -197,12 +209,11 @@ static double tissue_threshold(const sb_volume *image, const uint8_t *where) {
 static sb_status shape(const sb_head *head, const sb_volume *image, float threshold, uint8_t *mask,
                        uint8_t *tissue) {
   const int64_t n = voxel_count(image), *dims = image->dims;
-  int64_t count, next;
   sb_status status;
   for (int64_t i = 0; i < n; i++) tissue[i] = head->reach[i] != 0 && image->voxels[i] > threshold;
   memcpy(mask, tissue, (size_t)n);
   SB_TRY(sb_mask_shrink(dims, mask, steps(BRIDGE_MM)));
-  SB_TRY(sb_mask_keep_largest(dims, mask, &count, &next));
+  SB_TRY(sb_mask_keep_touching(dims, mask, head->core));
   SB_TRY(sb_mask_grow_within(dims, mask, tissue, steps(REGROW_MM)));
   SB_TRY(sb_mask_grow(dims, mask, steps(SULCUS_MM)));
   SB_TRY(sb_mask_fill_holes(dims, mask));
@@ -358,24 +369,6 @@ static void surface_free(surface *s) {
   free(s->wide);
 }
 
-// The first and the last voxel along each axis that are 1.
-static void find_box(const int64_t dims[3], const uint8_t *mask, int64_t low[3], int64_t high[3]) {
-  memcpy(low, dims, 3 * sizeof *low);
-  memset(high, 0, 3 * sizeof *high);
-  for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
-    const uint8_t *values = mask + dims[0] * row, *at = memchr(values, 1, (size_t)dims[0]);
-    if (at == NULL) continue;
-    int64_t last = dims[0] - 1;
-    while (values[last] == 0) last--;
-    const int64_t from[3] = {at - values, row % dims[1], row / dims[1]};
-    const int64_t to[3] = {last, from[1], from[2]};
-    for (int a = 0; a < 3; a++) {
-      if (from[a] < low[a]) low[a] = from[a];
-      if (to[a] > high[a]) high[a] = to[a];
-    }
-  }
-}
-
 static sb_status surface_create(const sb_volume *soft, surface *out) {
   static const int64_t origin[3] = {0, 0, 0};
   const int64_t n = voxel_count(soft), *d = soft->dims;
@@ -386,7 +379,8 @@ static sb_status surface_create(const sb_volume *soft, surface *out) {
   SB_TRY(SB_NEW(&out->deep, n, "brain mask"));
   SB_TRY(SB_NEW(&out->wide, n, "brain mask"));
   for (int64_t i = 0; i < n; i++) out->deep[i] = out->wide[i] = soft->voxels[i] >= CUT;
-  find_box(d, out->deep, out->low, out->high);
+  sb_mask_bounds(d, out->deep, out->low, out->high);
+  for (int a = 0; a < 3; a++) out->high[a]--;
   SB_TRY(sb_mask_shrink(d, out->deep, AROUND_VOX));
   SB_TRY(sb_mask_grow(d, out->wide, AROUND_VOX));
 cleanup:

@@ -1,5 +1,5 @@
-// Binary masks on a grid: components and holes, by flood fill with an explicit stack; growing and
-// shrinking, row by row.
+// Binary masks on a grid: the largest component, by flood fill with an explicit stack; all else on
+// bits, row by row.
 #include "prepare/mask.h"
 
 #include <stdbool.h>
@@ -15,15 +15,14 @@ typedef struct flood {
   int64_t *stack; // room for every voxel
 } flood;
 
-static sb_status flood_start(const int64_t dims[3], const uint8_t *mask, uint8_t border, flood *f) {
+static sb_status flood_start(const int64_t dims[3], const uint8_t *mask, flood *f) {
   for (int i = 0; i < 3; i++) f->dims[i] = dims[i] + 2;
   f->voxels = f->dims[0] * f->dims[1] * f->dims[2];
   f->mask = NULL;
   f->stack = NULL;
   sb_status status;
-  SB_TRY(SB_NEW(&f->mask, f->voxels, "mask"));
+  SB_TRY(SB_NEW_ZERO(&f->mask, f->voxels, "mask"));
   SB_TRY(SB_NEW(&f->stack, f->voxels, "mask"));
-  memset(f->mask, border, (size_t)f->voxels);
   for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
     uint8_t *to = f->mask + 1 + f->dims[0] * (row % dims[1] + 1 + f->dims[1] * (row / dims[1] + 1));
     for (int64_t x = 0; x < dims[0]; x++) to[x] = mask[row * dims[0] + x] != 0;
@@ -32,12 +31,12 @@ cleanup:
   return status;
 }
 
-// Writes back which voxels have (`wanted` true) or have not one value.
-static void flood_end(const int64_t dims[3], flood *f, uint8_t value, bool wanted, uint8_t *mask) {
+// Writes back which voxels have a value.
+static void flood_end(const int64_t dims[3], flood *f, uint8_t value, uint8_t *mask) {
   for (int64_t row = 0; f->mask != NULL && row < dims[1] * dims[2]; row++) {
     const uint8_t *from =
         f->mask + 1 + f->dims[0] * (row % dims[1] + 1 + f->dims[1] * (row / dims[1] + 1));
-    for (int64_t x = 0; x < dims[0]; x++) mask[row * dims[0] + x] = (from[x] == value) == wanted;
+    for (int64_t x = 0; x < dims[0]; x++) mask[row * dims[0] + x] = from[x] == value;
   }
   free(f->mask);
   free(f->stack);
@@ -64,11 +63,11 @@ static int64_t fill(const flood *f, int64_t seed, uint8_t from, uint8_t to) {
 
 sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *count,
                                int64_t *next) {
-  enum { OFF, CANDIDATE, SEEN, BEST };
+  enum { CANDIDATE = 1, SEEN, BEST };
   flood f;
   int64_t best_seed = -1;
   *count = *next = 0;
-  sb_status status = flood_start(dims, mask, OFF, &f);
+  sb_status status = flood_start(dims, mask, &f);
   for (int64_t i = 0; status.code == SB_OK && i < f.voxels; i++) {
     if (f.mask[i] != CANDIDATE) continue;
     int64_t size = fill(&f, i, CANDIDATE, SEEN);
@@ -81,24 +80,31 @@ sb_status sb_mask_keep_largest(const int64_t dims[3], uint8_t *mask, int64_t *co
     }
   }
   if (best_seed >= 0) fill(&f, best_seed, SEEN, BEST);
-  flood_end(dims, &f, BEST, true, mask);
+  flood_end(dims, &f, BEST, mask);
   return status;
 }
 
-sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask) {
-  enum { OFF, ON, OUTSIDE, WALL };
-  flood f;
-  sb_status status = flood_start(dims, mask, WALL, &f);
-  // Everything off that touches the wall is outside, and what touches that.
-  for (int64_t i = 0; status.code == SB_OK && i < f.voxels; i++) {
-    if (f.mask[i] != OFF) continue;
-    int64_t x = i % f.dims[0], y = i / f.dims[0] % f.dims[1], z = i / (f.dims[0] * f.dims[1]);
-    bool edge = x == 1 || y == 1 || z == 1 || x == f.dims[0] - 2 || y == f.dims[1] - 2 ||
-                z == f.dims[2] - 2;
-    if (edge) fill(&f, i, OFF, OUTSIDE);
+bool sb_mask_bounds(const int64_t dims[3], const uint8_t *mask, int64_t first[3], int64_t end[3]) {
+  for (int i = 0; i < 3; i++) {
+    first[i] = dims[i];
+    end[i] = 0;
   }
-  flood_end(dims, &f, OUTSIDE, false, mask);
-  return status;
+  for (int64_t row = 0; row < dims[1] * dims[2]; row++) {
+    const uint8_t *values = mask + dims[0] * row;
+    int64_t from = 0, to = dims[0];
+    while (from < to && values[from] == 0) from++;
+    if (from == to) continue;
+    while (values[to - 1] == 0) to--;
+    const int64_t low[3] = {from, row % dims[1], row / dims[1]},
+                  high[3] = {to, low[1] + 1, low[2] + 1};
+    for (int i = 0; i < 3; i++) {
+      if (low[i] < first[i]) first[i] = low[i];
+      if (high[i] > end[i]) end[i] = high[i];
+    }
+  }
+  if (end[0] > 0) return true;
+  memset(first, 0, 3 * sizeof *first);
+  return false;
 }
 
 sb_status sb_mask_dilate(const int64_t dims[3], uint8_t *mask) {
@@ -119,7 +125,7 @@ sb_status sb_mask_dilate(const int64_t dims[3], uint8_t *mask) {
   return status;
 }
 
-// ---- Growing and shrinking ----------------------------------------------------------------------
+// ---- Bits ---------------------------------------------------------------------------------------
 
 // A mask as bits, each row starting a new word: all of it stays in the processor's cache.
 typedef struct bits {
@@ -153,15 +159,26 @@ static void pack(const bits *b, const uint8_t *mask, uint64_t flip, uint64_t *ou
     }
 }
 
+// The other way: bit i of eight is spread to byte i, where it is whatever power of two, then 1.
+static void unpack_eight(uint64_t eight, uint8_t *bytes) {
+  const uint64_t powers = eight * 0x0101010101010101u & 0x8040201008040201u;
+  const uint64_t ones = (powers + 0x7f7f7f7f7f7f7f7fu) >> 7 & 0x0101010101010101u;
+  for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(ones >> (8 * i));
+}
+
 static void unpack(const bits *b, const uint64_t *in, uint64_t flip, uint8_t *mask) {
   for (int64_t row = 0; row < b->ny * b->nz; row++)
     for (int64_t w = 0; w < b->words; w++) {
       uint8_t *bytes = mask + b->nx * row + 64 * w;
       const int64_t left = b->nx - 64 * w, count = left < 64 ? left : 64;
       const uint64_t word = in[b->words * row + w] ^ flip;
-      for (int64_t i = 0; i < count; i++) bytes[i] = (uint8_t)(word >> i & 1);
+      int64_t i = 0;
+      for (; i + 8 <= count; i += 8) unpack_eight(word >> i & 0xff, bytes + i);
+      for (; i < count; i++) bytes[i] = (uint8_t)(word >> i & 1);
     }
 }
+
+// ---- Growing and shrinking ----------------------------------------------------------------------
 
 // One step of a row to its neighbours along x; `row` may be `out`.
 static void grow_along(const bits *b, const uint64_t *row, uint64_t *out) {
@@ -234,4 +251,109 @@ sb_status sb_mask_grow_within(const int64_t dims[3], uint8_t *mask, const uint8_
 
 sb_status sb_mask_shrink(const int64_t dims[3], uint8_t *mask, int steps) {
   return grow(dims, mask, NULL, steps, ~(uint64_t)0);
+}
+
+// ---- What is connected --------------------------------------------------------------------------
+
+// Spreads the bits of a word within the runs of `open` that they lie in.
+static uint64_t spread(uint64_t bits_in, uint64_t open) {
+  uint64_t up = bits_in, down = bits_in, way_up = open, way_down = open;
+  for (int shift = 1; shift < 64; shift *= 2) {
+    up |= way_up & up << shift;
+    down |= way_down & down >> shift;
+    way_up &= way_up << shift;
+    way_down &= way_down >> shift;
+  }
+  return up | down;
+}
+
+// The same for a row.
+static void spread_row(int64_t words, const uint64_t *open, uint64_t *row) {
+  for (int64_t w = 0; w < words; w++) {
+    const uint64_t before = w > 0 ? row[w - 1] >> 63 : 0;
+    row[w] = spread((row[w] | before) & open[w], open[w]);
+  }
+  for (int64_t w = words - 2; w >= 0; w--) {
+    const uint64_t after = row[w + 1] << 63 & open[w];
+    if ((after & ~row[w]) != 0) row[w] = spread(row[w] | after, open[w]);
+  }
+}
+
+// Takes into row (y, z) what its neighbours before it (`back` -1) or after it (1) reach. True when
+// that is more than it had.
+static bool reach_row(const bits *b, const uint64_t *open, int64_t y, int64_t z, int64_t back,
+                      uint64_t *reached) {
+  const int64_t row = y + b->ny * z;
+  uint64_t *to = reached + b->words * row;
+  bool more = false;
+  const int64_t rows[2] = {y + back >= 0 && y + back < b->ny ? row + back : row,
+                           z + back >= 0 && z + back < b->nz ? row + back * b->ny : row};
+  for (int64_t w = 0; w < b->words; w++) {
+    const uint64_t around = reached[b->words * rows[0] + w] | reached[b->words * rows[1] + w];
+    const uint64_t now = to[w] | (around & open[b->words * row + w]);
+    more = more || now != to[w];
+    to[w] = now;
+  }
+  if (more) spread_row(b->words, open + b->words * row, to);
+  return more;
+}
+
+// Grows `reached`, a part of `open`, to all of `open` that it touches: sweeps there and back until
+// nothing is added.
+static void reach(const bits *b, const uint64_t *open, uint64_t *reached) {
+  const int64_t rows = b->ny * b->nz;
+  bool more = true;
+  for (int64_t row = 0; row < rows; row++)
+    spread_row(b->words, open + b->words * row, reached + b->words * row);
+  while (more) {
+    more = false;
+    for (int64_t row = 0; row < rows; row++)
+      more |= reach_row(b, open, row % b->ny, row / b->ny, -1, reached);
+    for (int64_t row = rows - 1; row >= 0; row--)
+      more |= reach_row(b, open, row % b->ny, row / b->ny, 1, reached);
+  }
+}
+
+sb_status sb_mask_fill_holes(const int64_t dims[3], uint8_t *mask) {
+  const bits b = bits_of(dims);
+  const int64_t n = b.words * b.ny * b.nz;
+  uint64_t *open = NULL, *outside = NULL;
+  sb_status status;
+  SB_TRY(SB_NEW(&open, n, "mask"));
+  SB_TRY(SB_NEW(&outside, n, "mask"));
+  pack(&b, mask, ~(uint64_t)0, open);
+  for (int64_t row = 0; row < b.ny * b.nz; row++) {
+    const int64_t y = row % b.ny, z = row / b.ny;
+    const bool edge = y == 0 || z == 0 || y == b.ny - 1 || z == b.nz - 1;
+    for (int64_t w = 0; w < b.words; w++) {
+      uint64_t border = edge ? ~(uint64_t)0 : 0;
+      if (w == 0) border |= 1;
+      if (w == b.words - 1) border |= (uint64_t)1 << (b.nx - 1) % 64;
+      outside[b.words * row + w] = open[b.words * row + w] & border;
+    }
+  }
+  reach(&b, open, outside);
+  unpack(&b, outside, ~(uint64_t)0, mask);
+cleanup:
+  free(open);
+  free(outside);
+  return status;
+}
+
+sb_status sb_mask_keep_touching(const int64_t dims[3], uint8_t *mask, const uint8_t *seeds) {
+  const bits b = bits_of(dims);
+  const int64_t n = b.words * b.ny * b.nz;
+  uint64_t *open = NULL, *reached = NULL;
+  sb_status status;
+  SB_TRY(SB_NEW(&open, n, "mask"));
+  SB_TRY(SB_NEW(&reached, n, "mask"));
+  pack(&b, mask, 0, open);
+  pack(&b, seeds, 0, reached);
+  for (int64_t w = 0; w < n; w++) reached[w] &= open[w];
+  reach(&b, open, reached);
+  unpack(&b, reached, 0, mask);
+cleanup:
+  free(open);
+  free(reached);
+  return status;
 }

@@ -11,6 +11,7 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
+#include "image/orient.h"
 #include "image/smooth.h"
 #include "prepare/bias.h"
 #include "prepare/extract.h"
@@ -102,10 +103,10 @@ static void describe(const sb_template *t, const sb_prepare_options *o, size_t s
 // The structure that a brain must exceed. An average of many brains is smooth: brains are more like
 // it than like one brain, and so is whatever is dark near the surface and bright inside. How much
 // of the template's structure is its outline (0.30 of Colin27's, 0.75 of an average of 16 brains')
-// therefore moves the bound: brains had 0.30 and more with the one, 0.62 with the other, and what is
-// none 0.25 and 0.35 at most.
+// therefore moves the bound: brains had 0.39 and more with the one, 0.62 with the other, and what is
+// none 0.27 and 0.35 at most.
 static sb_status find_least_structure(const sb_template *t, double *least) {
-  static const double LEAST = 0.25, OF_OUTLINE = 0.65, RIND_MM = 5;
+  static const double LEAST = 0.27, OF_OUTLINE = 0.65, RIND_MM = 5;
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
   const double sigma = RIND_MM / t->resolution_mm, sigmas[3] = {sigma, sigma, sigma};
   float *depth = NULL, *row = NULL;
@@ -195,13 +196,22 @@ static void make_rigid(const sb_aligner *aligner, double map[16]) {
 
 // ---- Resampling ---------------------------------------------------------------------------------
 
-// Smooths a padded scan by a Gaussian as wide in every direction.
-static sb_status smooth(const double affine[16], double smooth_mm, sb_padded *padded) {
+// The brain's image smoothed by a Gaussian as wide in every direction, packed.
+static sb_status smooth(const sb_brain *brain, double smooth_mm, sb_packed *out) {
+  const int64_t *dims = brain->image.dims, n = dims[0] * dims[1] * dims[2];
+  const float low = brain->packed.low, high = low + 255 * brain->packed.step;
+  sb_volume image = brain->image;
   double sigma_vox[3];
-  for (int i = 0; i < 3; i++)
-    sigma_vox[i] = smooth_mm / sqrt(affine[i] * affine[i] + affine[4 + i] * affine[4 + i] +
-                                    affine[8 + i] * affine[8 + i]);
-  return sb_gaussian(padded->voxels, padded->dims, sigma_vox);
+  sb_status status;
+  SB_TRY(SB_NEW(&image.voxels, n, "smoothed scan"));
+  memcpy(image.voxels, brain->image.voxels, (size_t)n * sizeof *image.voxels);
+  sb_voxel_size(image.affine, sigma_vox);
+  for (int i = 0; i < 3; i++) sigma_vox[i] = smooth_mm / sigma_vox[i];
+  SB_TRY(sb_volume_gaussian(&image, sigma_vox));
+  SB_TRY(sb_packed_create(&image, low, high, out));
+cleanup:
+  if (image.voxels != brain->image.voxels) sb_volume_free(&image);
+  return status;
 }
 
 // The brain on the rows' grid, and where on it the scan's own brain is.
@@ -210,33 +220,33 @@ static sb_status smooth(const double affine[16], double smooth_mm, sb_padded *pa
 static sb_status resample(const sb_template *t, const sb_brain *brain,
                           const double template_to_scan[16], double smooth_mm, sb_volume *grid,
                           uint8_t *own_mask) {
-  static const int64_t origin[3] = {0, 0, 0};
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
-  const sb_volume *image = &brain->image;
-  sb_padded padded = {0};
+  sb_packed smoothed = {0};
   double grid_to_scan[16], to_voxels[16];
   sb_status status;
   *grid = t->row_image;
   grid->voxels = NULL;
   SB_TRY(SB_NEW(&grid->voxels, n, "resampled scan"));
-  if (!sb_affine_invert(image->affine, to_voxels)) {
+  if (!sb_affine_invert(brain->image.affine, to_voxels)) {
     status = sb_error(SB_FORMAT, "the header's orientation matrix is singular");
     goto cleanup;
   }
   sb_affine_multiply(template_to_scan, t->row_image.affine, grid_to_scan);
   sb_affine_multiply(to_voxels, grid_to_scan, grid_to_scan);
 
-  SB_TRY(sb_padded_crop(image, origin, image->dims, &padded));
   // The scan's own brain is where the intensity at the voxel's centre stands out.
-  SB_TRY(sb_sample_grid(&padded, grid_to_scan, 1, NULL, grid));
+  SB_TRY(sb_sample_packed_grid(&brain->packed, grid_to_scan, 1, NULL, grid));
   const float threshold = (float)brain->threshold;
   for (int64_t i = 0; i < n; i++) own_mask[i] = fabsf(grid->voxels[i]) > threshold;
   SB_TRY(sb_mask_fill_holes(grid->dims, own_mask));
-  if (smooth_mm > 0) SB_TRY(smooth(image->affine, smooth_mm, &padded));
-  SB_TRY(
-      sb_sample_grid(&padded, grid_to_scan, smooth_mm > 0 ? 1 : SB_SUB_SAMPLES, t->row_mask, grid));
+  if (smooth_mm > 0) {
+    SB_TRY(smooth(brain, smooth_mm, &smoothed));
+    SB_TRY(sb_sample_packed_grid(&smoothed, grid_to_scan, 1, t->row_mask, grid));
+  } else {
+    SB_TRY(sb_sample_packed_grid(&brain->packed, grid_to_scan, SB_SUB_SAMPLES, t->row_mask, grid));
+  }
 cleanup:
-  sb_padded_free(&padded);
+  sb_packed_free(&smoothed);
   return status;
 }
 
@@ -404,6 +414,12 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
 static const double LEAST_SHARPNESS = 0.7, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
                     MOST_BRAIN_CM3 = 2000, MOST_OFF_MM = 8;
 
+// Where another place fits as well (what is alike from two sides), more structure is asked for.
+static double structure_wanted(const sb_preparer *p, const sb_quality *q) {
+  static const double CLEAR_LEAD = 0.05, MORE = 0.07;
+  return p->least_structure + (q->lead < CLEAR_LEAD ? MORE : 0);
+}
+
 // Is the result a brain on the template? The outline alone does not tell (a potato overlaps as
 // well as a brain does): the pattern of tissues must be there, nearly everywhere.
 static sb_status check_quality(const sb_preparer *p, const sb_brain *brain, const sb_quality *q) {
@@ -420,11 +436,11 @@ static sb_status check_quality(const sb_preparer *p, const sb_brain *brain, cons
                     "does not fit the template brain (overlap %.2f, at least %.2f expected; "
                     "structure %.2f): not skull-stripped, cut off, or not a brain?",
                     q->mask_overlap, LEAST_OVERLAP, q->structure);
-  if (!(q->structure > p->least_structure))
+  if (!(q->structure > structure_wanted(p, q)))
     return sb_error(SB_ALIGN,
                     "does not look like the template brain (structure %.2f, above %.2f expected): "
                     "not T1-weighted, much of it missing, or not a brain?",
-                    q->structure, p->least_structure);
+                    q->structure, structure_wanted(p, q));
   if (!(q->sharpness > LEAST_SHARPNESS))
     return sb_error(SB_CONTENT,
                     "too blurred to tell people apart (sharpness %.2f, above %.2f expected): folds "
@@ -574,17 +590,19 @@ static sb_status rigid_place(const sb_preparer *p, const sb_brain *brain, uint8_
   return status;
 }
 
-// The row of a scan that is aligned here. `retry`: where it does not fit, once more with all starts and
-// the next best places.
+// How alignment looks for a brain's place: from the likely starts, and from all starts at the next
+// best places too. With both, the second look follows where the first leads to nothing.
+enum { LOOK_QUICK = 1, LOOK_THOROUGH = 2, LOOK_TWICE = LOOK_QUICK | LOOK_THOROUGH };
+
+// The row of a scan that is aligned here.
 //   affine  out: the alignment, whatever the degrees of freedom of the row
-static sb_status found_place(const sb_preparer *p, const sb_brain *brain, bool retry,
+static sb_status found_place(const sb_preparer *p, const sb_brain *brain, int looks,
                              uint8_t *brain_in_row, double affine[16], sb_prepared *out) {
   sb_alignment alignment;
-  sb_status status;
-  SB_TRY(best_place(p, brain, false, brain_in_row, &alignment, out));
-  status = check_quality(p, brain, &out->quality);
-  if (status.code == SB_ALIGN && retry) {
-    SB_TRY(best_place(p, brain, true, brain_in_row, &alignment, out));
+  sb_status status = sb_error(SB_ALIGN, "not looked for");
+  for (int look = LOOK_QUICK; look <= LOOK_THOROUGH && status.code == SB_ALIGN; look++) {
+    if ((looks & look) == 0) continue;
+    SB_TRY(best_place(p, brain, look == LOOK_THOROUGH, brain_in_row, &alignment, out));
     status = check_quality(p, brain, &out->quality);
   }
   if (status.code != SB_OK) goto cleanup;
@@ -672,11 +690,12 @@ cleanup:
 }
 
 // Cuts the brain out of a head that has been aligned and takes it as a stripped scan.
+//   search  where it does not fit near its head's place, look for it from all starts
 //   cut     out: the brain as it was cut out; free with sb_volume_free
 //   affine  out: the brain's own alignment
 static sb_status place_cut(const sb_preparer *p, const sb_head *head, const sb_volume *volume,
-                           const sb_alignment *alignment, uint8_t *brain_in_row, double affine[16],
-                           sb_volume *cut, sb_prepared *out) {
+                           const sb_alignment *alignment, bool search, uint8_t *brain_in_row,
+                           double affine[16], sb_volume *cut, sb_prepared *out) {
   sb_extraction figures;
   sb_brain brain = {0};
   double since = cpu_s();
@@ -686,7 +705,8 @@ static sb_status place_cut(const sb_preparer *p, const sb_head *head, const sb_v
   SB_TRY(sb_brain_find(cut, &brain));
   lap(&since, &out->steps.brain);
   status = near_place(p, head, &brain, alignment, brain_in_row, affine, out);
-  if (status.code != SB_OK) SB_TRY(found_place(p, &brain, true, brain_in_row, affine, out));
+  if (search && (status.code == SB_ALIGN || status.code == SB_CONTENT))
+    status = found_place(p, &brain, LOOK_TWICE, brain_in_row, affine, out);
   out->quality.brain = SB_BRAIN_WAS_EXTRACTED;
   out->quality.extraction_overlap = figures.overlap;
   out->quality.extraction_edge = figures.edge;
@@ -712,25 +732,29 @@ static double disagreement_mm(const sb_head *head, const double head_map[16],
   return most;
 }
 
+static bool may_be_elsewhere(sb_status status) {
+  return status.code == SB_ALIGN || status.code == SB_CONTENT;
+}
+
 // The first of the places where a head may be that gives a brain.
+//   search  where none does, look for the brain that the best place gives from all starts
 //   found   out: that place
 //   affine  out: the brain's own alignment
 static sb_status try_places(const sb_preparer *p, const sb_head *head, const sb_volume *volume,
-                            bool thorough, uint8_t *brain_in_row, sb_alignment *found,
-                            double affine[16], sb_volume *cut, sb_prepared *out) {
-  sb_alignment places[SB_ALIGN_PLACES];
-  int count;
-  double since = cpu_s();
-  sb_status first = sb_head_align(head, volume, thorough, places, &count);
-  lap(&since, &out->steps.brain);
+                            const sb_alignment *places, int count, bool search,
+                            uint8_t *brain_in_row, sb_alignment *found, double affine[16],
+                            sb_volume *cut, sb_prepared *out) {
+  sb_status first = sb_ok();
   for (int i = 0; i < count; i++) {
-    sb_status status = place_cut(p, head, volume, &places[i], brain_in_row, affine, cut, out);
+    sb_status status =
+        place_cut(p, head, volume, &places[i], false, brain_in_row, affine, cut, out);
     *found = places[i];
-    if (status.code == SB_OK) return status;
     if (i == 0) first = status; // of several failures that of the best place tells most
-    if (status.code != SB_ALIGN && status.code != SB_CONTENT) return status;
+    if (!may_be_elsewhere(status)) return status;
   }
-  return first;
+  *found = places[0];
+  if (!search) return first;
+  return place_cut(p, head, volume, found, true, brain_in_row, affine, cut, out);
 }
 
 // The row of a whole head. The brain that was cut out is aligned on its own; where that tells that the
@@ -739,18 +763,25 @@ static sb_status head_place(const sb_preparer *p, const sb_volume *volume, uint8
                             sb_volume *cut, sb_prepared *out) {
   static const double MOST_MM = 8;
   const sb_head *head;
-  sb_alignment alignment;
+  sb_alignment places[SB_ALIGN_PLACES], found;
   double affine[16];
+  int count;
   sb_status status;
   SB_TRY(head_of(p, &head));
-  status = try_places(p, head, volume, false, brain_in_row, &alignment, affine, cut, out);
-  if (status.code == SB_ALIGN || status.code == SB_CONTENT)
-    status = try_places(p, head, volume, true, brain_in_row, &alignment, affine, cut, out);
+  for (int look = 0; look < 2; look++) { // the second one thorough
+    double since = cpu_s();
+    status = sb_head_align(head, volume, look > 0, places, &count);
+    lap(&since, &out->steps.brain);
+    if (status.code == SB_OK)
+      status = try_places(p, head, volume, places, count, look > 0, brain_in_row, &found, affine,
+                          cut, out);
+    if (!may_be_elsewhere(status)) break;
+  }
   if (status.code != SB_OK) goto cleanup;
   sb_affine_multiply(affine, head->to_template, affine);
-  if (disagreement_mm(head, alignment.template_to_scan, affine) > MOST_MM) {
-    memcpy(alignment.template_to_scan, affine, sizeof affine);
-    SB_TRY(place_cut(p, head, volume, &alignment, brain_in_row, affine, cut, out));
+  if (disagreement_mm(head, found.template_to_scan, affine) > MOST_MM) {
+    memcpy(found.template_to_scan, affine, sizeof affine);
+    SB_TRY(place_cut(p, head, volume, &found, true, brain_in_row, affine, cut, out));
   }
 cleanup:
   return status;
@@ -779,9 +810,9 @@ static bool is_too_large(const sb_preparer *p, const sb_brain *brain, const sb_p
 }
 
 // As a head, else as a brain.
-//   likely  a head's size: where it is neither, what is wrong with it as a head matters, unless it
-//           has no scalp
-static sb_status head_first(const sb_preparer *p, const sb_volume *volume, bool likely,
+//   looks   at the brain; both: it has a head's size, and where it is neither, what is wrong with it
+//           as a head matters, unless it has no scalp
+static sb_status head_first(const sb_preparer *p, const sb_volume *volume, int looks,
                             sb_brain *brain, uint8_t *brain_in_row, sb_volume *cut,
                             sb_prepared *out) {
   double affine[16];
@@ -789,8 +820,9 @@ static sb_status head_first(const sb_preparer *p, const sb_volume *volume, bool 
   if (as_head.code == SB_OK) return as_head;
   sb_brain_free(brain);
   as_brain = sb_brain_find(volume, brain);
-  if (as_brain.code == SB_OK) as_brain = found_place(p, brain, true, brain_in_row, affine, out);
-  return as_brain.code == SB_OK || !likely || as_head.code == SB_CONTENT ? as_brain : as_head;
+  if (as_brain.code == SB_OK) as_brain = found_place(p, brain, looks, brain_in_row, affine, out);
+  return as_brain.code == SB_OK || looks != LOOK_TWICE || as_head.code == SB_CONTENT ? as_brain
+                                                                                     : as_head;
 }
 
 // Stripped or a head? What it fits as, it is. The volume only says what is tried first.
@@ -798,11 +830,12 @@ static sb_status either_place(const sb_preparer *p, const sb_volume *volume, sb_
                               uint8_t *brain_in_row, sb_volume *cut, sb_prepared *out) {
   double affine[16];
   if (brain->volume_mm3 > 1000 * MOST_BRAIN_CM3)
-    return head_first(p, volume, true, brain, brain_in_row, cut, out);
-  sb_status status = found_place(p, brain, false, brain_in_row, affine, out);
+    return head_first(p, volume, LOOK_TWICE, brain, brain_in_row, cut, out);
+  sb_status status = found_place(p, brain, LOOK_QUICK, brain_in_row, affine, out);
   if (status.code == SB_OK && !is_too_large(p, brain, out)) return status;
   if (status.code != SB_OK && status.code != SB_ALIGN) return status;
-  return head_first(p, volume, false, brain, brain_in_row, cut, out);
+  return head_first(p, volume, status.code == SB_OK ? LOOK_QUICK : LOOK_THOROUGH, brain,
+                    brain_in_row, cut, out);
 }
 
 // ---- All of it ----------------------------------------------------------------------------------
@@ -833,7 +866,7 @@ static sb_status prepare(const sb_preparer *p, const sb_volume *volume, bool str
   if (given)
     SB_TRY(given_place(p, &brain, brain_in_row, out));
   else if (stripped)
-    SB_TRY(found_place(p, &brain, true, brain_in_row, affine, out));
+    SB_TRY(found_place(p, &brain, LOOK_TWICE, brain_in_row, affine, out));
   else
     SB_TRY(either_place(p, volume, &brain, brain_in_row, &cut, out));
 cleanup:

@@ -50,40 +50,27 @@ static void quantise_row(int64_t count, const float *restrict in, float low, flo
   }
 }
 
-SB_CLONES
-static void pack_row(int64_t count, const uint8_t *restrict a, const uint8_t *restrict b,
-                     const uint8_t *restrict c, const uint8_t *restrict d, uint32_t *restrict out) {
-  for (int64_t i = 0; i < count; i++)
-    out[i] = (uint32_t)a[i] | (uint32_t)b[i] << 8 | (uint32_t)c[i] << 16 | (uint32_t)d[i] << 24;
-}
-
 sb_status sb_packed_create(const sb_volume *in, float low, float high, sb_packed *out) {
-  uint8_t *bytes = NULL;
   sb_status status;
-  out->corners = NULL;
+  *out = (sb_packed){.low = low, .step = high > low ? (high - low) / 255 : 0};
   SB_TRY(border(in->dims, out->dims));
   const int64_t row = out->dims[0], plane = row * out->dims[1], n = plane * out->dims[2];
-  const float scale = high > low ? 255 / (high - low) : 0, zero = 0;
+  const float scale = out->step > 0 ? 1 / out->step : 0, zero = 0;
   uint8_t outside;
   quantise_row(1, &zero, low, scale, &outside);
-  // The last rows and plane look beyond the end, at a row and a plane more of the border.
-  SB_TRY(SB_NEW(&bytes, n + plane + row, "image"));
-  SB_TRY(SB_NEW(&out->corners, n, "image"));
-  memset(bytes, outside, (size_t)(n + plane + row));
+  SB_TRY(SB_NEW(&out->bytes, n, "image"));
+  memset(out->bytes, outside, (size_t)n);
   for (int64_t z = 0; z < in->dims[2]; z++)
     for (int64_t y = 0; y < in->dims[1]; y++)
       quantise_row(in->dims[0], in->voxels + in->dims[0] * (y + in->dims[1] * z), low, scale,
-                   bytes + 1 + row * (y + 1) + plane * (z + 1));
-  pack_row(n, bytes, bytes + row, bytes + plane, bytes + plane + row, out->corners);
+                   out->bytes + 1 + row * (y + 1) + plane * (z + 1));
 cleanup:
-  free(bytes);
-  if (status.code != SB_OK) sb_packed_free(out);
   return status;
 }
 
 void sb_packed_free(sb_packed *packed) {
-  free(packed->corners);
-  packed->corners = NULL;
+  free(packed->bytes);
+  packed->bytes = NULL;
 }
 
 // ---- Rows ---------------------------------------------------------------------------------------
@@ -138,22 +125,68 @@ static inline float byte_of(uint32_t word, int which) {
   return (float)(int32_t)(word >> (8 * which) & 255);
 }
 
+// Some samples of a row on their way. Where they are, what is there and what comes of it are done one
+// after the other: fetching alone waits for memory best, and the others are vector code.
+enum { PART = 128, PART_LANES = 16 }; // a part's length is a multiple of the lanes
+typedef struct part {
+  int32_t at[PART];
+  float beyond[3][PART];
+  uint64_t corners[PART]; // a byte each, x first, then y, then z
+} part;
+
 SB_CLONES
+static void locate(const ramp *r, int32_t first, int32_t count, part *restrict p) {
+  for (int32_t i = 0; i < count; i++) {
+    const float x = clamped(r, 0, first + i), y = clamped(r, 1, first + i),
+                z = clamped(r, 2, first + i);
+    const int32_t ix = (int32_t)x, iy = (int32_t)y, iz = (int32_t)z;
+    p->beyond[0][i] = x - (float)ix;
+    p->beyond[1][i] = y - (float)iy;
+    p->beyond[2][i] = z - (float)iz;
+    p->at[i] = ix + iy * r->row + iz * r->plane;
+  }
+}
+
+static inline uint64_t pair_at(const uint8_t *bytes) {
+  uint16_t pair;
+  memcpy(&pair, bytes, sizeof pair);
+  return pair;
+}
+
+static void fetch(const uint8_t *bytes, const ramp *r, int32_t count, part *p) {
+  for (int32_t i = 0; i < count; i++) {
+    const uint8_t *near = bytes + p->at[i], *far = near + r->plane;
+    p->corners[i] = pair_at(near) | pair_at(near + r->row) << 16 | pair_at(far) << 32 |
+                    pair_at(far + r->row) << 48;
+  }
+}
+
+// Along x the byte at the lower address comes first: big-endian machines are not built for.
+SB_CLONES
+static void blend(int32_t count, const part *restrict p, float *restrict out) {
+  for (int32_t i = 0; i < count; i++) {
+    const uint32_t near = (uint32_t)p->corners[i], far = (uint32_t)(p->corners[i] >> 32);
+    const float fx = p->beyond[0][i], fy = p->beyond[1][i];
+    const float near_z = mix(mix(byte_of(near, 0), byte_of(near, 1), fx),
+                             mix(byte_of(near, 2), byte_of(near, 3), fx), fy);
+    const float far_z = mix(mix(byte_of(far, 0), byte_of(far, 1), fx),
+                            mix(byte_of(far, 2), byte_of(far, 3), fx), fy);
+    out[i] = mix(near_z, far_z, p->beyond[2][i]);
+  }
+}
+
 void sb_sample_packed_row(const sb_packed *in, const double start[3], const double step[3],
                           int64_t count, float *restrict out) {
-  const uint32_t *restrict corners = in->corners;
   const ramp r = make_ramp(in->dims, start, step);
-  for (int32_t i = 0; i < (int32_t)count; i++) {
-    const float x = clamped(&r, 0, i), y = clamped(&r, 1, i), z = clamped(&r, 2, i);
-    const int32_t ix = (int32_t)x, iy = (int32_t)y, iz = (int32_t)z;
-    const float fx = x - (float)ix, fy = y - (float)iy, fz = z - (float)iz;
-    const int32_t at = ix + iy * r.row + iz * r.plane;
-    const uint32_t a = corners[at], b = corners[at + 1];
-    const float near_z =
-        mix(mix(byte_of(a, 0), byte_of(b, 0), fx), mix(byte_of(a, 1), byte_of(b, 1), fx), fy);
-    const float far_z =
-        mix(mix(byte_of(a, 2), byte_of(b, 2), fx), mix(byte_of(a, 3), byte_of(b, 3), fx), fy);
-    out[i] = mix(near_z, far_z, fz);
+  part p;
+  for (int32_t first = 0; first < (int32_t)count; first += PART) {
+    const int32_t left = (int32_t)count - first, n = left < PART ? left : PART;
+    const int32_t padded = (n + PART_LANES - 1) / PART_LANES * PART_LANES;
+    float values[PART];
+    locate(&r, first, padded, &p);
+    fetch(in->bytes, &r, padded, &p);
+    blend(padded, &p, n == padded ? out + first : values);
+    if (n != padded) memcpy(out + first, values, (size_t)n * sizeof *out);
   }
 }
 
@@ -172,12 +205,12 @@ static void wanted_part(const uint8_t *where, int64_t row, int64_t nx, int64_t *
 
 // Narrows first..end-1 of a row to where the scan may be: `start` is voxel 0's position, `reach` how
 // far its samples lie from its centre on each axis.
-static void clip_row(const sb_padded *in, const double start[3], const double step[3],
+static void clip_row(const int64_t dims[3], const double start[3], const double step[3],
                      const double reach[3], int64_t *first, int64_t *end) {
   double low = (double)*first, high = (double)*end;
   for (int i = 0; i < 3; i++) {
     const double near = -1 - reach[i] - start[i];
-    const double far = (double)(in->dims[i] - 3) + reach[i] - start[i];
+    const double far = (double)(dims[i] - 3) + reach[i] - start[i];
     if (fabs(step[i]) < 1e-9) {
       if (near > 0 || far < 0) high = low;
       continue;
@@ -194,8 +227,19 @@ static void add_row(int64_t count, const float *restrict in, float *restrict out
   for (int64_t i = 0; i < count; i++) out[i] += in[i];
 }
 
-sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
-                         const uint8_t *where, sb_volume *out) {
+SB_CLONES
+static void to_intensities(int64_t count, float low, float step, float *values) {
+  for (int64_t i = 0; i < count; i++) values[i] = low + step * values[i];
+}
+
+// Where samples come from: one of the two.
+typedef struct source {
+  const sb_padded *padded;
+  const sb_packed *packed;
+} source;
+
+static sb_status sample_grid(const source *in, const int64_t dims[3], const double out_to_in[16],
+                             int most_samples, const uint8_t *where, sb_volume *out) {
   const double *m = out_to_in, step[3] = {m[0], m[4], m[8]};
   int64_t samples[3], all = 1;
   double reach[3];
@@ -218,19 +262,36 @@ sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int mo
     memset(target, 0, (size_t)nx * sizeof *target);
     wanted_part(where, row, nx, &first, &end);
     sb_affine_apply(m, at, start);
-    clip_row(in, start, step, reach, &first, &end);
+    clip_row(dims, start, step, reach, &first, &end);
     for (int64_t s = 0; s < all && first < end; s++) {
       // Sub-samples are the centres of equal parts of the voxel.
-      const int64_t part[3] = {s % samples[0], s / samples[0] % samples[1],
-                               s / (samples[0] * samples[1])};
+      const int64_t which[3] = {s % samples[0], s / samples[0] % samples[1],
+                                s / (samples[0] * samples[1])};
       double p[3] = {(double)first, at[1], at[2]};
-      for (int i = 0; i < 3; i++) p[i] += ((double)part[i] + 0.5) / (double)samples[i] - 0.5;
+      for (int i = 0; i < 3; i++) p[i] += ((double)which[i] + 0.5) / (double)samples[i] - 0.5;
       sb_affine_apply(m, p, start);
-      sb_sample_row(in, start, step, end - first, line);
+      if (in->padded != NULL)
+        sb_sample_row(in->padded, start, step, end - first, line);
+      else
+        sb_sample_packed_row(in->packed, start, step, end - first, line);
       add_row(end - first, line, target + first);
     }
     for (int64_t i = first; i < end; i++) target[i] *= weight;
+    if (in->packed != NULL)
+      to_intensities(end - first, in->packed->low, in->packed->step, target + first);
   }
   free(line);
   return status;
+}
+
+sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
+                         const uint8_t *where, sb_volume *out) {
+  const source from = {.padded = in};
+  return sample_grid(&from, in->dims, out_to_in, most_samples, where, out);
+}
+
+sb_status sb_sample_packed_grid(const sb_packed *in, const double out_to_in[16], int most_samples,
+                                const uint8_t *where, sb_volume *out) {
+  const source from = {.packed = in};
+  return sample_grid(&from, in->dims, out_to_in, most_samples, where, out);
 }

@@ -23,13 +23,12 @@ void sb_padded_free(sb_padded *padded);
 void sb_sample_row(const sb_padded *in, const double start[3], const double step[3], int64_t count,
                    float *out);
 
-// A volume for looking at it often and not too exactly: intensities in 255 steps, and at every voxel
-// those of the four that its interpolation needs in y and z, so that a sample is two loads. A step
+// A volume for looking at it often and not too exactly: intensities in 255 steps, a byte each. A step
 // is 0.4 % of the range, well below a scan's noise.
 typedef struct sb_packed {
-  // Owned. Bits 0-7: voxel (i,j,k); 8-15: (i,j+1,k); 16-23: (i,j,k+1); 24-31: (i,j+1,k+1).
-  uint32_t *corners;
+  uint8_t *bytes;  // owned
   int64_t dims[3]; // with the same border as sb_padded's
+  float low, step; // value b stands for intensity low + b * step
 } sb_packed;
 
 // Packs a volume: `low` becomes 0 and `high` 255, what is beyond them is pulled in, and the border
@@ -48,5 +47,8 @@ void sb_sample_packed_row(const sb_packed *in, const double start[3], const doub
 //              is sampled, the rest is 0. NULL: everything
 sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
                          const uint8_t *where, sb_volume *out);
+// The same of a packed volume, in intensities.
+sb_status sb_sample_packed_grid(const sb_packed *in, const double out_to_in[16], int most_samples,
+                                const uint8_t *where, sb_volume *out);
 
 #endif

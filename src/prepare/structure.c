@@ -9,36 +9,43 @@
 #include "image/orient.h"
 #include "image/resample.h"
 #include "image/smooth.h"
+#include "prepare/mask.h"
 
 static const double CELL_MM = 4, WIDE_MM = 10;
 static const float LEAST_INSIDE = 0.5f; // of a cell, for it to count
 enum { LEAST_CELLS = 200 };             // in an octant: 13 cm3
 
-// A row's voxels times `brain` on coarse cells; NULL for either is 1.
+// A row's voxels times `brain` on coarse cells; NULL for the values is 1.
+//   grid  scratch: the rows' grid, 0 outside the template's mask
 static sb_status coarse(const sb_template *t, const float *values, const uint8_t *brain,
-                        sb_volume *out) {
-  sb_volume grid = t->row_image;
+                        sb_volume *grid, sb_volume *out) {
   double size[3];
   int64_t factors[3];
-  sb_status status = SB_NEW_ZERO(&grid.voxels, grid.dims[0] * grid.dims[1] * grid.dims[2], "cells");
-  if (status.code != SB_OK) return status;
-  for (int64_t i = 0; i < t->row_length; i++)
-    if (brain[i] != 0) grid.voxels[t->row_index[i]] = values != NULL ? values[i] : 1;
-  sb_voxel_size(grid.affine, size);
+  for (int64_t i = 0; i < t->row_length; i++) {
+    const float value = values != NULL ? values[i] : 1;
+    grid->voxels[t->row_index[i]] = brain[i] != 0 ? value : 0;
+  }
+  sb_voxel_size(grid->affine, size);
   for (int i = 0; i < 3; i++) factors[i] = llround(fmax(1, CELL_MM / size[i]));
-  status = sb_volume_shrink(&grid, factors, out);
-  free(grid.voxels);
+  return sb_volume_shrink(grid, factors, out);
+}
+
+static sb_status copy(const sb_volume *in, sb_volume *out) {
+  const int64_t n = in->dims[0] * in->dims[1] * in->dims[2];
+  *out = *in;
+  out->voxels = NULL;
+  sb_status status = SB_NEW(&out->voxels, n, "cells");
+  if (status.code == SB_OK) memcpy(out->voxels, in->voxels, (size_t)n * sizeof *out->voxels);
   return status;
 }
 
 // What is left of `values` (each times its cell's `weight`) without its wide Gaussian mean.
 static sb_status detail(const sb_volume *weight, const sb_volume *wide_weight, sb_volume *values) {
-  sb_volume wide = *values;
+  sb_volume wide;
   double sigma[3];
   const int64_t n = values->dims[0] * values->dims[1] * values->dims[2];
-  sb_status status = SB_NEW(&wide.voxels, n, "cells");
+  sb_status status = copy(values, &wide);
   if (status.code != SB_OK) return status;
-  memcpy(wide.voxels, values->voxels, (size_t)n * sizeof *wide.voxels);
   sb_voxel_size(values->affine, sigma);
   for (int i = 0; i < 3; i++) sigma[i] = WIDE_MM / sigma[i];
   status = sb_volume_gaussian(&wide, sigma);
@@ -102,18 +109,11 @@ static void correlate(const sb_volume *weight, const int64_t middle[3], const sb
 // The cell in the middle of the row mask's box.
 static void middle_of(const sb_template *t, const sb_volume *cells, int64_t middle[3]) {
   const int64_t *dims = t->row_image.dims;
-  int64_t low[3] = {INT64_MAX, INT64_MAX, INT64_MAX}, high[3] = {0};
-  for (int64_t i = 0; i < t->row_length; i++) {
-    const int64_t at[3] = {t->row_index[i] % dims[0], t->row_index[i] / dims[0] % dims[1],
-                           t->row_index[i] / (dims[0] * dims[1])};
-    for (int k = 0; k < 3; k++) {
-      if (at[k] < low[k]) low[k] = at[k];
-      if (at[k] > high[k]) high[k] = at[k];
-    }
-  }
+  int64_t first[3], end[3];
+  sb_mask_bounds(dims, t->row_mask, first, end);
   for (int k = 0; k < 3; k++) {
     const int64_t wide = (dims[k] + cells->dims[k] - 1) / cells->dims[k];
-    middle[k] = (low[k] + high[k] + wide) / (2 * wide);
+    middle[k] = (first[k] + end[k] - 1 + wide) / (2 * wide);
   }
 }
 
@@ -131,17 +131,19 @@ static double deviation(int64_t length, const float *row, const uint8_t *brain) 
 
 sb_status sb_structure_measure(const sb_template *t, const float *row, const uint8_t *brain,
                                sb_structure *out) {
-  sb_volume weight = {0}, wide = {0}, scan = {0}, standard = {0};
+  sb_volume grid = t->row_image, weight = {0}, wide = {0}, scan = {0}, standard = {0};
   float *values = NULL;
   double sigma[3];
   int64_t middle[3];
   sb_status status;
+  grid.voxels = NULL;
+  SB_TRY(SB_NEW_ZERO(&grid.voxels, grid.dims[0] * grid.dims[1] * grid.dims[2], "cells"));
   SB_TRY(SB_NEW(&values, t->row_length, "cells"));
   for (int64_t i = 0; i < t->row_length; i++) values[i] = t->row_image.voxels[t->row_index[i]];
-  SB_TRY(coarse(t, NULL, brain, &weight));
-  SB_TRY(coarse(t, NULL, brain, &wide));
-  SB_TRY(coarse(t, row, brain, &scan));
-  SB_TRY(coarse(t, values, brain, &standard));
+  SB_TRY(coarse(t, NULL, brain, &grid, &weight));
+  SB_TRY(copy(&weight, &wide));
+  SB_TRY(coarse(t, row, brain, &grid, &scan));
+  SB_TRY(coarse(t, values, brain, &grid, &standard));
   sb_voxel_size(wide.affine, sigma);
   for (int i = 0; i < 3; i++) sigma[i] = WIDE_MM / sigma[i];
   SB_TRY(sb_volume_gaussian(&wide, sigma));
@@ -153,6 +155,7 @@ sb_status sb_structure_measure(const sb_template *t, const float *row, const uin
   out->sharpness *= own > 0 ? deviation(t->row_length, values, brain) / own : 0;
 cleanup:
   free(values);
+  sb_volume_free(&grid);
   sb_volume_free(&weight);
   sb_volume_free(&wide);
   sb_volume_free(&scan);

@@ -1,5 +1,6 @@
 // Damaged scans and non-brains through preparation: a damaged scan stays nearest to itself, what is
 // no brain is refused. Here a few scans through every case; test_damages_long.c takes them all.
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,6 +46,7 @@ static bool as_it_should_be(int scan, int which, const outcome *o) {
 // Of cases first..last-1 those that are each EVERY-th scan's share. They run in parallel; cmocka is called at the end.
 static void cases(int first, int last) {
   int failed = 0, count = 0;
+  double least = 2, most = -2; // structure
   for (int scan = 0; scan < scans.count; scan += EVERY) {
     sb_volume volume;
     sb_status loaded = sb_volume_load(scans.scans[scan].path, &volume, NULL);
@@ -59,11 +61,13 @@ static void cases(int first, int last) {
         count++;
         if (status.code != SB_OK) printf("%s\n", status.message);
         failed += status.code != SB_OK || !as_it_should_be(scan, which, &o);
+        least = fmin(least, o.quality.structure);
+        most = fmax(most, o.quality.structure);
       }
     }
     sb_volume_free(&volume);
   }
-  printf("%d cases, %d failed\n", count, failed);
+  printf("%d cases, %d failed; structure %.3f to %.3f\n", count, failed, least, most);
   assert_int_equal(failed, 0);
 }
 

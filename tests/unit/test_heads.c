@@ -14,11 +14,13 @@
 #include "samebrain/measure.h"
 #include "samebrain/store.h"
 
-#include "head_cases.h"
+#include "head_changes.h"
 
 #ifndef EVERY
-#define EVERY 11 // scans: every so many-th gets a head
-#define MOVED 2  // times Colin27's head is moved
+#define EVERY 11       // scans: every so many-th gets a head
+#define BUILDS 1       // heads that it gets
+#define CHANGES_EACH 2 // of the changes, as many are made to each of them
+#define MOVED 2        // times Colin27's head is moved
 #endif
 #define DATA SAMEBRAIN_SOURCE_DIR "/../shared/data/"
 
@@ -132,143 +134,142 @@ static double best_other(const fixture *f, size_t scan, const sb_prepared *rows,
   return best;
 }
 
-// A head built around each stripped scan gives its brain, and links to the stripped scan.
+// What came of heads so far.
+typedef struct tally {
+  int count, failed;
+  double sum, least, least_lead;
+} tally;
+
+// One head built around scan `scan`, as it is or changed: it gives its brain, and links to the
+// stripped scan.
+static void try_head(const fixture *f, const char *what, const sb_volume *head, const uint8_t *mask,
+                     size_t scan, const sb_prepared *rows, tally *t) {
+  const char *name = f->scans.scans[scan].scan_id;
+  sb_volume brain;
+  sb_prepared found;
+  double dice = 0, own = -1, other = -1;
+  t->count++;
+  sb_status status = sb_prepare_extract(f->automatic, head, &brain);
+  if (status.code == SB_OK) {
+    must(dice_of(head, mask, &brain, &dice));
+    sb_volume_free(&brain);
+    status = sb_prepare_volume(f->automatic, head, &found);
+  }
+  if (status.code == SB_OK) {
+    own = likeness(f, rows[scan].row, found.row);
+    other = best_other(f, scan, rows, found.row);
+    if (found.quality.brain != SB_BRAIN_WAS_EXTRACTED || found.quality.extraction_edge >= 0.3) {
+      printf("%s, %s: taken as stripped, or the cut is doubtful (edge %.2f)\n", name, what,
+             found.quality.extraction_edge);
+      t->failed++;
+    }
+    sb_prepared_free(&found);
+  } else {
+    printf("%s, %s: %s\n", name, what, status.message);
+  }
+  printf("%s, %s: Dice %.3f, bandpass with its stripped scan %.3f, with others at most %.3f\n",
+         name, what, dice, own, other);
+  t->sum += dice;
+  t->least = fmin(t->least, dice);
+  t->least_lead = fmin(t->least_lead, own - other);
+}
+
+static void assert_tally(const char *what, const tally *t) {
+  printf("%s: %d heads, Dice mean %.4f, least %.4f; least lead over others %.3f\n", what, t->count,
+         t->sum / t->count, t->least, t->least_lead);
+  assert_int_equal(t->failed, 0);
+  assert_true(t->sum / t->count >= 0.95);
+  assert_true(t->least >= 0.90);
+  assert_true(t->least_lead > 0.2);
+}
+
+static sb_status copy_head(const sb_volume *head, const uint8_t *mask, sb_volume *copy,
+                           uint8_t **copied_mask) {
+  const int64_t n = voxels_of(head);
+  sb_status status;
+  *copy = *head;
+  SB_TRY(SB_NEW(&copy->voxels, n, "head"));
+  SB_TRY(SB_NEW(copied_mask, n, "mask"));
+  memcpy(copy->voxels, head->voxels, (size_t)n * sizeof *copy->voxels);
+  memcpy(*copied_mask, mask, (size_t)n);
+cleanup:
+  return status;
+}
+
+// The changes `first`, `first` + `step`, ... of a head.
+static void try_changes(const fixture *f, int first, int step, const sb_volume *head,
+                        const uint8_t *mask, size_t scan, const sb_prepared *rows, tally *t) {
+  for (int c = first; c < HEAD_CHANGE_COUNT; c += step) {
+    sb_volume changed;
+    uint8_t *changed_mask;
+    must(copy_head(head, mask, &changed, &changed_mask));
+    must(HEAD_CHANGES[c].change(&changed, &changed_mask));
+    try_head(f, HEAD_CHANGES[c].name, &changed, changed_mask, scan, rows, t);
+    sb_volume_free(&changed);
+    free(changed_mask);
+  }
+}
+
+// Heads built around each stripped scan, some of them changed.
 static void heads_around_real_brains(void **state) {
   const fixture *f = *state;
   if (f->t == NULL || f->scans.count == 0) skip();
+  const int step = HEAD_CHANGE_COUNT / CHANGES_EACH;
   sb_prepared *rows = calloc(f->scans.count, sizeof *rows);
   sb_volume skin;
-  double sum = 0, worst = 1, least_lead = 2;
+  tally plain = {.least = 1, .least_lead = 2}, changed = plain;
   int cases = 0;
   assert_non_null(rows);
   must(skin_of(f->t, &f->colin, &skin));
   for (size_t i = 0; i < f->scans.count; i += EVERY)
     must(sb_prepare_file(f->stripped, f->scans.scans[i].source_path, &rows[i]));
-  for (size_t i = 0; i < f->scans.count; i += EVERY, cases++) {
-    sb_volume scan, head;
-    sb_prepared from_head;
-    uint8_t *mask;
-    must(sb_volume_load(f->scans.scans[i].source_path, &scan, NULL));
-    must(build_head(&scan, rows[i].template_to_scan, cases % 3 == 2 ? &skin : NULL, f->t->mask,
-                    i + 1, &head, &mask));
-    const double dice = extracted_dice(f, &head, mask);
-    must(sb_prepare_volume(f->automatic, &head, &from_head));
-    const double own = likeness(f, rows[i].row, from_head.row);
-    const double other = best_other(f, i, rows, from_head.row);
-    printf("%s: Dice %.3f, bandpass with its stripped scan %.3f, with others at most %.3f\n",
-           f->scans.scans[i].scan_id, dice, own, other);
-    assert_int_equal(from_head.quality.brain, SB_BRAIN_WAS_EXTRACTED);
-    assert_true(from_head.quality.extraction_edge < 0.3);
-    sum += dice;
-    worst = fmin(worst, dice);
-    least_lead = fmin(least_lead, own - other);
-    sb_prepared_free(&from_head);
-    sb_volume_free(&scan);
-    sb_volume_free(&head);
-    free(mask);
-  }
-  printf("%d heads: Dice mean %.4f, least %.4f; least lead over others %.3f\n", cases, sum / cases,
-         worst, least_lead);
+  for (size_t i = 0; i < f->scans.count; i += EVERY)
+    for (uint64_t build = 0; build < BUILDS; build++, cases++) {
+      sb_volume scan, head;
+      uint8_t *mask;
+      must(sb_volume_load(f->scans.scans[i].source_path, &scan, NULL));
+      must(build_head(&scan, rows[i].template_to_scan, cases % 3 == 2 ? &skin : NULL, f->t->mask,
+                      i + 1 + 1000 * build, &head, &mask));
+      try_head(f, "as it is", &head, mask, i, rows, &plain);
+      try_changes(f, cases % step, step, &head, mask, i, rows, &changed);
+      sb_volume_free(&scan);
+      sb_volume_free(&head);
+      free(mask);
+    }
   for (size_t i = 0; i < f->scans.count; i++) sb_prepared_free(&rows[i]);
   free(rows);
   sb_volume_free(&skin);
-  assert_true(sum / cases >= 0.95);
-  assert_true(worst >= 0.90);
-  assert_true(least_lead > 0.2);
+  assert_tally("as they are", &plain);
+  assert_tally("changed", &changed);
 }
 
 // ---- What is taken for what ---------------------------------------------------------------------
-
-// What may be done to Colin27's head without its row changing much.
-static void times_0_7(sb_volume *v) {
-  for (int k = 0; k < 12; k++) v->affine[k] *= 0.7;
-}
-static void times_1_3(sb_volume *v) {
-  for (int k = 0; k < 12; k++) v->affine[k] *= 1.3;
-}
-static void upside_down(sb_volume *v) {
-  static const double turned[12] = {0, 1, 0, 0, 0, 0, -1, 0, -1, 0, 0, 0};
-  memcpy(v->affine, turned, sizeof turned);
-}
-static void background_7(sb_volume *v) {
-  for (int64_t i = 0; i < voxels_of(v); i++) v->voxels[i] += 7;
-}
-static void offset_and_scaled(sb_volume *v) {
-  for (int64_t i = 0; i < voxels_of(v); i++) v->voxels[i] = 0.01f * v->voxels[i] - 1000;
-}
-static void noisy_air(sb_volume *v) {
-  uint64_t seed = 5;
-  for (int64_t i = 0; i < voxels_of(v); i++)
-    v->voxels[i] = hypotf(v->voxels[i] + 4 * (float)normal(&seed), 4 * (float)normal(&seed));
-}
-static void cut_at(sb_volume *v, int axis, int64_t first, int64_t end) {
-  const int64_t old[3] = {v->dims[0], v->dims[1], v->dims[2]};
-  float *to = v->voxels;
-  int64_t low[3] = {0, 0, 0}, high[3] = {old[0], old[1], old[2]};
-  low[axis] = first;
-  high[axis] = end;
-  for (int64_t z = low[2]; z < high[2]; z++)
-    for (int64_t y = low[1]; y < high[1]; y++)
-      for (int64_t x = low[0]; x < high[0]; x++) *to++ = v->voxels[x + old[0] * (y + old[1] * z)];
-  v->dims[axis] = end - first;
-  for (int i = 0; i < 3; i++) v->affine[4 * i + 3] += (double)first * v->affine[4 * i + axis];
-}
-static void no_neck(sb_volume *v) {
-  cut_at(v, 2, 22, v->dims[2]);
-}
-static void slab(sb_volume *v) { // neither neck nor face, and small: about what a brain has
-  cut_at(v, 2, 34, v->dims[2]);
-  for (int k = 0; k < 12; k++) v->affine[k] *= 0.85;
-}
-static void no_face(sb_volume *v) { // cut off in front at the eyes
-  cut_at(v, 1, 0, v->dims[1] - 18);
-}
-static void defaced(sb_volume *v) {
-  for (int64_t i = 0; i < voxels_of(v); i++) {
-    const int64_t y = i / v->dims[0] % v->dims[1], z = i / (v->dims[0] * v->dims[1]);
-    if (y > 150 && z < 45) v->voxels[i] = 0;
-  }
-}
-
-static const struct {
-  const char *name;
-  void (*change)(sb_volume *v);
-  double least; // correlation with the template
-} CHANGES[] = {
-    {"scaled by 0.7", times_0_7, 0.95},
-    {"scaled by 1.3", times_1_3, 0.95},
-    {"header turned", upside_down, 0.95},
-    {"background 7", background_7, 0.95},
-    {"times 0.01 less 1000", offset_and_scaled, 0.95},
-    {"noise in the air", noisy_air, 0.95},
-    {"cut at the cerebellum", no_neck, 0.9},
-    {"a slab", slab, 0.8},
-    {"cut at the eyes", no_face, 0.95},
-    {"defaced", defaced, 0.95},
-};
 
 static void changed_heads_are_extracted(void **state) {
   const fixture *f = *state;
   if (f->t == NULL) skip();
   int wrong = 0;
-  for (size_t c = 0; c < sizeof CHANGES / sizeof *CHANGES; c++) {
-    sb_volume head = f->colin;
+  for (int c = 0; c < HEAD_CHANGE_COUNT; c++) {
+    sb_volume head;
+    uint8_t *mask;
+    double dice = 0;
+    must(copy_head(&f->colin, f->t->mask, &head, &mask));
+    must(HEAD_CHANGES[c].change(&head, &mask));
     sb_prepared out;
-    must(SB_NEW(&head.voxels, voxels_of(&f->colin), "head"));
-    memcpy(head.voxels, f->colin.voxels, (size_t)voxels_of(&f->colin) * sizeof(float));
-    CHANGES[c].change(&head);
     sb_status status = sb_prepare_volume(f->automatic, &head, &out);
     if (status.code != SB_OK) {
-      printf("%s: %s\n", CHANGES[c].name, status.message);
+      printf("%s: %s\n", HEAD_CHANGES[c].name, status.message);
       wrong++;
     } else {
-      printf("%s: correlation with the template %.3f, edge %.2f\n", CHANGES[c].name,
-             out.quality.template_correlation, out.quality.extraction_edge);
-      wrong += out.quality.brain != SB_BRAIN_WAS_EXTRACTED ||
-               out.quality.template_correlation < CHANGES[c].least;
+      dice = extracted_dice(f, &head, mask);
+      printf("%s: Dice %.3f, structure %.3f, edge %.2f\n", HEAD_CHANGES[c].name, dice,
+             out.quality.structure, out.quality.extraction_edge);
+      wrong +=
+          out.quality.brain != SB_BRAIN_WAS_EXTRACTED || dice < 0.93 || out.quality.structure < 0.9;
       sb_prepared_free(&out);
     }
     sb_volume_free(&head);
+    free(mask);
   }
   assert_int_equal(wrong, 0);
 }
@@ -385,8 +386,9 @@ static void a_ball_is_no_head(void **state) {
   }
   sb_status status = sb_prepare_volume(f->extract, &ball, &out);
   printf("a ball: %s\n", status.message);
-  assert_int_equal(status.code, SB_ALIGN);
-  assert_int_not_equal(sb_prepare_volume(f->automatic, &ball, &out).code, SB_OK);
+  assert_true(status.code == SB_ALIGN || status.code == SB_CONTENT);
+  status = sb_prepare_volume(f->automatic, &ball, &out);
+  assert_true(status.code == SB_ALIGN || status.code == SB_CONTENT);
   sb_volume_free(&ball);
 }
 

@@ -100,6 +100,40 @@ static void holes(void **state) {
   }
 }
 
+// Also where rows take more than one word.
+static void what_touches_seeds(void **state) {
+  (void)state;
+  uint32_t seed = 5;
+  for (int round = 0; round < 50; round++) {
+    uint8_t mask[N], seeds[N], kept[N];
+    int labels[N], wanted[N] = {0};
+    random_mask(&seed, 40, mask);
+    random_mask(&seed, 2, seeds);
+    memcpy(kept, mask, sizeof mask);
+    must_be_ok(sb_mask_keep_touching(DIMS, kept, seeds));
+    label(mask, 1, labels);
+    for (int i = 0; i < N; i++)
+      if (labels[i] >= 0 && seeds[i] != 0) wanted[labels[i]] = 1;
+    for (int i = 0; i < N; i++) assert_int_equal(kept[i], labels[i] >= 0 && wanted[labels[i]] != 0);
+  }
+  // A path that winds through a plane of 130 x 9 voxels: all of it, from either end; cut, only half.
+  enum { WIDE = 130, ROWS = 9 };
+  static const int64_t dims[3] = {WIDE, ROWS, 1};
+  for (int cut = 0; cut < 2; cut++) {
+    uint8_t path[WIDE * ROWS] = {0}, start[WIDE * ROWS] = {0};
+    int length = 0, reached = 0;
+    for (int y = 0; y < ROWS; y++)
+      for (int x = 0; x < WIDE; x++)
+        path[x + WIDE * y] = y % 2 == 0 || x == (y % 4 == 1 ? WIDE - 1 : 0);
+    if (cut != 0) path[64 + WIDE * 4] = 0;
+    for (int i = 0; i < WIDE * ROWS; i++) length += path[i];
+    start[WIDE * ROWS - 1] = start[WIDE * (ROWS - 1)] = 1;
+    must_be_ok(sb_mask_keep_touching(dims, path, start));
+    for (int i = 0; i < WIDE * ROWS; i++) reached += path[i];
+    assert_int_equal(reached, cut == 0 ? length : 2 * (WIDE + 1) + 65);
+  }
+}
+
 static void dilation(void **state) {
   (void)state;
   uint32_t seed = 3;
@@ -188,9 +222,8 @@ static void growing_and_shrinking(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(largest_component),
-      cmocka_unit_test(holes),
-      cmocka_unit_test(dilation),
+      cmocka_unit_test(largest_component),     cmocka_unit_test(holes),
+      cmocka_unit_test(what_touches_seeds),    cmocka_unit_test(dilation),
       cmocka_unit_test(growing_and_shrinking),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
