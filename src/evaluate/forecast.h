@@ -8,20 +8,29 @@
 #ifndef SB_EVALUATE_FORECAST_H
 #define SB_EVALUATE_FORECAST_H
 
+#include "evaluate/effects.h"
 #include "evaluate/study.h"
 #include "evaluate/tail.h"
 
 enum { SB_GALLERIES = 5 };
 extern const double sb_galleries[SB_GALLERIES]; // 10^3 to 10^7
 
+// What is not known, drawn once: people's effects, and with them a tail.
+typedef struct sb_forecast_draw {
+  sb_effect_draw effects;
+} sb_forecast_draw;
+
 // A study's forecaster.
 typedef struct sb_forecaster {
   const sb_study *study;
-  sb_tail tail;         // of z without the probes' effects
-  double effect_sd;     // of a probe, in z
-  double effect_df;     // degrees of freedom of that
-  double mean_se;       // standard error of all scores' level: people are a sample
-  double *rest;         // per mated probe: z of its closest mate, less the probe's effect
+  uint64_t seed;
+  double level;       // mean z of the probes' means
+  sb_effects effects; // of the probes, and of gallery scans alike, in z
+  double noise_sd;    // of z without both effects
+  sb_tail tail;       // of normal deviates: see forecast.c
+  sb_forecast_draw *draws;
+  double tail_low, tail_step, *log_q; // per draw: the logarithm of the tail, tabulated
+  double *rest;         // per mated probe: z of its closest mate, less level and probe's effect
   int64_t *rest_person; // whose it is
   int64_t rest_count, mated_people;
   double nonmated; // pairs
@@ -40,11 +49,12 @@ typedef struct sb_forecast {
 #define SB_FORECAST_REACH 20.0
 
 //   nonmated_known  false: there may be mates among the pairs that count as non-mated
-sb_status sb_forecast_open(const sb_study *study, bool nonmated_known, sb_forecaster *out);
+sb_status sb_forecast_open(const sb_study *study, bool nonmated_known, uint64_t seed,
+                           sb_forecaster *out);
 void sb_forecast_close(sb_forecaster *forecaster); // a zeroed one is fine
 
 // Every figure at one gallery size. NaN where the tail is not known, or nobody has a mate.
-sb_status sb_forecast_at(const sb_forecaster *f, double gallery, double threshold, uint64_t seed,
+sb_status sb_forecast_at(const sb_forecaster *f, double gallery, double threshold,
                          sb_forecast *out);
 
 #endif

@@ -83,8 +83,8 @@ static void test_forecast_of_hidden_people(void **state) {
     qsort(best, PEOPLE, sizeof *best, descending);
     s.people = 500;
     assert_ok(sim_study(&s, &study));
-    assert_ok(sb_forecast_open(&study, true, &f));
-    assert_ok(sb_forecast_at(&f, PEOPLE - 1, best[PEOPLE / 100 - 1], 1, &at));
+    assert_ok(sb_forecast_open(&study, true, 1, &f));
+    assert_ok(sb_forecast_at(&f, PEOPLE - 1, best[PEOPLE / 100 - 1], &at));
     assert_true(at.valid);
     covered += at.fpir_low <= 0.01 && 0.01 <= at.fpir_high;
     ratios[i] = at.fpir_high / at.fpir_low;
