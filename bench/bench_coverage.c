@@ -1,5 +1,5 @@
 // bench_coverage: do the figures of an evaluation keep what their intervals promise? Simulates
-// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|null|forecast]
+// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|null|forecast|rank]
 // [STUDIES] [PEOPLE] [SEED] [TRUTH]. Seeds are fixed: the same figures every time.
 #include <math.h>
 #include <stdio.h>
@@ -237,6 +237,42 @@ static void forecast(int studies, int64_t people, int64_t cohort, uint64_t seed,
   free(best);
 }
 
+// Rank-1 among 10^4 others, forecast from studies in which everybody has two scans.
+static void rank(int studies, int64_t people, uint64_t seed) {
+  static const double distances[] = {4, 5, 6}, effects[] = {0.05, 0.15, 0.3};
+  const double others = 10000;
+  printf("rank-1 among %.0f others forecast from %lld people, %d repetitions:\n", others,
+         (long long)people, studies);
+  for (int d = 0; d < 3; d++)
+    for (int e = 0; e < 3; e++) {
+      simulation s = sim_default();
+      tally hit = {0};
+      double sum = 0;
+      s.people = s.mated_people = people;
+      s.distance = distances[d];
+      s.effect = effects[e];
+      double expected = sim_true_rank1(&s, others);
+      for (int i = 0; i < studies; i++) {
+        sb_study study;
+        sb_forecaster f;
+        sb_forecast at;
+        s.seed = seed + (uint64_t)i;
+        must(sim_study(&s, &study));
+        must(sb_forecast_open(&study, true, 1, &f));
+        must(sb_forecast_at(&f, others, (double)NAN, &at));
+        count(&hit, at.rank1_low, at.rank1_high, expected);
+        sum += at.rank1 / studies;
+        sb_forecast_close(&f);
+        sb_study_free(&study);
+      }
+      printf(
+          "  d-prime %.0f, effects %2.0f %%: truth %.3f, mean forecast %.3f, within in %d of %d, "
+          "mean width %.3f\n",
+          s.distance, 100 * s.effect, expected, sum, hit.covered, hit.tried, hit.width / hit.tried);
+      fflush(stdout);
+    }
+}
+
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "all";
   int studies = argc > 2 ? atoi(argv[2]) : 0;
@@ -252,5 +288,7 @@ int main(int argc, char **argv) {
   if (all || strcmp(what, "forecast") == 0)
     forecast(studies > 0 ? studies : 50, people > 0 ? people : 500, 10000,
              argc > 4 ? (uint64_t)atoll(argv[4]) : 220000, argc > 5 ? argv[5] : NULL);
+  if (all || strcmp(what, "rank") == 0)
+    rank(studies > 0 ? studies : 40, people > 0 ? people : 300, 820000);
   return 0;
 }

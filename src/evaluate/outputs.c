@@ -209,6 +209,7 @@ static cJSON *measure_object(const sb_result *result) {
   cJSON *object = cJSON_CreateObject();
   cJSON_AddStringToObject(object, "measure", result->figures.measure);
   cJSON_AddBoolToObject(object, "higher_is_closer", result->scale.direction > 0);
+  cJSON_AddStringToObject(object, "scale", result->scale.ratio ? "log2" : "score");
   add_figures(object, &result->figures);
   add_number(object, "histogram_bins", (double)result->study.bins);
   add_tail(object, result);
@@ -236,6 +237,10 @@ static const char *const MORE_DEFINITIONS[][2] = {
      "scans; Efron 1979). Where no error was seen, the exact bound instead: the largest rate at "
      "which that happens with probability 0.05 (Clopper and Pearson 1934), its trials being "
      "people, or sets of people that share nobody, never pairs"},
+    {"scale",
+     "on what scores are averaged, spread and counted: score, or log2 (of a distance without a "
+     "limit, whose bins have equal ratios): then mated_mean and nonmated_mean are geometric means, "
+     "and standard deviations, bandwidths and the margins of links.tsv are in doublings"},
     {"missing", "why figures are null, in words"},
     {"tail", "non-mated pairs beyond the closest seen: the z of a score is its Fisher transform, y "
              "its surprise under a normal bulk, u and v the levels of y between which a "
