@@ -237,7 +237,8 @@ static void forecast(int studies, int64_t people, int64_t cohort, uint64_t seed,
   free(best);
 }
 
-// Rank-1 among 10^4 others, forecast from studies in which everybody has two scans.
+// Rank-1 and FPIR among 10^4 others, forecast from studies of two stores in which everybody has a scan
+// in each.
 static void rank(int studies, int64_t people, uint64_t seed) {
   static const double distances[] = {4, 5, 6}, effects[] = {0.05, 0.15, 0.3};
   const double others = 10000;
@@ -246,12 +247,13 @@ static void rank(int studies, int64_t people, uint64_t seed) {
   for (int d = 0; d < 3; d++)
     for (int e = 0; e < 3; e++) {
       simulation s = sim_default();
-      tally hit = {0};
-      double sum = 0;
+      tally hit = {0}, fpir = {0};
+      double sum = 0, ratio = 0;
       s.people = s.mated_people = people;
       s.distance = distances[d];
       s.effect = effects[e];
       double expected = sim_true_rank1(&s, others);
+      double threshold = sim_true_threshold(&s, others, 0.01);
       for (int i = 0; i < studies; i++) {
         sb_study study;
         sb_forecaster f;
@@ -259,16 +261,19 @@ static void rank(int studies, int64_t people, uint64_t seed) {
         s.seed = seed + (uint64_t)i;
         must(sim_study(&s, &study));
         must(sb_forecast_open(&study, true, 1, &f));
-        must(sb_forecast_at(&f, others, (double)NAN, &at));
+        must(sb_forecast_at(&f, others, threshold, &at));
         count(&hit, at.rank1_low, at.rank1_high, expected);
+        count(&fpir, at.fpir_low, at.fpir_high, 0.01);
+        ratio += log(at.fpir_high / at.fpir_low) / studies;
         sum += at.rank1 / studies;
         sb_forecast_close(&f);
         sb_study_free(&study);
       }
       printf(
-          "  d-prime %.0f, effects %2.0f %%: truth %.3f, mean forecast %.3f, within in %d of %d, "
-          "mean width %.3f\n",
-          s.distance, 100 * s.effect, expected, sum, hit.covered, hit.tried, hit.width / hit.tried);
+          "  d-prime %.0f, effects %2.0f %%: rank-1 %.3f, mean forecast %.3f, within in %d of %d, "
+          "mean width %.3f; FPIR 0.01 within in %d, mean upper/lower %.1f\n",
+          s.distance, 100 * s.effect, expected, sum, hit.covered, hit.tried, hit.width / hit.tried,
+          fpir.covered, exp(ratio));
       fflush(stdout);
     }
 }

@@ -85,26 +85,31 @@ cleanup:
 typedef struct to_deviate {
   double low, step;
   double x[MAP_NODES];
+  double effect[EFFECT_BINS], share[EFFECT_BINS]; // the gallery's, as the probes' are
 } to_deviate;
 
 static void make_map(const sb_forecaster *f, const double *effect, double low, double high,
                      to_deviate *map) {
-  double least = INFINITY, most = -INFINITY, count[EFFECT_BINS] = {0};
+  double least = INFINITY, most = -INFINITY;
   int64_t probes = f->study->probes;
   for (int64_t p = 0; p < probes; p++) {
     least = fmin(least, effect[p]);
     most = fmax(most, effect[p]);
   }
   double width = fmax((most - least) * (1 + 1e-9), 1e-12) / EFFECT_BINS;
-  for (int64_t p = 0; p < probes; p++) count[(int)((effect[p] - least) / width)]++;
+  memset(map->share, 0, sizeof map->share);
+  for (int bin = 0; bin < EFFECT_BINS; bin++) map->effect[bin] = least + width * (bin + 0.5);
+  for (int64_t p = 0; p < probes; p++)
+    map->share[(int)((effect[p] - least) / width)] += 1 / (double)probes;
   map->low = low;
   map->step = (high - low) / (MAP_NODES - 1);
   for (int i = 0; i < MAP_NODES; i++) {
-    double r = low + map->step * i, above = 0;
+    double above = 0;
     for (int bin = 0; bin < EFFECT_BINS; bin++)
-      if (count[bin] > 0)
-        above += count[bin] * sb_normal_upper((r - least - width * (bin + 0.5)) / f->noise_sd);
-    map->x[i] = sb_upper_quantile(log(above / (double)probes));
+      if (map->share[bin] > 0)
+        above += map->share[bin] *
+                 sb_normal_upper((low + map->step * i - map->effect[bin]) / f->noise_sd);
+    map->x[i] = sb_upper_quantile(log(fmax(above, 1e-300)));
   }
 }
 
@@ -112,6 +117,28 @@ static double deviate_of(const to_deviate *map, double r) {
   double at = (r - map->low) / map->step;
   int node = (int)fmin(fmax(at, 0), MAP_NODES - 2);
   return map->x[node] + (at - node) * (map->x[node + 1] - map->x[node]);
+}
+
+// Of another store's gallery it is not known whose effect is which. Every probe meets the same ones,
+// so that its pairs cluster by as much as the effects move the mean excess of a gallery scan.
+static double gallery_clustering(const sb_forecaster *f, const to_deviate *map, double start) {
+  double sum = 0, squares = 0, alone = 0;
+  for (int bin = 0; bin < EFFECT_BINS; bin++) {
+    if (!(map->share[bin] > 0)) continue;
+    double mean = 0, square = 0;
+    for (int i = 0; i < MAP_NODES; i++) {
+      if (map->x[i] <= start) continue;
+      double excess = map->x[i] - start;
+      double noise = (map->low + map->step * i - map->effect[bin]) / f->noise_sd;
+      double density = exp(-noise * noise / 2) / 2.5066282746310002 / f->noise_sd * map->step;
+      mean += density * excess;
+      square += density * excess * excess;
+    }
+    sum += map->share[bin] * mean;
+    squares += map->share[bin] * mean * mean;
+    alone += map->share[bin] * square;
+  }
+  return alone > 0 ? (double)f->study->probes * (squares - sum * sum) / alone : 0;
 }
 
 // How much more the probes' sums of excesses vary than those of independent pairs would: as of
@@ -177,6 +204,7 @@ static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const doub
   double start =
       first + width * (double)sb_tail_start(counts, RESIDUAL_BINS, pairs, nonmated_known);
   SB_TRY(clustering(study, map, edge, effect, start, &cluster));
+  cluster = fmax(cluster, 1) + (study->self ? 0 : gallery_clustering(f, map, start));
   const sb_tail_data data = {.low = first,
                              .high = first + width * RESIDUAL_BINS,
                              .bins = RESIDUAL_BINS,
@@ -185,7 +213,7 @@ static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const doub
                              .xi_sd = XI_SD,
                              .log_sigma_sd = LOG_SIGMA_SD,
                              .zoom = true};
-  status = sb_tail_fit(&data, fmax(cluster, 1), &f->tail);
+  status = sb_tail_fit(&data, cluster, &f->tail);
 cleanup:
   free(counts);
   free(map);
@@ -200,13 +228,13 @@ static double normal_draw(uint64_t key, uint64_t counter) {
 
 // P(a comparison without its probe's effect is above r), the gallery's effects and the tail as
 // drawn: log, at TAIL_NODES.
-static void fill_tail(const sb_forecaster *f, const sb_forecast_draw *d, double shift, int cell,
+static void fill_tail(const sb_forecaster *f, const sb_effect_draw *d, double shift, int cell,
                       double *log_q) {
   for (int i = 0; i < TAIL_NODES; i++) {
     double r = f->tail_low + f->tail_step * i, above = 0, weights = 0;
     for (int k = 0; k < SB_EFFECT_NODES; k++) {
       double x = sb_effect_node(k), weight = exp(-x * x / 2);
-      double b = shift + d->effects.sd * d->effects.shape[k];
+      double b = shift + d->sd * d->shape[k];
       weights += weight;
       above += weight * sb_normal_upper((r - b) / f->noise_sd);
     }
@@ -225,13 +253,12 @@ static sb_status draw_all(sb_forecaster *f) {
   SB_TRY(SB_NEW(&f->log_q, (int64_t)DRAWS * TAIL_NODES, "forecast"));
   for (int i = 0; i < DRAWS; i++) {
     uint64_t at = 3 * (uint64_t)i;
-    sb_forecast_draw *d = f->draws + i;
+    sb_effect_draw *d = f->draws + i;
     int cell = sb_tail_draw(&f->tail, sb_random_uniform(key, at, 0, 1));
-    d->effects = sb_effects_draw(&f->effects, sb_random_uniform(key, at + 1, 0, 1));
+    *d = sb_effects_draw(&f->effects, sb_random_uniform(key, at + 1, 0, 1));
     // The gallery of a self-comparison is the probes; another has its own level.
-    double shift = d->effects.place;
-    if (!f->study->self)
-      shift = d->effects.sd / sqrt((double)f->study->gallery) * normal_draw(key, at + 2);
+    double shift = d->place;
+    if (!f->study->self) shift = d->sd / sqrt((double)f->study->gallery) * normal_draw(key, at + 2);
     fill_tail(f, d, shift, cell, f->log_q + (int64_t)i * TAIL_NODES);
   }
 cleanup:
@@ -316,7 +343,7 @@ void sb_forecast_close(sb_forecaster *forecaster) {
 
 // P(somebody of `gallery` is at least as close as z), the mean over probes' effects.
 static double search_finds(const sb_forecaster *f, int draw, double gallery, double z) {
-  const sb_effect_draw *effects = &f->draws[draw].effects;
+  const sb_effect_draw *effects = f->draws + draw;
   double sum = 0, weights = 0;
   for (int k = 0; k < SB_EFFECT_NODES; k++) {
     double x = sb_effect_node(k), weight = exp(-x * x / 2);
