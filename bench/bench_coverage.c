@@ -1,6 +1,6 @@
 // bench_coverage: do the figures of an evaluation keep what their intervals promise? Simulates
-// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|null|forecast]
-// [STUDIES] [PEOPLE] [SEED]. Seeds are fixed: the same figures every time.
+// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|null|forecast|rank]
+// [STUDIES] [PEOPLE] [SEED] [TRUTH]. Seeds are fixed: the same figures every time.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,51 +147,135 @@ static int descending(const void *left, const void *right) {
   return a > b ? -1 : a < b;
 }
 
-// Cohorts of 10^4 people; the forecast sees 500 of them.
-static void forecast(int studies, int64_t people, int64_t cohort, uint64_t seed) {
+// What the forecast must hold for: each a way in which scores may come about.
+typedef struct truth {
+  const char *name;
+  double effect;
+  sim_shape shape;
+  sim_effects effects;
+  double spread;
+  int64_t families;
+  double likeness;
+} truth;
+
+static const truth TRUTHS[] = {
+    {"normal", .effect = 0.15},
+    {"no effects", .effect = 0},
+    {"effects 5 %", .effect = 0.05},
+    {"effects 30 %", .effect = 0.3},
+    {"skewed", .effect = 0.15, .shape = SIM_SKEWED},
+    {"heavy-tailed", .effect = 0.15, .shape = SIM_HEAVY},
+    {"skewed effects", .effect = 0.15, .effects = SIM_EFFECTS_SKEWED},
+    {"heavy effects", .effect = 0.15, .effects = SIM_EFFECTS_HEAVY},
+    {"people's spread", .effect = 0.15, .spread = 0.1},
+    {"ten sites", .effect = 0.15, .families = 10, .likeness = 0.5},
+    {"500 clans", .effect = 0.15, .families = 500, .likeness = 1},
+    {"look-alikes", .effect = 0.15, .families = 5000, .likeness = 3},
+};
+
+static simulation simulate(const truth *t, int64_t people, uint64_t seed) {
+  simulation s = sim_default();
+  s.people = people;
+  s.mated_people = 0;
+  s.self = true;
+  s.effect = t->effect;
+  s.shape = t->shape;
+  s.effects = t->effects;
+  s.spread = t->spread;
+  s.families = t->families;
+  s.likeness = t->likeness;
+  s.seed = seed;
+  return s;
+}
+
+enum { MOST_STUDIES = 1000 };
+
+// Cohorts of 10^4 people, of whom the forecast sees a few.
+static void forecast(int studies, int64_t people, int64_t cohort, uint64_t seed, const char *only) {
   static const double rates[] = {0.1, 0.01};
   double *best = malloc((size_t)cohort * sizeof *best);
   if (best == NULL) exit(1);
+  if (studies > MOST_STUDIES) studies = MOST_STUDIES;
   printf("FPIR of cohorts of %lld people forecast from %lld of them, %d repetitions:\n",
          (long long)cohort, (long long)people, studies);
-  for (int shape = SIM_NORMAL; shape <= SIM_HEAVY; shape++) {
+  for (const truth *t = TRUTHS; t < TRUTHS + sizeof TRUTHS / sizeof *TRUTHS; t++) {
     tally hit[2] = {{0}};
-    double sum[2] = {0}, binomial[2] = {0}, median[2] = {0}, all_ratios[2][1000];
+    int below[2] = {0};
+    double sum[2] = {0}, binomial[2] = {0}, ratios[2][MOST_STUDIES];
+    if (only != NULL && strcmp(only, t->name) != 0) continue;
     for (int i = 0; i < studies; i++) {
-      simulation s = sim_default();
+      simulation s = simulate(t, cohort, seed + (uint64_t)i);
       sb_study study;
       sb_forecaster f;
-      s.people = cohort;
-      s.mated_people = 0;
-      s.self = true;
-      s.shape = (sim_shape)shape;
-      s.seed = seed + (uint64_t)i;
       must(sim_closest(&s, best));
       qsort(best, (size_t)cohort, sizeof *best, descending);
       s.people = people;
       must(sim_study(&s, &study));
-      must(sb_forecast_open(&study, true, &f));
+      must(sb_forecast_open(&study, true, 1, &f));
       for (int k = 0; k < 2; k++) {
         sb_forecast at;
-        double t = best[(int64_t)(rates[k] * (double)cohort) - 1];
-        must(sb_forecast_at(&f, (double)cohort - 1, t, 1, &at));
+        double threshold = best[(int64_t)(rates[k] * (double)cohort) - 1];
+        must(sb_forecast_at(&f, (double)cohort - 1, threshold, &at));
         count(&hit[k], at.fpir_low, at.fpir_high, rates[k]);
+        below[k] += rates[k] < at.fpir_low;
         sum[k] += at.fpir / studies;
         binomial[k] += at.fpir_binomial / studies;
-        all_ratios[k][i % 1000] = at.fpir_high / at.fpir_low;
+        ratios[k][i] = at.fpir_high / at.fpir_low;
       }
       sb_forecast_close(&f);
       sb_study_free(&study);
     }
     for (int k = 0; k < 2; k++) {
-      qsort(all_ratios[k], (size_t)(studies < 1000 ? studies : 1000), 8, descending);
-      median[k] = all_ratios[k][studies / 2];
-      printf("  %-12s FPIR %.2f: within in %d of %d, median upper/lower %.1f, mean forecast %.4f, "
-             "binomial %.4f\n",
-             SHAPES[shape], rates[k], hit[k].covered, hit[k].tried, median[k], sum[k], binomial[k]);
+      qsort(ratios[k], (size_t)studies, sizeof *ratios[k], descending);
+      printf("  %-15s FPIR %.2f: within in %d of %d (%d below, %d above), median upper/lower %.1f, "
+             "mean forecast %.4f, binomial %.4f\n",
+             t->name, rates[k], hit[k].covered, hit[k].tried, below[k],
+             hit[k].tried - hit[k].covered - below[k], ratios[k][studies / 2], sum[k], binomial[k]);
     }
+    fflush(stdout);
   }
   free(best);
+}
+
+// Rank-1 and FPIR among 10^4 others, forecast from studies of two stores in which everybody has a scan
+// in each.
+static void rank(int studies, int64_t people, uint64_t seed) {
+  static const double distances[] = {4, 5, 6}, effects[] = {0.05, 0.15, 0.3};
+  const double others = 10000;
+  printf("rank-1 among %.0f others forecast from %lld people, %d repetitions:\n", others,
+         (long long)people, studies);
+  for (int d = 0; d < 3; d++)
+    for (int e = 0; e < 3; e++) {
+      simulation s = sim_default();
+      tally hit = {0}, fpir = {0};
+      double sum = 0, ratio = 0;
+      s.people = s.mated_people = people;
+      s.distance = distances[d];
+      s.effect = effects[e];
+      double expected = sim_true_rank1(&s, others);
+      double threshold = sim_true_threshold(&s, others, 0.01);
+      for (int i = 0; i < studies; i++) {
+        sb_study study;
+        sb_forecaster f;
+        sb_forecast at;
+        s.seed = seed + (uint64_t)i;
+        must(sim_study(&s, &study));
+        must(sb_forecast_open(&study, true, 1, &f));
+        must(sb_forecast_at(&f, others, threshold, &at));
+        count(&hit, at.rank1_low, at.rank1_high, expected);
+        count(&fpir, at.fpir_low, at.fpir_high, 0.01);
+        ratio += log(at.fpir_high / at.fpir_low) / studies;
+        sum += at.rank1 / studies;
+        sb_forecast_close(&f);
+        sb_study_free(&study);
+      }
+      printf(
+          "  d-prime %.0f, effects %2.0f %%: rank-1 %.3f, mean forecast %.3f, within in %d of %d, "
+          "mean width %.3f; FPIR 0.01 within in %d, mean upper/lower %.1f\n",
+          s.distance, 100 * s.effect, expected, sum, hit.covered, hit.tried, hit.width / hit.tried,
+          fpir.covered, exp(ratio));
+      fflush(stdout);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -208,6 +292,8 @@ int main(int argc, char **argv) {
   if (all || strcmp(what, "null") == 0) null(studies > 0 ? studies : 100, people > 0 ? people : 30);
   if (all || strcmp(what, "forecast") == 0)
     forecast(studies > 0 ? studies : 50, people > 0 ? people : 500, 10000,
-             argc > 4 ? (uint64_t)atoll(argv[4]) : 220000);
+             argc > 4 ? (uint64_t)atoll(argv[4]) : 220000, argc > 5 ? argv[5] : NULL);
+  if (all || strcmp(what, "rank") == 0)
+    rank(studies > 0 ? studies : 40, people > 0 ? people : 300, 820000);
   return 0;
 }

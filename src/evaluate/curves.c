@@ -49,7 +49,7 @@ static sb_status write_roc(const sb_result *result, FILE *file) {
   for (int64_t bin = last + 1; bin >= first; bin--) {
     double fmr = pool.nonmated_weight > 0 ? nonmated / pool.nonmated_weight : (double)NAN;
     double fnmr = pool.mated_weight > 0 ? 1 - mated / pool.mated_weight : (double)NAN;
-    double edge = result->direction * (pool.low + sb_pool_width(&pool) * (double)bin);
+    double edge = sb_scale_score(&result->scale, pool.low + sb_pool_width(&pool) * (double)bin);
     put_line(file, (double[]){edge, fmr, fnmr, deviate(fmr), deviate(fnmr)}, 5);
     if (bin == first) break;
     mated += pool.mated[bin - 1];
@@ -97,7 +97,7 @@ static sb_status write_search(const sb_result *result, FILE *file) {
   for (int64_t i = 0; i < search.with_others && status.code == SB_OK; i += step) {
     double t = study->best_nonmated[search.by_nonmated[i]];
     put_line(file,
-             (double[]){result->direction * t, sb_search_fpir(study, &search, NULL, t),
+             (double[]){sb_scale_score(&result->scale, t), sb_search_fpir(study, &search, NULL, t),
                         sb_search_fnir(study, &search, NULL, t)},
              3);
   }
@@ -124,7 +124,10 @@ static sb_status write_density(const sb_result *result, FILE *file) {
   fputs("score\tmated_density\tnonmated_density\n", file);
   for (int i = 0; i < POINTS; i++) {
     double x = low - margin + (high - low + 2 * margin) * i / (POINTS - 1);
-    put_line(file, (double[]){result->direction * x, density(&mated, x), density(&nonmated, x)}, 3);
+    put_line(
+        file,
+        (double[]){sb_scale_score(&result->scale, x), density(&mated, x), density(&nonmated, x)},
+        3);
   }
 cleanup:
   sb_kde_close(&mated);
@@ -142,7 +145,7 @@ static sb_status write_forecast(const sb_result *result, FILE *file) {
       const sb_forecast_set *s = result->forecasts + set;
       const sb_forecast *f = s->at + i;
       fprintf(file, "%s\t", s->rule);
-      sb_put_number(file, result->direction * s->threshold);
+      sb_put_number(file, sb_scale_score(&result->scale, s->threshold));
       fprintf(file, "\t%.0f\t%s\t", f->gallery, f->valid ? "true" : "false");
       put_line(file,
                (double[]){f->fpir, f->fpir_low, f->fpir_high, f->fpir_binomial, f->rank1,

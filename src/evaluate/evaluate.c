@@ -112,7 +112,7 @@ static sb_status thresholds_of_all(const evaluator *e, const sb_given *g, sb_res
   SB_TRY(add_transfer(result, "fpir", "all", "all", g->value.fpir_threshold,
                       (sb_interval){g->low.fpir_threshold, g->high.fpir_threshold}));
   SB_TRY(add_transfer(result, "expected_false", "all", "all",
-                      result->direction * result->figures.link_threshold, none));
+                      sb_scale_closeness(&result->scale, result->figures.link_threshold), none));
   SB_TRY(apply_transfers(e, &result->study, first, result));
 cleanup:
   return status;
@@ -126,8 +126,11 @@ static sb_status join_others(const sb_study *parts, int64_t count, int64_t left_
   memset(out, 0, sizeof *out);
   for (int64_t i = 0; i < count; i++) {
     if (i == left_out || parts[i].probes == 0 || parts[i].gallery == 0) continue;
-    const sb_study empty = {
-        .low = parts[i].low, .high = parts[i].high, .self = parts[i].self, .bins = parts[i].bins};
+    const sb_study empty = {.low = parts[i].low,
+                            .high = parts[i].high,
+                            .ratio = parts[i].ratio,
+                            .self = parts[i].self,
+                            .bins = parts[i].bins};
     status = sb_study_join(out->bins > 0 ? out : &empty, parts + i, &joined);
     sb_study_free(out);
     if (status.code != SB_OK) return status;
@@ -183,7 +186,7 @@ static sb_status evaluate_datasets(const evaluator *e, sb_result *result) {
   for (int64_t d = 0; d < count; d++) {
     SB_TRY(sb_study_within(&result->study, now->probe_dataset, now->gallery_dataset, within, d,
                            parts + d));
-    SB_TRY(sb_figures_of_study(parts + d, result->linked->measure->info.name, result->direction,
+    SB_TRY(sb_figures_of_study(parts + d, result->linked->measure->info.name, &result->scale,
                                closest_nonmated(parts + d), e->options, result->datasets + d,
                                gives + d));
   }
@@ -220,7 +223,7 @@ static sb_status propose_links(const evaluator *e, sb_result *result) {
   SB_TRY(sb_links_propose(&result->study, &result->tail, e->options->expected_false, true,
                           e->options->one_to_one, &result->links));
   figures->expected_false = e->options->expected_false;
-  figures->link_threshold = result->direction * result->links.threshold;
+  figures->link_threshold = sb_scale_score(&result->scale, result->links.threshold);
   figures->links = result->links.count;
   for (int64_t i = 0; i < result->links.count; i++) {
     const sb_listed *pair = &result->links.items[i].pair;
@@ -238,21 +241,21 @@ cleanup:
 static sb_status forecast(sb_result *result) {
   const struct {
     const char *rule;
-    double threshold; // in the measure's direction
+    double threshold; // a score
   } sets[SB_FORECAST_SETS] = {{"kde_crossing", result->figures.kde_threshold},
                               {"fpir", result->figures.fpir_threshold},
                               {"expected_false", result->figures.link_threshold}};
   sb_forecaster forecaster = {0};
   sb_status status = sb_ok();
-  SB_TRY(sb_forecast_open(&result->study, result->anyone, &forecaster));
+  SB_TRY(sb_forecast_open(&result->study, result->anyone, 1, &forecaster));
   result->valid_to = forecaster.valid_to;
   for (int i = 0; i < SB_FORECAST_SETS; i++) {
     if (isnan(sets[i].threshold)) continue;
     sb_forecast_set *set = result->forecasts + result->forecast_count++;
     set->rule = sets[i].rule;
-    set->threshold = result->direction * sets[i].threshold;
+    set->threshold = sb_scale_closeness(&result->scale, sets[i].threshold);
     for (int k = 0; k < SB_GALLERIES; k++)
-      SB_TRY(sb_forecast_at(&forecaster, sb_galleries[k], set->threshold, 1, set->at + k));
+      SB_TRY(sb_forecast_at(&forecaster, sb_galleries[k], set->threshold, set->at + k));
   }
 cleanup:
   sb_forecast_close(&forecaster);
@@ -304,21 +307,13 @@ static void say_of_links(const sb_result *result, double expected_false, sb_eval
 static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_result *result) {
   double nonmated_max = -INFINITY;
   sb_status status = sb_ok();
-  // Thresholds, tails and forecasts are worked out on the scale that scores are counted on, which for
-  // such a distance is one of ratios.
-  if (!isfinite(m->measure->info.range_max))
-    return sb_error(
-        SB_UNSUPPORTED,
-        "%s is a distance without an upper limit, which is not evaluated: link by nrmse, "
-        "which compares the same differences, or leave it out",
-        m->measure->info.name);
   result->linked = m;
-  result->direction = m->measure->info.higher_is_closer ? 1 : -1;
+  result->scale = sb_scale_of(&m->measure->info);
   result->anyone = e->scores->anyone;
   SB_TRY(sb_scores_study(e->scores, m, &result->study, &nonmated_max));
   if (result->anyone)
-    SB_TRY(sb_figures_of_study(&result->study, m->measure->info.name, result->direction,
-                               nonmated_max, e->options, &result->figures, &result->given));
+    SB_TRY(sb_figures_of_study(&result->study, m->measure->info.name, &result->scale, nonmated_max,
+                               e->options, &result->figures, &result->given));
   else
     say_nobody(result, &result->figures);
   SB_TRY(propose_links(e, result));

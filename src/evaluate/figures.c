@@ -62,8 +62,9 @@ static sb_interval of_hits(double rate, double low, double high, int64_t people)
   return (sb_interval){1 - errors.high, 1 - errors.low};
 }
 
-static sb_interval turned(double direction, double low, double high) {
-  return direction > 0 ? (sb_interval){low, high} : (sb_interval){-high, -low};
+static sb_interval turned(const sb_scale *scale, double low, double high) {
+  double a = sb_scale_score(scale, low), b = sb_scale_score(scale, high);
+  return scale->direction > 0 ? (sb_interval){a, b} : (sb_interval){b, a};
 }
 
 // An equal error rate e of which none was seen: at its true threshold either no mated or no
@@ -108,7 +109,7 @@ static void say_why(const sb_study *study, const trials *t, sb_evaluation *e) {
                : "no threshold by densities: they do not cross between their means");
 }
 
-static void take_mated(const sb_study *study, double direction, sb_evaluation *out) {
+static void take_mated(const sb_study *study, const sb_scale *scale, sb_evaluation *out) {
   double sum = 0, squares = 0, least = INFINITY;
   int64_t count = out->mated_pairs = study->mated.count;
   for (int64_t i = 0; i < count; i++) {
@@ -120,20 +121,20 @@ static void take_mated(const sb_study *study, double direction, sb_evaluation *o
     double d = study->mated.items[i].score - mean;
     squares += d * d;
   }
-  out->mated_min = count > 0 ? direction * least : NONE;
-  out->mated_mean = count > 0 ? direction * mean : NONE;
+  out->mated_min = count > 0 ? sb_scale_score(scale, least) : NONE;
+  out->mated_mean = count > 0 ? sb_scale_score(scale, mean) : NONE;
   double variance = sb_real_variance(squares / (double)(count - 1), study->low, study->high);
   out->mated_sd = count > 1 ? sqrt(variance) : NONE;
 }
 
-static sb_status take_pool(const sb_study *study, double direction, sb_evaluation *out) {
+static sb_status take_pool(const sb_study *study, const sb_scale *scale, sb_evaluation *out) {
   sb_pool pool = {0};
   double threshold, bandwidth[2];
   sb_status status = sb_pool_of_study(study, &pool);
   if (status.code != SB_OK) return status;
   sb_moments m = sb_pool_moments(&pool, pool.nonmated, 1);
   out->nonmated_pairs = (int64_t)llround(pool.nonmated_weight);
-  out->nonmated_mean = direction * m.mean;
+  out->nonmated_mean = sb_scale_score(scale, m.mean);
   out->nonmated_sd = sqrt(m.variance);
   out->auc_error = sb_pool_auc_error(&pool);
   status = sb_kde_threshold(&pool, &threshold, bandwidth);
@@ -143,7 +144,7 @@ static sb_status take_pool(const sb_study *study, double direction, sb_evaluatio
   return status;
 }
 
-static void take_values(const sb_values *v, const sb_search *search, double direction,
+static void take_values(const sb_values *v, const sb_search *search, const sb_scale *scale,
                         sb_evaluation *out) {
   out->mated_probes = search->mated;
   for (int64_t i = 0; i < search->mated; i++)
@@ -154,20 +155,20 @@ static void take_values(const sb_values *v, const sb_search *search, double dire
   out->d_prime = v->d_prime;
   out->auc = v->auc;
   out->eer = v->eer;
-  out->eer_threshold = direction * v->eer_threshold;
+  out->eer_threshold = sb_scale_score(scale, v->eer_threshold);
   for (int i = 0; i < SB_FARS; i++) {
     out->tar[i] = v->tar[i];
-    out->tar_threshold[i] = direction * v->tar_threshold[i];
+    out->tar_threshold[i] = sb_scale_score(scale, v->tar_threshold[i]);
   }
-  out->kde_threshold = direction * v->kde_threshold;
+  out->kde_threshold = sb_scale_score(scale, v->kde_threshold);
   out->kde_fnmr = v->fnmr[0];
   out->kde_fmr = v->fmr[0];
-  out->fpir_threshold = direction * v->fpir_threshold;
+  out->fpir_threshold = sb_scale_score(scale, v->fpir_threshold);
   out->fnir = v->fnir;
 }
 
 static void take_intervals(const sb_values *low, const sb_values *high, const trials *t,
-                           double direction, sb_evaluation *out) {
+                           const sb_scale *scale, sb_evaluation *out) {
   out->rank1_interval = of_hits(out->rank1, low->hits[0], high->hits[0], t->mated);
   out->rank5_interval = of_hits(out->rank5, low->hits[1], high->hits[1], t->mated);
   out->rank10_interval = of_hits(out->rank10, low->hits[2], high->hits[2], t->mated);
@@ -178,10 +179,10 @@ static void take_intervals(const sb_values *low, const sb_values *high, const tr
   out->eer_interval = of_eer(out->eer, low->eer, high->eer, t);
   for (int i = 0; i < SB_FARS; i++)
     out->tar_interval[i] = of_hits(out->tar[i], low->tar[i], high->tar[i], t->mated);
-  out->kde_threshold_interval = turned(direction, low->kde_threshold, high->kde_threshold);
+  out->kde_threshold_interval = turned(scale, low->kde_threshold, high->kde_threshold);
   out->kde_fnmr_interval = of_errors(out->kde_fnmr, low->fnmr[0], high->fnmr[0], t->mated, true);
   out->kde_fmr_interval = of_errors(out->kde_fmr, low->fmr[0], high->fmr[0], t->nonmated, false);
-  out->fpir_threshold_interval = turned(direction, low->fpir_threshold, high->fpir_threshold);
+  out->fpir_threshold_interval = turned(scale, low->fpir_threshold, high->fpir_threshold);
   out->fnir_interval = of_errors(out->fnir, low->fnir, high->fnir, t->mated, true);
 }
 
@@ -234,7 +235,7 @@ static sb_status intervals_of(const sb_bootstrap *b, const trials *t, sb_values 
   return status;
 }
 
-sb_status sb_figures_of_study(const sb_study *study, const char *measure, double direction,
+sb_status sb_figures_of_study(const sb_study *study, const char *measure, const sb_scale *scale,
                               double nonmated_max, const sb_evaluate_options *options,
                               sb_evaluation *out, sb_given *given) {
   sb_search search = {0};
@@ -253,13 +254,13 @@ sb_status sb_figures_of_study(const sb_study *study, const char *measure, double
   out->mated_people = t.mated;
   out->fpir = options->fpir;
   out->fpir_gallery = others_per_search(study, &search);
-  take_mated(study, direction, out);
-  SB_TRY(take_pool(study, direction, out));
-  take_values(&given->value, &search, direction, out);
-  take_intervals(&given->low, &given->high, &t, direction, out);
+  take_mated(study, scale, out);
+  SB_TRY(take_pool(study, scale, out));
+  take_values(&given->value, &search, scale, out);
+  take_intervals(&given->low, &given->high, &t, scale, out);
   take_bands(&t, given);
-  out->nonmated_max = isinf(nonmated_max) ? NONE : direction * nonmated_max;
-  out->margin = direction * (out->mated_min - out->nonmated_max);
+  out->nonmated_max = isinf(nonmated_max) ? NONE : sb_scale_score(scale, nonmated_max);
+  out->margin = scale->direction * (out->mated_min - out->nonmated_max);
   say_why(study, &t, out);
 cleanup:
   sb_search_close(&search);

@@ -4,6 +4,7 @@
 #define SB_EVALUATE_FIGURES_H
 
 #include "evaluate/bootstrap.h"
+#include "evaluate/scale.h"
 #include "evaluate/study.h"
 #include "samebrain/evaluate.h"
 
@@ -15,9 +16,8 @@ typedef struct sb_given {
 } sb_given;
 
 // What identities can show of a study. Members about links are left alone.
-//   direction     1, or -1 for a distance
 //   nonmated_max  closeness of the closest non-mated pair; -INFINITY: none
-sb_status sb_figures_of_study(const sb_study *study, const char *measure, double direction,
+sb_status sb_figures_of_study(const sb_study *study, const char *measure, const sb_scale *scale,
                               double nonmated_max, const sb_evaluate_options *options,
                               sb_evaluation *out, sb_given *given);
 

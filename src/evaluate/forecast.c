@@ -10,11 +10,12 @@
 
 const double sb_galleries[SB_GALLERIES] = {1e3, 1e4, 1e5, 1e6, 1e7};
 
-enum { DRAWS = 1000, RANK_DRAWS = 400, STEPS = 41, REST_BINS = 512, RESIDUAL_BINS = 4000 };
-
-// Probes without their own effects show little of how the gallery's make far pairs cluster; taking
-// the effects in shows far too much. This margin was set by simulation (bench_coverage).
-static const double CLUSTER_MARGIN = 1.3;
+enum { DRAWS = 1000, RANK_DRAWS = 400, REST_BINS = 512, RESIDUAL_BINS = 600 };
+enum { MAP_NODES = 2048, EFFECT_BINS = 256 };
+// Where a draw's tail is known, in standard deviations of a comparison without its probe's effect.
+enum { TAIL_NODES = 96 };
+static const double TAIL_FROM = -5, TAIL_TO = 14;
+static const double XI_SD = 0.1, LOG_SIGMA_SD = 0.2;
 
 // ---- Effects of the probes ----------------------------------------------------------------------
 
@@ -22,85 +23,137 @@ typedef struct probe_level {
   double mean, variance, count;
 } probe_level;
 
-static double centre_z(const sb_study *study, const sb_tail *shape, int64_t bin) {
-  return sb_tail_z(shape, sb_study_edge(study, bin) + sb_study_width(study) / 2);
-}
-
-static probe_level level_of(const sb_study *study, const double *z, int64_t probe) {
+// edge: z of the bins' edges.
+static probe_level level_of(const sb_study *study, const double *edge, int64_t probe) {
   probe_level level = {0};
   const uint32_t *line = study->histogram + probe * study->bins;
   double sum = 0, squares = 0;
   for (int64_t bin = 0; bin < study->bins; bin++) {
+    double z = (edge[bin] + edge[bin + 1]) / 2;
     level.count += line[bin];
-    sum += line[bin] * z[bin];
-    squares += line[bin] * z[bin] * z[bin];
+    sum += line[bin] * z;
+    squares += line[bin] * z * z;
   }
   if (level.count > 0) level.mean = sum / level.count;
   if (level.count > 1) level.variance = fmax(squares - sum * level.mean, 0) / (level.count - 1);
   return level;
 }
 
-// Method of moments: the variance of the probes' means, less what chance alone gives them.
-static void find_effects(sb_forecaster *f, const probe_level *levels, double *mean, double *noise) {
-  double sum = 0, squares = 0, within = 0, probes = 0;
-  for (int64_t p = 0; p < f->study->probes; p++) {
+// Method of moments. A probe's scores vary with the gallery's effects and by themselves (`within`);
+// the probes' means by their own effects and by what is left of the latter. Gives each probe's
+// effect, drawn towards 0 by how little is known of it.
+static sb_status find_effects(sb_forecaster *f, const double *edge, double *effect) {
+  const sb_study *study = f->study;
+  double sum = 0, squares = 0, within = 0, probes = 0, share = 0;
+  probe_level *levels = NULL;
+  sb_status status = sb_ok();
+  SB_TRY(SB_NEW(&levels, study->probes, "scores"));
+  for (int64_t p = 0; p < study->probes; p++) {
+    effect[p] = 0;
+    levels[p] = level_of(study, edge, p);
     if (levels[p].count < 2) continue;
     sum += levels[p].mean;
-    within += levels[p].variance / levels[p].count;
+    within += levels[p].variance;
+    share += 1 / levels[p].count;
     probes++;
   }
-  *mean = probes > 0 ? sum / probes : 0;
-  *noise = probes > 0 ? within / probes : 0;
-  for (int64_t p = 0; p < f->study->probes; p++)
-    if (levels[p].count >= 2) squares += (levels[p].mean - *mean) * (levels[p].mean - *mean);
-  double people = fmin(probes, (double)f->study->people);
-  double variance = probes > 1 ? fmax(squares / (probes - 1) - *noise, 0) : 0;
-  f->effect_sd = sqrt(variance);
-  f->effect_df = fmax(people - 1, 1);
-  f->mean_se = people > 0 ? 2 * f->effect_sd / sqrt(people) : 0;
-}
-
-static double effect_of(const sb_forecaster *f, const probe_level *level, double mean,
-                        double noise) {
-  double variance = f->effect_sd * f->effect_sd;
-  if (level->count < 2 || !(variance > 0)) return 0;
-  return (level->mean - mean) * variance / (variance + noise);
+  if (!(probes > 1)) goto cleanup;
+  f->level = sum / probes;
+  within /= probes;
+  share /= probes;
+  for (int64_t p = 0; p < study->probes; p++) {
+    if (levels[p].count < 2) continue;
+    effect[p] = levels[p].mean - f->level;
+    squares += effect[p] * effect[p];
+  }
+  double seen = squares / (probes - 1), variance = fmax((seen - within * share) / (1 - share), 0);
+  f->noise_sd = sqrt(fmax(within - variance, 0));
+  double people = fmin(probes, (double)study->people), noise = f->noise_sd * f->noise_sd * share;
+  SB_TRY(sb_effects_fit(effect, study->probes, people, sqrt(seen), noise, &f->effects));
+  double kept = seen > 0 ? f->effects.sd * f->effects.sd / seen : 0;
+  for (int64_t p = 0; p < study->probes; p++) effect[p] *= kept;
+cleanup:
+  free(levels);
+  return status;
 }
 
 // ---- The tail of what is left -------------------------------------------------------------------
 
-static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const double *z,
-                               const double *effect) {
-  const sb_study *study = f->study;
-  double low = INFINITY, high = -INFINITY, *counts = NULL, *exceed = NULL;
-  sb_status status = sb_ok();
-  for (int64_t p = 0; p < study->probes; p++)
-    for (int64_t bin = 0; bin < study->bins; bin++)
-      if (study->histogram[p * study->bins + bin] > 0) {
-        low = fmin(low, z[bin] - effect[p]);
-        high = fmax(high, z[bin] - effect[p]);
-      }
-  if (!(high > low)) return status;
-  double width = (high - low) / (RESIDUAL_BINS - 2);
-  low -= width / 2;
-  high = low + width * RESIDUAL_BINS;
-  SB_TRY(SB_NEW_ZERO(&counts, RESIDUAL_BINS, "histogram"));
-  SB_TRY(SB_NEW_ZERO(&exceed, study->probes, "histogram"));
-  double sides = (double)sb_study_sides(study), pairs = 0;
-  for (int64_t p = 0; p < study->probes; p++)
-    for (int64_t bin = 0; bin < study->bins; bin++) {
-      double count = study->histogram[p * study->bins + bin] / sides;
-      if (!(count > 0)) continue;
-      counts[(int64_t)((z[bin] - effect[p] - low) / width)] += count;
-      pairs += count;
-    }
-  double start = low + width * (double)sb_tail_start(counts, RESIDUAL_BINS, pairs, nonmated_known);
-  // How much more the probes' sums of excesses vary than those of independent pairs would: as of
-  // their number in a study's tail, but led by the far ones, on which a forecast rests.
+// From a score without its probe's effect, r, to the normal deviate x that is as rare, were scores
+// the gallery's effects, as they are here, plus normal noise: what a pair owes to both its people
+// is no part of the tail then.
+typedef struct to_deviate {
+  double low, step;
+  double x[MAP_NODES];
+  double effect[EFFECT_BINS], share[EFFECT_BINS]; // the gallery's, as the probes' are
+} to_deviate;
+
+static void make_map(const sb_forecaster *f, const double *effect, double low, double high,
+                     to_deviate *map) {
+  double least = INFINITY, most = -INFINITY;
+  int64_t probes = f->study->probes;
+  for (int64_t p = 0; p < probes; p++) {
+    least = fmin(least, effect[p]);
+    most = fmax(most, effect[p]);
+  }
+  double width = fmax((most - least) * (1 + 1e-9), 1e-12) / EFFECT_BINS;
+  memset(map->share, 0, sizeof map->share);
+  for (int bin = 0; bin < EFFECT_BINS; bin++) map->effect[bin] = least + width * (bin + 0.5);
+  for (int64_t p = 0; p < probes; p++)
+    map->share[(int)((effect[p] - least) / width)] += 1 / (double)probes;
+  map->low = low;
+  map->step = (high - low) / (MAP_NODES - 1);
+  for (int i = 0; i < MAP_NODES; i++) {
+    double above = 0;
+    for (int bin = 0; bin < EFFECT_BINS; bin++)
+      if (map->share[bin] > 0)
+        above += map->share[bin] *
+                 sb_normal_upper((low + map->step * i - map->effect[bin]) / f->noise_sd);
+    map->x[i] = sb_upper_quantile(log(fmax(above, 1e-300)));
+  }
+}
+
+static double deviate_of(const to_deviate *map, double r) {
+  double at = (r - map->low) / map->step;
+  int node = (int)fmin(fmax(at, 0), MAP_NODES - 2);
+  return map->x[node] + (at - node) * (map->x[node + 1] - map->x[node]);
+}
+
+// Of another store's gallery it is not known whose effect is which. Every probe meets the same ones,
+// so that its pairs cluster by as much as the effects move the mean excess of a gallery scan.
+static double gallery_clustering(const sb_forecaster *f, const to_deviate *map, double start) {
   double sum = 0, squares = 0, alone = 0;
-  for (int64_t p = 0; p < study->probes; p++) {
+  for (int bin = 0; bin < EFFECT_BINS; bin++) {
+    if (!(map->share[bin] > 0)) continue;
+    double mean = 0, square = 0;
+    for (int i = 0; i < MAP_NODES; i++) {
+      if (map->x[i] <= start) continue;
+      double excess = map->x[i] - start;
+      double noise = (map->low + map->step * i - map->effect[bin]) / f->noise_sd;
+      double density = exp(-noise * noise / 2) / 2.5066282746310002 / f->noise_sd * map->step;
+      mean += density * excess;
+      square += density * excess * excess;
+    }
+    sum += map->share[bin] * mean;
+    squares += map->share[bin] * mean * mean;
+    alone += map->share[bin] * square;
+  }
+  return alone > 0 ? (double)f->study->probes * (squares - sum * sum) / alone : 0;
+}
+
+// How much more the probes' sums of excesses vary than those of independent pairs would: as of
+// their number in a study's tail, but led by the far ones, on which a forecast rests. With the
+// effects of both people out this is near 1.
+static sb_status clustering(const sb_study *study, const to_deviate *map, const double *edge,
+                            const double *effect, double start, double *out) {
+  double sum = 0, squares = 0, alone = 0, *exceed = NULL;
+  sb_status status = SB_NEW_ZERO(&exceed, study->probes, "scores");
+  *out = 1;
+  for (int64_t p = 0; p < study->probes && status.code == SB_OK; p++) {
     for (int64_t bin = 0; bin < study->bins; bin++) {
-      double excess = z[bin] - effect[p] - start, count = study->histogram[p * study->bins + bin];
+      double count = study->histogram[p * study->bins + bin];
+      if (!(count > 0)) continue;
+      double excess = deviate_of(map, (edge[bin] + edge[bin + 1]) / 2 - effect[p]) - start;
       if (excess <= 0) continue;
       exceed[p] += count * excess;
       alone += count * excess * excess;
@@ -109,18 +162,119 @@ static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const doub
     squares += exceed[p] * exceed[p];
   }
   double spread = squares - sum * sum / (double)study->probes;
-  double cluster = alone > 0 ? spread / alone * (study->self ? 2 : 1) - (study->self ? 1 : 0) : 1;
-  const sb_tail_data data = {.low = low,
-                             .high = high,
-                             .bins = RESIDUAL_BINS,
-                             .counts = counts,
-                             .known_nonmated = nonmated_known};
-  status = sb_tail_fit(&data, CLUSTER_MARGIN * fmax(cluster, 1), &f->tail);
-cleanup:
-  free(counts);
+  if (alone > 0) *out = spread / alone * (study->self ? 2 : 1) - (study->self ? 1 : 0);
   free(exceed);
   return status;
 }
+
+// Counts spread evenly over an interval of an array's places.
+static void spread(double *counts, double from, double to, double count) {
+  double part = count / fmax(to - from, 1e-9);
+  for (int64_t at = (int64_t)from; (double)at < to; at++)
+    counts[at] += part * (fmin(to, (double)(at + 1)) - fmax(from, (double)at));
+}
+
+static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const double *edge,
+                               const double *effect) {
+  const sb_study *study = f->study;
+  double low = INFINITY, high = -INFINITY, *counts = NULL, cluster = 1, pairs = 0;
+  to_deviate *map = NULL;
+  sb_status status = sb_ok();
+  for (int64_t p = 0; p < study->probes; p++)
+    for (int64_t bin = 0; bin < study->bins; bin++)
+      if (study->histogram[p * study->bins + bin] > 0) {
+        low = fmin(low, edge[bin] - effect[p]);
+        high = fmax(high, edge[bin + 1] - effect[p]);
+      }
+  if (!(high > low) || !(f->noise_sd > 0)) return status;
+  SB_TRY(SB_NEW(&map, 1, "scores"));
+  make_map(f, effect, low, high, map);
+  double first = map->x[0], width = (map->x[MAP_NODES - 1] - first) / (RESIDUAL_BINS - 2);
+  first -= width / 2;
+  SB_TRY(SB_NEW_ZERO(&counts, RESIDUAL_BINS, "histogram"));
+  for (int64_t p = 0; p < study->probes; p++)
+    for (int64_t bin = 0; bin < study->bins; bin++) {
+      double count = study->histogram[p * study->bins + bin] / (double)sb_study_sides(study);
+      if (!(count > 0)) continue;
+      double from = (deviate_of(map, edge[bin] - effect[p]) - first) / width;
+      double to = (deviate_of(map, edge[bin + 1] - effect[p]) - first) / width;
+      spread(counts, from, to, count);
+      pairs += count;
+    }
+  double start =
+      first + width * (double)sb_tail_start(counts, RESIDUAL_BINS, pairs, nonmated_known);
+  SB_TRY(clustering(study, map, edge, effect, start, &cluster));
+  cluster = fmax(cluster, 1) + (study->self ? 0 : gallery_clustering(f, map, start));
+  const sb_tail_data data = {.low = first,
+                             .high = first + width * RESIDUAL_BINS,
+                             .bins = RESIDUAL_BINS,
+                             .counts = counts,
+                             .known_nonmated = nonmated_known,
+                             .xi_sd = XI_SD,
+                             .log_sigma_sd = LOG_SIGMA_SD,
+                             .zoom = true};
+  status = sb_tail_fit(&data, cluster, &f->tail);
+cleanup:
+  free(counts);
+  free(map);
+  return status;
+}
+
+// ---- What is not known, drawn -------------------------------------------------------------------
+
+static double normal_draw(uint64_t key, uint64_t counter) {
+  return sb_normal_quantile(sb_random_uniform(key, counter, 1e-12, 1 - 1e-12));
+}
+
+// P(a comparison without its probe's effect is above r), the gallery's effects and the tail as
+// drawn: log, at TAIL_NODES.
+static void fill_tail(const sb_forecaster *f, const sb_effect_draw *d, double shift, int cell,
+                      double *log_q) {
+  for (int i = 0; i < TAIL_NODES; i++) {
+    double r = f->tail_low + f->tail_step * i, above = 0, weights = 0;
+    for (int k = 0; k < SB_EFFECT_NODES; k++) {
+      double x = sb_effect_node(k), weight = exp(-x * x / 2);
+      double b = shift + d->sd * d->shape[k];
+      weights += weight;
+      above += weight * sb_normal_upper((r - b) / f->noise_sd);
+    }
+    double x = sb_upper_quantile(log(fmax(above / weights, 1e-300)));
+    log_q[i] = log(sb_tail_above_cell(&f->tail, cell, x));
+  }
+}
+
+static sb_status draw_all(sb_forecaster *f) {
+  sb_status status = sb_ok();
+  uint64_t key = f->seed;
+  double total = hypot(f->noise_sd, f->effects.sd);
+  f->tail_low = TAIL_FROM * total;
+  f->tail_step = (TAIL_TO - TAIL_FROM) * total / (TAIL_NODES - 1);
+  SB_TRY(SB_NEW(&f->draws, DRAWS, "forecast"));
+  SB_TRY(SB_NEW(&f->log_q, (int64_t)DRAWS * TAIL_NODES, "forecast"));
+  for (int i = 0; i < DRAWS; i++) {
+    uint64_t at = 3 * (uint64_t)i;
+    sb_effect_draw *d = f->draws + i;
+    int cell = sb_tail_draw(&f->tail, sb_random_uniform(key, at, 0, 1));
+    *d = sb_effects_draw(&f->effects, sb_random_uniform(key, at + 1, 0, 1));
+    // The gallery of a self-comparison is the probes; another has its own level.
+    double shift = d->place;
+    if (!f->study->self) shift = d->sd / sqrt((double)f->study->gallery) * normal_draw(key, at + 2);
+    fill_tail(f, d, shift, cell, f->log_q + (int64_t)i * TAIL_NODES);
+  }
+cleanup:
+  return status;
+}
+
+static double beyond(const sb_forecaster *f, int draw, double r) {
+  const double *log_q = f->log_q + (int64_t)draw * TAIL_NODES;
+  double at = fmax((r - f->tail_low) / f->tail_step, 0);
+  int node = (int)fmin(at, TAIL_NODES - 2);
+  double end = log_q[node + 1];
+  if (!isfinite(end)) return at <= node ? exp(log_q[node]) : 0; // a tail that ends
+  return exp(log_q[node] + (at - node) * (end - log_q[node]));
+}
+
+// ---- Opening ------------------------------------------------------------------------------------
 
 static sb_status take_mates(sb_forecaster *f, const sb_tail *shape, const double *effect) {
   const sb_study *study = f->study;
@@ -128,7 +282,7 @@ static sb_status take_mates(sb_forecaster *f, const sb_tail *shape, const double
   if (status.code == SB_OK) status = SB_NEW(&f->rest_person, study->probes, "scores");
   for (int64_t p = 0; p < study->probes && status.code == SB_OK; p++) {
     if (isnan(study->mate[p])) continue;
-    f->rest[f->rest_count] = sb_tail_z(shape, study->mate[p]) - effect[p];
+    f->rest[f->rest_count] = sb_tail_z(shape, study->mate[p]) - f->level - effect[p];
     f->rest_person[f->rest_count++] = study->probe_person[p];
   }
   return status;
@@ -149,34 +303,36 @@ static sb_status cumulate(sb_forecaster *f) {
   return status;
 }
 
-sb_status sb_forecast_open(const sb_study *study, bool nonmated_known, sb_forecaster *out) {
+sb_status sb_forecast_open(const sb_study *study, bool nonmated_known, uint64_t seed,
+                           sb_forecaster *out) {
   memset(out, 0, sizeof *out);
   out->study = study;
+  out->seed = sb_random_key(seed, 0x666f7265u);
   out->valid_to = SB_FORECAST_REACH * (double)study->people;
-  const sb_tail shape = {.low = study->low, .high = study->high, .fisher = true};
-  double *z = NULL, *effect = NULL, mean, noise;
-  probe_level *levels = NULL;
+  const sb_tail shape = {.low = study->low, .high = study->high, .fisher = !study->ratio};
+  double *edge = NULL, *effect = NULL;
   sb_status status = sb_ok();
-  SB_TRY(SB_NEW(&z, study->bins, "scores"));
+  SB_TRY(SB_NEW(&edge, study->bins + 1, "scores"));
   SB_TRY(SB_NEW(&effect, study->probes, "scores"));
-  SB_TRY(SB_NEW(&levels, study->probes, "scores"));
-  for (int64_t bin = 0; bin < study->bins; bin++) z[bin] = centre_z(study, &shape, bin);
-  for (int64_t p = 0; p < study->probes; p++) levels[p] = level_of(study, z, p);
-  find_effects(out, levels, &mean, &noise);
-  for (int64_t p = 0; p < study->probes; p++) effect[p] = effect_of(out, levels + p, mean, noise);
-  SB_TRY(fit_residuals(out, nonmated_known, z, effect));
+  for (int64_t bin = 0; bin <= study->bins; bin++)
+    edge[bin] = sb_tail_z(&shape, sb_study_edge(study, bin));
+  SB_TRY(find_effects(out, edge, effect));
+  for (int64_t bin = 0; bin <= study->bins; bin++) edge[bin] -= out->level;
+  SB_TRY(fit_residuals(out, nonmated_known, edge, effect));
+  if (out->tail.known) SB_TRY(draw_all(out));
   SB_TRY(take_mates(out, &shape, effect));
   SB_TRY(cumulate(out));
   SB_TRY(sb_study_mated_people(study, &out->mated_people));
 cleanup:
-  free(z);
+  free(edge);
   free(effect);
-  free(levels);
   if (status.code != SB_OK) sb_forecast_close(out);
   return status;
 }
 
 void sb_forecast_close(sb_forecaster *forecaster) {
+  free(forecaster->draws);
+  free(forecaster->log_q);
   free(forecaster->rest);
   free(forecaster->rest_person);
   free(forecaster->beyond);
@@ -186,20 +342,16 @@ void sb_forecast_close(sb_forecaster *forecaster) {
 // ---- FPIR ---------------------------------------------------------------------------------------
 
 // P(somebody of `gallery` is at least as close as z), the mean over probes' effects.
-static double search_finds(const sb_tail *tail, int cell, double gallery, double z,
-                           double effect_sd) {
-  if (!(effect_sd > 0)) return -expm1(-gallery * sb_tail_above_cell(tail, cell, z));
+static double search_finds(const sb_forecaster *f, int draw, double gallery, double z) {
+  const sb_effect_draw *effects = f->draws + draw;
   double sum = 0, weights = 0;
-  for (int i = 0; i < STEPS; i++) {
-    double a = -5 + 10.0 * i / (STEPS - 1), weight = exp(-a * a / 2);
+  for (int k = 0; k < SB_EFFECT_NODES; k++) {
+    double x = sb_effect_node(k), weight = exp(-x * x / 2);
+    double a = effects->place + effects->sd * effects->shape[k];
     weights += weight;
-    sum += weight * -expm1(-gallery * sb_tail_above_cell(tail, cell, z - a * effect_sd));
+    sum += weight * -expm1(-gallery * beyond(f, draw, z - f->level - a));
   }
   return sum / weights;
-}
-
-static double normal_draw(uint64_t key, uint64_t counter) {
-  return sb_normal_quantile(sb_random_uniform(key, counter, 1e-12, 1 - 1e-12));
 }
 
 static int ascending(const void *left, const void *right) {
@@ -207,26 +359,13 @@ static int ascending(const void *left, const void *right) {
   return a < b ? -1 : a > b;
 }
 
-// What is not known of a forecast, drawn once: the tail, the probes' effect and the general level.
-typedef struct state {
-  int cell;
-  double effect_sd, shift;
-} state;
-
-static state draw(const sb_forecaster *f, uint64_t key, uint64_t i) {
-  double spread = 1 + normal_draw(key, 3 * i + 1) / sqrt(2 * f->effect_df); // sd of a sample sd
-  return (state){.cell = sb_tail_draw(&f->tail, sb_random_uniform(key, 3 * i, 0, 1)),
-                 .effect_sd = f->effect_sd * fmax(spread, 0),
-                 .shift = f->mean_se * normal_draw(key, 3 * i + 2)};
-}
-
-static void forecast_fpir(const sb_forecaster *f, double threshold, uint64_t key, double *values,
+static void forecast_fpir(const sb_forecaster *f, double threshold, double *values,
                           sb_forecast *out) {
-  const sb_tail shape = {.low = f->study->low, .high = f->study->high, .fisher = true};
+  const sb_study *study = f->study;
+  const sb_tail shape = {.low = study->low, .high = study->high, .fisher = !study->ratio};
   double z = sb_tail_z(&shape, threshold), sum = 0;
   for (int i = 0; i < DRAWS; i++) {
-    state s = draw(f, key, (uint64_t)i);
-    values[i] = search_finds(&f->tail, s.cell, out->gallery, z - s.shift, s.effect_sd);
+    values[i] = search_finds(f, i, out->gallery, z);
     sum += values[i];
   }
   qsort(values, DRAWS, sizeof *values, ascending);
@@ -238,20 +377,18 @@ static void forecast_fpir(const sb_forecaster *f, double threshold, uint64_t key
 // ---- Rank-1 -------------------------------------------------------------------------------------
 
 // For each mated probe, the chance that none of the gallery is closer than its mate.
-static double rank1_of(const sb_forecaster *f, const state *s, double gallery, double low,
-                       double width, const double *weight) {
+static double rank1_of(const sb_forecaster *f, int draw, double gallery, double low, double width,
+                       const double *weight) {
   double sum = 0, total = 0;
   for (int bin = 0; bin < REST_BINS; bin++) {
     if (!(weight[bin] > 0)) continue;
-    double z = low + width * (bin + 0.5) - s->shift;
-    sum += weight[bin] * exp(-gallery * sb_tail_above_cell(&f->tail, s->cell, z));
+    sum += weight[bin] * exp(-gallery * beyond(f, draw, low + width * (bin + 0.5)));
     total += weight[bin];
   }
   return total > 0 ? sum / total : (double)NAN;
 }
 
-static sb_status forecast_rank1(const sb_forecaster *f, uint64_t key, double *values,
-                                sb_forecast *out) {
+static sb_status forecast_rank1(const sb_forecaster *f, double *values, sb_forecast *out) {
   double low = INFINITY, high = -INFINITY, *drawn = NULL, *weight = NULL, sum = 0;
   int64_t people = f->study->people, used = 0;
   sb_status status = sb_ok();
@@ -263,15 +400,14 @@ static sb_status forecast_rank1(const sb_forecaster *f, uint64_t key, double *va
   }
   double width = fmax((high - low) * (1 + 1e-9), 1e-9) / REST_BINS;
   for (int i = 0; i < RANK_DRAWS; i++) {
-    state s = draw(f, key, (uint64_t)i);
-    uint64_t people_key = sb_random_key(key, (uint64_t)i + 7);
+    uint64_t people_key = sb_random_key(f->seed, (uint64_t)i + 7);
     memset(drawn, 0, (size_t)people * sizeof *drawn);
     memset(weight, 0, REST_BINS * sizeof *weight);
     for (int64_t a = 0; a < people; a++)
       drawn[sb_random_bits(people_key, (uint64_t)a) % (uint64_t)people]++;
     for (int64_t j = 0; j < f->rest_count; j++)
       weight[(int)((f->rest[j] - low) / width)] += drawn[f->rest_person[j]];
-    double value = rank1_of(f, &s, out->gallery, low, width, weight);
+    double value = rank1_of(f, i, out->gallery, low, width, weight);
     if (isnan(value)) continue;
     values[used++] = value;
     sum += value;
@@ -321,7 +457,7 @@ static void extrapolate(const sb_forecaster *f, double threshold, sb_forecast *o
   if (mated > 0) out->rank1_binomial = sum / (double)mated;
 }
 
-sb_status sb_forecast_at(const sb_forecaster *f, double gallery, double threshold, uint64_t seed,
+sb_status sb_forecast_at(const sb_forecaster *f, double gallery, double threshold,
                          sb_forecast *out) {
   double none = (double)NAN, *values = NULL;
   *out = (sb_forecast){gallery, none, none, none, none,
@@ -330,9 +466,8 @@ sb_status sb_forecast_at(const sb_forecaster *f, double gallery, double threshol
   extrapolate(f, threshold, out);
   if (!f->tail.known) return status;
   SB_TRY(SB_NEW(&values, DRAWS, "forecast"));
-  uint64_t key = sb_random_key(seed, 0x666f7265u);
-  if (!isnan(threshold)) forecast_fpir(f, threshold, key, values, out);
-  if (f->rest_count > 0) SB_TRY(forecast_rank1(f, key, values, out));
+  if (!isnan(threshold)) forecast_fpir(f, threshold, values, out);
+  if (f->rest_count > 0) SB_TRY(forecast_rank1(f, values, out));
 cleanup:
   free(values);
   return status;

@@ -1,13 +1,19 @@
 // What to expect of larger galleries: FPIR at a threshold and rank-1, from a small experiment.
 //
 // A search against N others finds somebody with probability 1 - exp(-N q), q being the tail of one
-// comparison. q differs between probes, some of whom resemble everybody: scores are shifted by an
-// effect of the probe (normal, its variance by the method of moments from the probes' mean scores),
-// and FPIR is the mean over that. What plain binomial extrapolation leaves out is just this, and the
-// tail beyond the closest pair seen.
+// comparison. A score, Fisher-transformed, is taken to be
+//
+//   level + a (the probe's effect) + b (the gallery scan's effect) + noise
+//
+// The a are read off the probes' mean scores and taken out, the b by asking how rare a score is among
+// those that the b of this study and normal noise would give. What is left is the noise's tail, of
+// pairs that then owe nothing to each other: a generalised Pareto distribution, weighed (tail.h). What
+// people's effects are like is weighed too (effects.h). q puts all together again, for people drawn
+// from those, and FPIR is the mean over a. What plain binomial extrapolation leaves out is just this.
 #ifndef SB_EVALUATE_FORECAST_H
 #define SB_EVALUATE_FORECAST_H
 
+#include "evaluate/effects.h"
 #include "evaluate/study.h"
 #include "evaluate/tail.h"
 
@@ -17,11 +23,15 @@ extern const double sb_galleries[SB_GALLERIES]; // 10^3 to 10^7
 // A study's forecaster.
 typedef struct sb_forecaster {
   const sb_study *study;
-  sb_tail tail;         // of z without the probes' effects
-  double effect_sd;     // of a probe, in z
-  double effect_df;     // degrees of freedom of that
-  double mean_se;       // standard error of all scores' level: people are a sample
-  double *rest;         // per mated probe: z of its closest mate, less the probe's effect
+  uint64_t seed;
+  double level;          // mean z of the probes' means
+  sb_effects effects;    // of the probes, and of gallery scans alike, in z
+  double noise_sd;       // of z without both effects
+  sb_tail tail;          // of normal deviates: see forecast.c
+  sb_effect_draw *draws; // what is not known, drawn again and again: the effects ...
+  double *log_q; // ... and with them and a tail the logarithm of one comparison's q, tabulated
+  double tail_low, tail_step;
+  double *rest;         // per mated probe: z of its closest mate, less level and probe's effect
   int64_t *rest_person; // whose it is
   int64_t rest_count, mated_people;
   double nonmated; // pairs
@@ -40,11 +50,12 @@ typedef struct sb_forecast {
 #define SB_FORECAST_REACH 20.0
 
 //   nonmated_known  false: there may be mates among the pairs that count as non-mated
-sb_status sb_forecast_open(const sb_study *study, bool nonmated_known, sb_forecaster *out);
+sb_status sb_forecast_open(const sb_study *study, bool nonmated_known, uint64_t seed,
+                           sb_forecaster *out);
 void sb_forecast_close(sb_forecaster *forecaster); // a zeroed one is fine
 
 // Every figure at one gallery size. NaN where the tail is not known, or nobody has a mate.
-sb_status sb_forecast_at(const sb_forecaster *f, double gallery, double threshold, uint64_t seed,
+sb_status sb_forecast_at(const sb_forecaster *f, double gallery, double threshold,
                          sb_forecast *out);
 
 #endif

@@ -28,4 +28,17 @@ static inline double sb_normal_quantile(double p) {
   return (low + high) / 2;
 }
 
+// The x with log P(X >= x) = log_p, by Newton's method from above, where the logarithm's concavity
+// keeps it from overshooting.
+static inline double sb_upper_quantile(double log_p) {
+  if (log_p > -0.6931471805599453) return -sb_upper_quantile(log(fmax(-expm1(log_p), 1e-300)));
+  double x = sqrt(-2 * log_p);
+  for (int i = 0; i < 8; i++) {
+    double at = sb_log_upper(x), step = (at - log_p) * exp(at + x * x / 2) * 2.5066282746310002;
+    x += step;
+    if (fabs(step) < 1e-9) break;
+  }
+  return x;
+}
+
 #endif

@@ -85,8 +85,9 @@ static void put_links(FILE *file, const sb_scores *scores, const sb_result *resu
       fputc('\t', file);
     }
     fprintf(file, "%lld\t%.9f\t%s\t%.3g\t%s\t%.3g\t", (long long)pair->rank,
-            result->direction * pair->score, sb_expected_of(scores, pair->probe, pair->gallery),
-            -expm1(-link->expected_false), verdict_of(scores, pair), link->expected_false);
+            sb_scale_score(&result->scale, pair->score),
+            sb_expected_of(scores, pair->probe, pair->gallery), -expm1(-link->expected_false),
+            verdict_of(scores, pair), link->expected_false);
     sb_put_number(file, link->margin);
     fputc('\n', file);
   }
@@ -105,15 +106,15 @@ static void put_transfers(FILE *file, const sb_result *result) {
   for (int64_t i = 0; i < result->transfer_count; i++) {
     const sb_transfer *t = result->transfers + i;
     const sb_applied *a = &t->applied;
-    bool up = result->direction > 0;
+    bool up = result->scale.direction > 0;
     const char *const cells[] = {result->linked->measure->info.name, t->rule, t->from, t->to};
     for (size_t c = 0; c < sizeof cells / sizeof *cells; c++) {
       sb_tsv_put(file, cells[c]);
       fputc('\t', file);
     }
-    sb_put_number(file, result->direction * t->threshold);
-    put_interval(file, up ? t->interval.low : -t->interval.high,
-                 up ? t->interval.high : -t->interval.low);
+    sb_put_number(file, sb_scale_score(&result->scale, t->threshold));
+    put_interval(file, sb_scale_score(&result->scale, up ? t->interval.low : t->interval.high),
+                 sb_scale_score(&result->scale, up ? t->interval.high : t->interval.low));
     fprintf(file, "\t%lld\t", (long long)t->mated_pairs);
     sb_put_number(file, a->fnmr);
     put_interval(file, a->fnmr_interval.low, a->fnmr_interval.high);
@@ -189,7 +190,8 @@ static void add_forecasts(cJSON *object, const sb_result *result) {
       cJSON *line = cJSON_CreateObject();
       cJSON_AddItemToArray(list, line);
       cJSON_AddStringToObject(line, "threshold_rule", result->forecasts[set].rule);
-      add_number(line, "threshold", result->direction * result->forecasts[set].threshold);
+      add_number(line, "threshold",
+                 sb_scale_score(&result->scale, result->forecasts[set].threshold));
       add_number(line, "gallery", f->gallery);
       cJSON_AddBoolToObject(line, "valid", f->valid);
       add_number(line, "fpir", f->fpir);
@@ -206,7 +208,8 @@ static void add_forecasts(cJSON *object, const sb_result *result) {
 static cJSON *measure_object(const sb_result *result) {
   cJSON *object = cJSON_CreateObject();
   cJSON_AddStringToObject(object, "measure", result->figures.measure);
-  cJSON_AddBoolToObject(object, "higher_is_closer", result->direction > 0);
+  cJSON_AddBoolToObject(object, "higher_is_closer", result->scale.direction > 0);
+  cJSON_AddStringToObject(object, "scale", result->scale.ratio ? "log2" : "score");
   add_figures(object, &result->figures);
   add_number(object, "histogram_bins", (double)result->study.bins);
   add_tail(object, result);
@@ -234,6 +237,10 @@ static const char *const MORE_DEFINITIONS[][2] = {
      "scans; Efron 1979). Where no error was seen, the exact bound instead: the largest rate at "
      "which that happens with probability 0.05 (Clopper and Pearson 1934), its trials being "
      "people, or sets of people that share nobody, never pairs"},
+    {"scale",
+     "on what scores are averaged, spread and counted: score, or log2 (of a distance without a "
+     "limit, whose bins have equal ratios): then mated_mean and nonmated_mean are geometric means, "
+     "and standard deviations, bandwidths and the margins of links.tsv are in doublings"},
     {"missing", "why figures are null, in words"},
     {"tail", "non-mated pairs beyond the closest seen: the z of a score is its Fisher transform, y "
              "its surprise under a normal bulk, u and v the levels of y between which a "

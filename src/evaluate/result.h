@@ -6,6 +6,7 @@
 #include "evaluate/folder.h"
 #include "evaluate/forecast.h"
 #include "evaluate/links.h"
+#include "evaluate/scale.h"
 
 // A line of thresholds.tsv: a threshold, where it comes from and what it does elsewhere.
 typedef struct sb_transfer {
@@ -28,7 +29,7 @@ enum { SB_FORECAST_SETS = 3 };
 
 typedef struct sb_result {
   const sb_linked_measure *linked;
-  double direction;
+  sb_scale scale;
   bool anyone; // somebody's identity is known
   sb_study study;
   sb_evaluation figures;

@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "engine/pairs.h"
 #include "engine/sink.h"
+#include "evaluate/scale.h"
 
 // Beyond this many scores to compute one by one, linking again is cheaper.
 enum { MOST_COMPUTED = 10000000 };
@@ -317,7 +318,7 @@ cleanup:
   return status;
 }
 
-static sb_status take_matches(const sb_scores *e, const sb_linked_measure *m, double direction,
+static sb_status take_matches(const sb_scores *e, const sb_linked_measure *m, const sb_scale *scale,
                               sb_study *study) {
   sb_status status = SB_NEW(&study->matches.items, m->matches.count, "scores");
   if (status.code != SB_OK) return status;
@@ -325,7 +326,7 @@ static sb_status take_matches(const sb_scores *e, const sb_linked_measure *m, do
   for (int64_t i = 0; i < m->matches.count; i++) {
     sb_listed line = m->matches.items[i];
     line.kind = sb_people_kind(&e->now, line.probe, line.gallery);
-    line.score *= direction;
+    line.score = sb_scale_closeness(scale, line.score);
     study->matches.items[i] = line;
   }
   return status;
@@ -333,17 +334,17 @@ static sb_status take_matches(const sb_scores *e, const sb_linked_measure *m, do
 
 // The wanted scores, each to its place.
 static sb_status take_wanted(const sb_scores *e, const sb_linked_measure *m,
-                             const wanted_list *list, double direction, sb_study *study,
+                             const wanted_list *list, const sb_scale *scale, sb_study *study,
                              double *nonmated_max) {
   sb_status status = SB_NEW(&study->mated.items, e->mated_count, "mated scores");
   *nonmated_max = -INFINITY;
   for (int64_t i = 0; i < list->count && status.code == SB_OK; i++) {
     const wanted *w = list->items + i;
     if (w->purpose == MATED)
-      study->mated.items[study->mated.count++] =
-          (sb_listed){w->pair.probe, w->pair.gallery, 0, direction * w->score, SB_PAIR_MATED};
+      study->mated.items[study->mated.count++] = (sb_listed){
+          w->pair.probe, w->pair.gallery, 0, sb_scale_closeness(scale, w->score), SB_PAIR_MATED};
     else if (w->purpose == CANDIDATE)
-      *nonmated_max = fmax(*nonmated_max, direction * w->score);
+      *nonmated_max = fmax(*nonmated_max, sb_scale_closeness(scale, w->score));
     else if (!move_pair(e, m, w))
       status = histogram_conflict(e, m);
   }
@@ -351,11 +352,11 @@ static sb_status take_wanted(const sb_scores *e, const sb_linked_measure *m,
 }
 
 // What link knew of each probe's closest non-mated scan, where its identities are the ones used.
-static sb_status take_best(const sb_linked_measure *m, double direction, sb_study *study,
+static sb_status take_best(const sb_linked_measure *m, const sb_scale *scale, sb_study *study,
                            double *nonmated_max) {
   sb_status status = SB_NEW(&study->best_nonmated, study->probes, "scores");
   for (int64_t p = 0; p < study->probes && status.code == SB_OK; p++) {
-    study->best_nonmated[p] = direction * m->best_nonmated[p];
+    study->best_nonmated[p] = sb_scale_closeness(scale, m->best_nonmated[p]);
     if (!isnan(m->best_nonmated[p])) *nonmated_max = fmax(*nonmated_max, study->best_nonmated[p]);
   }
   return status;
@@ -374,9 +375,12 @@ static sb_status check_counts(const sb_scores *e, const sb_linked_measure *m,
 static sb_status build(sb_scores *e, sb_linked_measure *m, const wanted_list *list, sb_study *study,
                        double *nonmated_max) {
   const sb_measure_info *info = &m->measure->info;
-  double direction = info->higher_is_closer ? 1 : -1;
-  *study = (sb_study){.low = info->higher_is_closer ? info->range_min : -info->range_max,
-                      .high = info->higher_is_closer ? info->range_max : -info->range_min,
+  sb_scale scale = sb_scale_of(info);
+  double least = scale.ratio ? SB_RATIO_FIRST : info->range_min;
+  double most = scale.ratio ? SB_RATIO_LAST : info->range_max;
+  *study = (sb_study){.low = info->higher_is_closer ? least : -most,
+                      .high = info->higher_is_closer ? most : -least,
+                      .ratio = scale.ratio,
                       .self = e->now.self,
                       .pairs = sb_people_pairs(&e->now),
                       .probes = e->now.probe_count,
@@ -384,10 +388,10 @@ static sb_status build(sb_scores *e, sb_linked_measure *m, const wanted_list *li
                       .bins = m->bins};
   sb_status status = sb_ok();
   SB_TRY(number_people(e, study));
-  SB_TRY(take_matches(e, m, direction, study));
-  SB_TRY(take_wanted(e, m, list, direction, study, nonmated_max));
-  if (!e->changed) SB_TRY(take_best(m, direction, study, nonmated_max));
-  if (direction < 0) {
+  SB_TRY(take_matches(e, m, &scale, study));
+  SB_TRY(take_wanted(e, m, list, &scale, study, nonmated_max));
+  if (!e->changed) SB_TRY(take_best(m, &scale, study, nonmated_max));
+  if (scale.direction < 0) {
     turn(m->histogram, study->probes, m->bins);
     if (m->within != NULL) turn(m->within, study->probes, m->bins);
   }

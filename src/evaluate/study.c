@@ -128,8 +128,11 @@ static sb_status keep_pairs(const sb_listed_array *old, const int64_t *probe,
 sb_status sb_study_within(const sb_study *study, const int64_t *probe_dataset,
                           const int64_t *gallery_dataset, const uint32_t *within, int64_t dataset,
                           sb_study *out) {
-  *out =
-      (sb_study){.low = study->low, .high = study->high, .self = study->self, .bins = study->bins};
+  *out = (sb_study){.low = study->low,
+                    .high = study->high,
+                    .ratio = study->ratio,
+                    .self = study->self,
+                    .bins = study->bins};
   int64_t *probe = NULL, *gallery = NULL, *person = NULL;
   sb_status status = sb_ok();
   SB_TRY(renumber(probe_dataset, study->probes, dataset, &probe, &out->probes));
@@ -166,6 +169,7 @@ cleanup:
 sb_status sb_study_join(const sb_study *a, const sb_study *b, sb_study *out) {
   *out = (sb_study){.low = a->low,
                     .high = a->high,
+                    .ratio = a->ratio,
                     .self = a->self,
                     .pairs = a->pairs + b->pairs,
                     .probes = a->probes + b->probes,

@@ -1,6 +1,6 @@
 // What is known of one measure's scores, in memory: the input of everything that is computed here.
-// Scores are closenesses throughout: the score, or minus the score of a distance. So a link's
-// folder and a simulation look the same.
+// Scores are closenesses throughout (scale.h): the score, or minus the score of a distance. So a
+// link's folder and a simulation look the same.
 #ifndef SB_EVALUATE_STUDY_H
 #define SB_EVALUATE_STUDY_H
 
@@ -25,7 +25,8 @@ typedef struct sb_listed_array {
 
 // Owns its arrays.
 typedef struct sb_study {
-  double low, high; // the measure's range
+  double low, high; // the range of closenesses
+  bool ratio;       // they are logarithms of a distance without a limit
   bool self;        // probes and gallery are the same scans, in the same order
   int64_t pairs;    // compared, each once, of whatever kind
   int64_t probes, gallery;

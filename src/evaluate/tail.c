@@ -8,14 +8,10 @@
 #include "evaluate/normal.h"
 
 enum { CELLS = SB_TAIL_XI * SB_TAIL_SIGMA };
-static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 3500,
+static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 12500,
                     LARGEST_SHARE = 0.25;
 static const double USUAL_SHARE = 0.1, REACH = 6;
 static const double XI_SD = 0.15, LOG_SIGMA_SD = 0.5;
-
-double sb_tail_sigma(int j) {
-  return 0.2 * pow(25, (double)j / (SB_TAIL_SIGMA - 1));
-}
 
 static double transform(const sb_tail *t, double x) {
   if (!t->fisher) return x;
@@ -124,26 +120,58 @@ cleanup:
   return status;
 }
 
-static void weigh(const cells *c, sb_tail *t) {
-  double best = -INFINITY, sum = 0;
-  for (int i = 0; i < SB_TAIL_XI; i++)
-    for (int j = 0; j < SB_TAIL_SIGMA; j++) {
-      double xi = sb_tail_xi(i), sigma = sb_tail_sigma(j);
-      double prior = -0.5 * xi * xi / (XI_SD * XI_SD) -
-                     0.5 * log(sigma) * log(sigma) / (LOG_SIGMA_SD * LOG_SIGMA_SD);
-      double *weight = t->weight + i * SB_TAIL_SIGMA + j;
-      *weight = prior + log_likelihood(c, xi, sigma) / t->cluster;
-      best = fmax(best, *weight);
-    }
-  for (int cell = 0; cell < CELLS; cell++) sum += t->weight[cell] = exp(t->weight[cell] - best);
-  t->xi = t->sigma = t->above_u = 0;
+// Weighs every cell of the grid; posterior means and standard deviations of xi and log sigma.
+static void weigh_cells(const cells *c, const sb_tail_data *d, sb_tail *t, double mean[2],
+                        double sd[2]) {
+  double best = -INFINITY, sum = 0, squares[2] = {0};
   for (int cell = 0; cell < CELLS; cell++) {
-    double xi = sb_tail_xi(cell / SB_TAIL_SIGMA), sigma = sb_tail_sigma(cell % SB_TAIL_SIGMA);
+    double xi = sb_tail_xi(t, cell), sigma = sb_tail_sigma(t, cell);
+    double a = xi / d->xi_sd, b = log(sigma) / d->log_sigma_sd;
+    t->weight[cell] = log_likelihood(c, xi, sigma) / t->cluster - (a * a + b * b) / 2;
+    best = fmax(best, t->weight[cell]);
+  }
+  for (int cell = 0; cell < CELLS; cell++) sum += t->weight[cell] = exp(t->weight[cell] - best);
+  mean[0] = mean[1] = 0;
+  for (int cell = 0; cell < CELLS; cell++) {
+    const double values[2] = {sb_tail_xi(t, cell), log(sb_tail_sigma(t, cell))};
     t->weight[cell] /= sum;
+    for (int i = 0; i < 2; i++) {
+      mean[i] += t->weight[cell] * values[i];
+      squares[i] += t->weight[cell] * values[i] * values[i];
+    }
+  }
+  for (int i = 0; i < 2; i++) sd[i] = sqrt(fmax(squares[i] - mean[i] * mean[i], 0));
+}
+
+// Lays the grid over where the weight is, at least a third of a step wide.
+static void zoom(const double mean[2], const double sd[2], sb_tail *t) {
+  const double reach = 5;
+  double xi = reach * fmax(sd[0], t->xi_step / 3);
+  double log_sigma = reach * fmax(sd[1], t->log_sigma_step / 3);
+  t->xi_first = mean[0] - xi;
+  t->xi_step = 2 * xi / (SB_TAIL_XI - 1);
+  t->log_sigma_first = mean[1] - log_sigma;
+  t->log_sigma_step = 2 * log_sigma / (SB_TAIL_SIGMA - 1);
+}
+
+static void weigh(const cells *c, const sb_tail_data *d, sb_tail *t) {
+  double mean[2], sd[2];
+  t->xi_first = -0.4;
+  t->xi_step = 0.0375;
+  t->log_sigma_first = log(0.2);
+  t->log_sigma_step = log(25) / (SB_TAIL_SIGMA - 1);
+  weigh_cells(c, d, t, mean, sd);
+  if (d->zoom) {
+    zoom(mean, sd, t);
+    weigh_cells(c, d, t, mean, sd);
+  }
+  t->xi = mean[0];
+  t->sigma = t->above_u = 0;
+  for (int cell = 0; cell < CELLS; cell++) {
+    double xi = sb_tail_xi(t, cell), sigma = sb_tail_sigma(t, cell);
     // P(u < y <= v) is what was counted; P(y > u) follows, whatever lies beyond v.
     double within = -expm1(log_beyond(xi, sigma, c->reach));
     t->share[cell] = fmin(t->exceedances / t->pairs / within, 1);
-    t->xi += t->weight[cell] * xi;
     t->sigma += t->weight[cell] * sigma;
     t->above_u += t->weight[cell] * t->share[cell];
   }
@@ -182,7 +210,7 @@ sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out) {
   if (start < data->bins && out->exceedances >= 1) {
     status = collect(data, out, start, end, &c);
     if (status.code == SB_OK) {
-      weigh(&c, out);
+      weigh(&c, data, out);
       out->known = true;
     }
   }
@@ -197,8 +225,8 @@ double sb_tail_above_cell(const sb_tail *tail, int cell, double z) {
   double y = -sb_log_upper(x);
   // Below u the bulk is normal, scaled so that both meet at u.
   if (y <= tail->u) return fmin(exp(tail->u - y) * tail->share[cell], 1);
-  return tail->share[cell] * exp(log_beyond(sb_tail_xi(cell / SB_TAIL_SIGMA),
-                                            sb_tail_sigma(cell % SB_TAIL_SIGMA), y - tail->u));
+  return tail->share[cell] *
+         exp(log_beyond(sb_tail_xi(tail, cell), sb_tail_sigma(tail, cell), y - tail->u));
 }
 
 double sb_tail_above(const sb_tail *tail, double closeness) {
@@ -318,9 +346,11 @@ sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out)
   SB_TRY(find_reciprocal(study, with_mated, &score, &second, &reciprocal));
   const sb_tail_data data = {.low = study->low,
                              .high = study->high,
-                             .fisher = true,
+                             .fisher = !study->ratio,
                              .bins = study->bins,
                              .counts = counts,
+                             .xi_sd = XI_SD,
+                             .log_sigma_sd = LOG_SIGMA_SD,
                              .censored_count = reciprocal,
                              .censored = score,
                              .censored_at = second};

@@ -17,6 +17,7 @@
 #ifndef SB_EVALUATE_TAIL_H
 #define SB_EVALUATE_TAIL_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,8 +31,11 @@ typedef struct sb_tail_data {
   double low, high;
   bool fisher; // the range is of scores, to be transformed; else it is z already
   int64_t bins;
-  const double *counts; // pairs, each once
-  bool known_nonmated;  // nothing is a mate in disguise: all above u is used
+  const double *counts;       // pairs, each once
+  bool known_nonmated;        // nothing is a mate in disguise: all above u is used
+  double xi_sd, log_sigma_sd; // of the prior
+  bool zoom; // lay the grid anew over where the weight is: for much data and intervals; the mean
+             // far out needs the wide one
   int64_t censored_count;
   const double *censored, *censored_at; // reciprocal best matches, and the second best beside each
 } sb_tail_data;
@@ -46,15 +50,19 @@ typedef struct sb_tail {
   double exceedances;                        // pairs between u and v
   double above_u;                            // P(y > u), mean over the grid
   double cluster;                            // by what the likelihood is divided, at least 1
+  double xi_first, xi_step;                  // the grid; at first -0.4 to 0.95
+  double log_sigma_first, log_sigma_step;    // and 0.2 to 5
   double weight[SB_TAIL_XI * SB_TAIL_SIGMA]; // posterior, sums to 1
   double share[SB_TAIL_XI * SB_TAIL_SIGMA];  // P(y > u) given xi and sigma
   double xi, sigma;                          // posterior means
 } sb_tail;
 
-static inline double sb_tail_xi(int i) {
-  return -0.4 + 0.0375 * i;
+static inline double sb_tail_xi(const sb_tail *t, int cell) {
+  return t->xi_first + t->xi_step * (cell / SB_TAIL_SIGMA);
 }
-double sb_tail_sigma(int j); // 0.2 to 5, log-spaced
+static inline double sb_tail_sigma(const sb_tail *t, int cell) {
+  return exp(t->log_sigma_first + t->log_sigma_step * (cell % SB_TAIL_SIGMA));
+}
 
 double sb_tail_z(const sb_tail *tail, double closeness);
 double sb_tail_surprise(const sb_tail *tail, double z);

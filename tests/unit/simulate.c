@@ -44,16 +44,52 @@ static double shape_noise(sim_shape shape, double x) {
   return x;
 }
 
+// What is drawn of a person.
+typedef struct person {
+  double effect, factor;
+  int64_t family;
+} person;
+
 typedef struct draws {
   const simulation *s;
-  double *effect; // per person
+  person *people;
   uint64_t key;
 } draws;
 
-static sb_status make_effects(const simulation *s, double **effect) {
-  sb_status status = SB_NEW(effect, s->people, "effects");
-  for (int64_t a = 0; a < s->people && status.code == SB_OK; a++)
-    (*effect)[a] = sqrt(s->effect) * draw_normal(sb_random_key(s->seed, 2), (uint64_t)a);
+static double sum_of_squares(uint64_t key, uint64_t first, uint64_t count) {
+  double sum = 0;
+  for (uint64_t i = 0; i < count; i++) {
+    double x = draw_normal(key, first + i);
+    sum += x * x;
+  }
+  return sum;
+}
+
+// Of mean 0 and variance 1.
+static double draw_effect(sim_effects kind, uint64_t key, uint64_t a) {
+  enum { SQUARES = 8, DEGREES = 5 };
+  uint64_t more = sb_random_key(key, 1);
+  if (kind == SIM_EFFECTS_SKEWED)
+    return (sum_of_squares(more, a * SQUARES, SQUARES) - SQUARES) / sqrt(2.0 * SQUARES);
+  double x = draw_normal(key, a);
+  if (kind == SIM_EFFECTS_HEAVY) // over the root of chi-square / DEGREES, at sd 1
+    return x * sqrt((DEGREES - 2) / sum_of_squares(more, a * DEGREES, DEGREES));
+  return x;
+}
+
+static sb_status open_draws(const simulation *s, draws *d) {
+  *d = (draws){.s = s, .key = sb_random_key(s->seed, 1)};
+  uint64_t effects = sb_random_key(s->seed, 2), factors = sb_random_key(s->seed, 3),
+           families = sb_random_key(s->seed, 4);
+  sb_status status = SB_NEW(&d->people, s->people, "persons");
+  for (int64_t a = 0; a < s->people && status.code == SB_OK; a++) {
+    uint64_t i = (uint64_t)a;
+    d->people[a] = (person){
+        .effect = sqrt(s->effect) * draw_effect(s->effects, effects, i),
+        .factor = s->spread > 0 ? exp(s->spread * draw_normal(factors, i)) : 1,
+        .family =
+            s->families > 0 ? (int64_t)(sb_random_bits(families, i) % (uint64_t)s->families) : a};
+  }
   return status;
 }
 
@@ -62,10 +98,12 @@ static double draw_score(const draws *d, int64_t a, int64_t b, int64_t scan_a, i
   uint64_t low = (uint64_t)(scan_a < scan_b ? scan_a : scan_b);
   uint64_t high = (uint64_t)(scan_a < scan_b ? scan_b : scan_a);
   uint64_t key = sb_random_key(d->key, low);
-  if (a == b)
-    return s->scale * (s->distance + d->effect[a] + sqrt(1 - s->effect) * draw_normal(key, high));
-  return s->scale * (d->effect[a] + d->effect[b] +
-                     sqrt(1 - 2 * s->effect) * shape_noise(s->shape, draw_normal(key, high)));
+  const person *one = d->people + a, *other = d->people + b;
+  double x = draw_normal(key, high);
+  if (a == b) return s->scale * (s->distance + one->effect + sqrt(1 - s->effect) * x);
+  double noise = sqrt(1 - 2 * s->effect) * shape_noise(s->shape, x) * one->factor * other->factor;
+  double alike = one->family == other->family ? s->likeness : 0;
+  return s->scale * (one->effect + other->effect + alike + noise);
 }
 
 // ---- The study ----------------------------------------------------------------------------------
@@ -120,9 +158,9 @@ sb_status sim_study(const simulation *s, sb_study *out) {
                     .bins = s->bins,
                     .probes = s->self ? scans : s->mated_people,
                     .gallery = s->self ? scans : s->people};
-  draws d = {.s = s, .key = sb_random_key(s->seed, 1)};
+  draws d;
   sb_status status = sb_ok();
-  SB_TRY(make_effects(s, &d.effect));
+  SB_TRY(open_draws(s, &d));
   SB_TRY(SB_NEW(&out->probe_person, out->probes, "scans"));
   SB_TRY(SB_NEW(&out->gallery_person, out->gallery, "scans"));
   for (int64_t g = 0; g < out->gallery; g++) out->gallery_person[g] = person_of(s, g);
@@ -142,7 +180,7 @@ sb_status sim_study(const simulation *s, sb_study *out) {
   out->pairs = s->self ? scans * (scans - 1) / 2 : out->probes * out->gallery;
   SB_TRY(sb_study_complete(out));
 cleanup:
-  free(d.effect);
+  free(d.people);
   if (status.code != SB_OK) sb_study_free(out);
   return status;
 }
@@ -150,9 +188,9 @@ cleanup:
 // ---- A whole cohort ---------------------------------------------------------------------------
 
 sb_status sim_closest(const simulation *s, double *best) {
-  draws d = {.s = s, .key = sb_random_key(s->seed, 1)};
+  draws d;
   int64_t people = s->people;
-  sb_status status = make_effects(s, &d.effect);
+  sb_status status = open_draws(s, &d);
   if (status.code != SB_OK) return status;
   for (int64_t a = 0; a < people; a++) best[a] = -INFINITY;
 #pragma omp parallel
@@ -166,8 +204,10 @@ sb_status sim_closest(const simulation *s, double *best) {
 #pragma omp for schedule(dynamic, 64)
     for (int64_t a = 0; a < people; a++)
       for (int64_t b = a + 1; b < people && have.code == SB_OK; b++) {
-        double bound = s->scale * (d.effect[a] + d.effect[b] + most);
-        if (bound <= mine[a] && bound <= mine[b] &&
+        const person *one = d.people + a, *other = d.people + b;
+        double bound =
+            s->scale * (one->effect + other->effect + most * one->factor * other->factor);
+        if (bound <= mine[a] && bound <= mine[b] && one->family != other->family &&
             first_uniform(sb_random_key(d.key, (uint64_t)a), (uint64_t)b) > above_usual)
           continue;
         double score = draw_score(&d, a, b, a, b);
@@ -181,7 +221,7 @@ sb_status sim_closest(const simulation *s, double *best) {
       for (int64_t a = 0; a < people; a++) best[a] = fmax(best[a], mine[a]);
     free(mine);
   }
-  free(d.effect);
+  free(d.people);
   return status;
 }
 

@@ -2,7 +2,7 @@
 //
 // A non-mated pair scores a_i + a_j + e, with an effect a of each scan's person, altogether of
 // variance 1 around 0; a mated pair scores `distance` + a_i + e, of variance 1 too. So d-prime is
-// `distance`, whatever the effects.
+// `distance`, whatever the effects. `spread` and `families` come on top.
 #ifndef TESTS_SIMULATE_H
 #define TESTS_SIMULATE_H
 
@@ -14,6 +14,12 @@ typedef enum sim_shape {
   SIM_HEAVY   // e is Tukey's h = 0.05, standardised: 4.9 sigma become 8.3
 } sim_shape;
 
+typedef enum sim_effects {
+  SIM_EFFECTS_NORMAL,
+  SIM_EFFECTS_SKEWED, // chi-square of 8 degrees, standardised: its skewness is 1
+  SIM_EFFECTS_HEAVY   // Student's t of 5 degrees, standardised
+} sim_effects;
+
 typedef struct simulation {
   int64_t people;
   int64_t mated_people; // of these, with a second scan
@@ -21,7 +27,11 @@ typedef struct simulation {
   double distance;
   double effect; // variance of a person's effect, below 0.5
   sim_shape shape;
-  int64_t top; // matches listed per probe
+  sim_effects effects;
+  double spread;    // sd of the logarithm of a person's factor: e is multiplied by both people's
+  int64_t families; // into which people fall at random; 0: none
+  double likeness;  // what two people of one family score more
+  int64_t top;      // matches listed per probe
   int64_t bins;
   double scale; // of the scores: a normal score of 1 becomes this closeness
   uint64_t seed;

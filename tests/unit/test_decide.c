@@ -130,13 +130,15 @@ static sb_evaluate_options few_replicates(void) {
   return options;
 }
 
-static void evaluate(const sb_study *study, double direction, const sb_evaluate_options *options,
-                     sb_evaluation *out) {
+static const sb_scale SIMILARITY = {.direction = 1}, DISTANCE = {.direction = -1};
+
+static void evaluate(const sb_study *study, const sb_scale *scale,
+                     const sb_evaluate_options *options, sb_evaluation *out) {
   double closest = -INFINITY;
   sb_given given;
   for (int64_t p = 0; p < study->probes; p++)
     if (!isnan(study->best_nonmated[p])) closest = fmax(closest, study->best_nonmated[p]);
-  assert_ok(sb_figures_of_study(study, "simulated", direction, closest, options, out, &given));
+  assert_ok(sb_figures_of_study(study, "simulated", scale, closest, options, out, &given));
 }
 
 static void test_studies(void **state) {
@@ -151,7 +153,7 @@ static void test_studies(void **state) {
     assert_ok(sim_study(&s, &study));
     sb_evaluate_options options = few_replicates();
     options.threads = 1;
-    evaluate(&study, 1, &options, &e);
+    evaluate(&study, &SIMILARITY, &options, &e);
     assert_int_equal(e.people, 120);
     assert_int_equal(e.mated_people, 80);
     assert_int_equal(e.mated_pairs, 80);
@@ -177,9 +179,9 @@ static void test_studies(void **state) {
 
     // The same figures for any number of threads; a distance is the similarity turned round.
     options.threads = 3;
-    evaluate(&study, 1, &options, &other);
+    evaluate(&study, &SIMILARITY, &options, &other);
     assert_memory_equal(&e, &other, sizeof e);
-    evaluate(&study, -1, &options, &other);
+    evaluate(&study, &DISTANCE, &options, &other);
     near(other.auc, e.auc, 0, "AUC of a distance");
     near(other.kde_threshold, -e.kde_threshold, 0, "threshold of a distance");
     near(other.kde_threshold_interval.low, -e.kde_threshold_interval.high, 0, "its interval");
@@ -201,7 +203,7 @@ static void test_lists_of_any_length(void **state) {
     s.top = i == 0 ? 1 : 119;
     assert_ok(sim_study(&s, &study));
     sb_evaluate_options options = few_replicates();
-    evaluate(&study, 1, &options, e + i);
+    evaluate(&study, &SIMILARITY, &options, e + i);
     sb_study_free(&study);
   }
   near(e[0].auc, e[1].auc, 0, "AUC");
@@ -239,7 +241,7 @@ static void test_degenerate_studies(void **state) {
     s.scale = cases[i].scale;
     assert_ok(sim_study(&s, &study));
     const sb_evaluate_options options = few_replicates();
-    evaluate(&study, 1, &options, &e);
+    evaluate(&study, &SIMILARITY, &options, &e);
     bool said = false;
     for (int k = 0; k < 6; k++) said = said || strstr(e.why[k], cases[i].says) != NULL;
     if (!said) fail_msg("%s: %s; %s", cases[i].what, e.why[0], e.why[1]);
@@ -251,8 +253,8 @@ static void test_degenerate_studies(void **state) {
       near(e.eer, 0.5, 1e-12, "EER of equal scores");
       assert_true(isnan(e.d_prime));
     }
-    assert_ok(sb_forecast_open(&study, true, &forecaster));
-    assert_ok(sb_forecast_at(&forecaster, 1e6, 0.5, 1, &at));
+    assert_ok(sb_forecast_open(&study, true, 1, &forecaster));
+    assert_ok(sb_forecast_at(&forecaster, 1e6, 0.5, &at));
     assert_true(isnan(at.fpir) || (at.fpir_low <= at.fpir_high && at.fpir_high <= 1));
     assert_false(at.valid);
     sb_forecast_close(&forecaster);
@@ -273,7 +275,7 @@ static void test_perfect_separation(void **state) {
   s.self = true;
   assert_ok(sim_study(&s, &study));
   const sb_evaluate_options options = few_replicates();
-  evaluate(&study, 1, &options, &e);
+  evaluate(&study, &SIMILARITY, &options, &e);
   assert_true(e.auc == 1 && e.eer == 0 && e.fnir == 0 && e.rank1 == 1);
   near(e.rank1_interval.low, pow(0.05, 1.0 / 12), 1e-12, "rank-1");
   near(e.fnir_interval.high, 1 - pow(0.05, 1.0 / 12), 1e-12, "FNIR");
@@ -424,19 +426,19 @@ static void test_forecast(void **state) {
   s.distance = 4.5;
   s.self = true;
   assert_ok(sim_study(&s, &study));
-  assert_ok(sb_forecast_open(&study, true, &f));
-  near(f.effect_sd, sqrt(s.effect) * s.scale, 0.1 * s.scale, "effects");
+  assert_ok(sb_forecast_open(&study, true, 1, &f));
+  near(f.effects.sd, sqrt(s.effect) * s.scale, 0.1 * s.scale, "effects");
   double t = sim_true_threshold(&s, 5000, 0.05);
-  assert_ok(sb_forecast_at(&f, 5000, t, 1, &at));
+  assert_ok(sb_forecast_at(&f, 5000, t, &at));
   assert_true(at.valid && at.fpir_low < 0.05 && 0.05 < at.fpir_high);
   assert_true(at.fpir_high / at.fpir_low < 30);
   assert_true(at.rank1_low <= at.rank1 && at.rank1 <= at.rank1_high);
   near(at.rank1, sim_true_rank1(&s, 5000), 0.04, "rank-1");
-  assert_ok(sb_forecast_at(&f, 5000, t, 1, &again));
+  assert_ok(sb_forecast_at(&f, 5000, t, &again));
   assert_true(at.fpir_low == again.fpir_low && at.fpir_high == again.fpir_high &&
               at.rank1_low == again.rank1_low && at.rank1 == again.rank1);
   double before = at.fpir;
-  assert_ok(sb_forecast_at(&f, 1e6, t, 1, &at));
+  assert_ok(sb_forecast_at(&f, 1e6, t, &at));
   assert_true(at.fpir > before && !at.valid);
   sb_forecast_close(&f);
   sb_study_free(&study);

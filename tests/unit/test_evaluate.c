@@ -21,9 +21,10 @@ static sb_link_options both_measures(void) {
 }
 
 // What is to be found in `out`, from scores-MEASURE.npy and a person for each scan (-1: unknown,
-// left out), by definition.
-static sb_evaluation direct(const char *out, const char *measure, int64_t probes, int64_t gallery,
-                            bool self, const int *probe_person, const int *gallery_person) {
+// left out), by definition; in closenesses, for a distance without a limit minus its binary logarithm.
+static sb_evaluation direct(const char *out, const char *measure, bool logarithm, int64_t probes,
+                            int64_t gallery, bool self, const int *probe_person,
+                            const int *gallery_person) {
   char *name = sb_format("scores-%s.npy", measure), *path = sb_path_join(out, name), *file;
   size_t bytes;
   assert_ok(sb_read_file(path, &file, &bytes));
@@ -39,6 +40,7 @@ static sb_evaluation direct(const char *out, const char *measure, int64_t probes
       for (int64_t g = 0; g < gallery; g++) {
         if (self && g == p) continue;
         double score = (double)scores[p * gallery + g];
+        if (logarithm) score = -log2(score);
         bool known = probe_person[p] >= 0 && gallery_person[g] >= 0;
         bool mated = known && probe_person[p] == gallery_person[g];
         mate = mate || mated;
@@ -86,7 +88,8 @@ static void check(const char *out, const char *identities, int64_t probes, int64
   assert_ok(sb_evaluate(out, &options, results, 4, &count));
   assert_int_equal(count, 2);
   for (size_t m = 0; m < 2; m++) {
-    sb_evaluation e = direct(out, BOTH[m], probes, gallery, self, probe_person, gallery_person);
+    sb_evaluation e =
+        direct(out, BOTH[m], false, probes, gallery, self, probe_person, gallery_person);
     const sb_evaluation *r = results + m;
     assert_string_equal(r->measure, BOTH[m]);
     assert_int_equal(r->mated_pairs, e.mated_pairs);
@@ -266,6 +269,80 @@ static void test_stores_that_moved(void **state) {
   assert_non_null(strstr(status.message, "has no scan sub-003_ses-1"));
   free(from);
   free(to);
+  remove_folders(&f);
+}
+
+// Figures of distances without a limit, whatever the unit of the intensities.
+static void test_distances_without_a_limit(void **state) {
+  (void)state;
+  static const char *const DISTANCES[] = {"mse", "mae"};
+  folders f = make_folders();
+  sb_evaluation results[2], first[2];
+  size_t count;
+  sb_link_options options = both_measures();
+  options.measures = DISTANCES;
+  sb_evaluate_options few = sb_evaluate_options_default();
+  few.replicates = 40;
+  for (int large = 0; large < 2; large++) {
+    cohort c = PLAIN;
+    c.gain = large ? 3000 : 1;
+    sb_store *store = open_cohort(f.top, large ? "large" : "small", &c);
+    assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+    assert_ok(sb_evaluate(f.out, &few, results, 2, &count));
+    assert_int_equal(count, 2);
+    for (size_t m = 0; m < 2; m++) {
+      const sb_evaluation *r = results + m;
+      sb_evaluation e = direct(f.out, DISTANCES[m], true, 16, 16, true, LABELS, LABELS);
+      assert_int_equal(r->mated_pairs, 8);
+      assert_int_equal(r->rank1_probes, 16);
+      near(log2(r->mated_min), -e.mated_min, 1e-4, "mated_min");
+      near(log2(r->nonmated_max), -e.nonmated_max, 1e-4, "nonmated_max");
+      near(r->margin, r->nonmated_max - r->mated_min, 0, "margin");
+      near(log2(r->mated_mean), -e.mated_mean, 1e-4, "mated_mean");
+      near(log2(r->nonmated_mean), -e.nonmated_mean, 0.02, "nonmated_mean"); // half a bin
+      double pooled = sqrt((e.mated_sd * e.mated_sd + e.nonmated_sd * e.nonmated_sd) / 2);
+      near(r->d_prime, fabs(e.mated_mean - e.nonmated_mean) / pooled, 0.05 * r->d_prime, "d_prime");
+      assert_true(r->margin > 0 && r->auc == 1 && r->eer == 0);
+      assert_true(r->mated_min < r->kde_threshold && r->kde_threshold < r->nonmated_max);
+      if (large) {
+        near(r->d_prime, first[m].d_prime, 0.03 * r->d_prime, "d_prime in another unit");
+        double unit = log2(3000) * (m == 0 ? 2 : 1);
+        near(log2(r->kde_threshold), log2(first[m].kde_threshold) + unit, 0.1, "threshold");
+        assert_int_equal(r->links, first[m].links);
+      }
+      first[m] = *r;
+    }
+    sb_store_close(store);
+  }
+  char *thresholds = read_result(f.out, "thresholds.tsv"), *roc = read_result(f.out, "roc-mse.tsv");
+  assert_non_null(strstr(thresholds, "mae\tkde_crossing\tall\tall\t"));
+  assert_null(strstr(thresholds, "\t-")); // a distance is not below 0
+  assert_null(strstr(roc, "\n-"));
+  free(thresholds);
+  free(roc);
+  remove_folders(&f);
+}
+
+// Scans that are the same file but for their name have no distance at all: the end of the scale.
+static void test_no_distance(void **state) {
+  (void)state;
+  static const char *const MSE[] = {"mse"};
+  folders f = make_folders();
+  cohort c = PLAIN;
+  c.duplicate_of = 0;
+  sb_store *store = open_cohort(f.top, "a", &c);
+  sb_link_options options = both_measures();
+  options.measures = MSE;
+  options.measure_count = 1;
+  sb_evaluation result;
+  size_t count;
+  assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
+  assert_ok(sb_evaluate(f.out, NULL, &result, 1, &count));
+  near(result.auc, 0.5, 1e-12, "AUC");
+  assert_true(isnan(result.d_prime) && isnan(result.kde_threshold));
+  assert_true(result.mated_mean < 2e-6);
+  assert_int_equal(result.links, 0);
+  sb_store_close(store);
   remove_folders(&f);
 }
 
@@ -578,6 +655,8 @@ int main(void) {
       cmocka_unit_test(test_with_other_identities),
       cmocka_unit_test(test_with_namesakes),
       cmocka_unit_test(test_stores_that_moved),
+      cmocka_unit_test(test_distances_without_a_limit),
+      cmocka_unit_test(test_no_distance),
       cmocka_unit_test(test_cases_with_little_to_say),
       cmocka_unit_test(test_labels_across_stores),
       cmocka_unit_test(test_links_and_datasets),
