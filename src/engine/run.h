@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/choose.h"
 #include "engine/compare.h"
 #include "engine/compute.h"
 #include "engine/people.h"
@@ -15,6 +16,7 @@
 typedef struct sb_measured {
   const sb_measure *measure;
   sb_plan plan;
+  sb_choice choice;      // what it was screened by
   double bound;          // of |screen - canonical| over all pairs
   double *best_nonmated; // canonical, per probe; NaN where there is none
 } sb_measured;
