@@ -145,6 +145,7 @@ static sb_status make_room(cpu *c, block *b, int64_t count, int64_t k) {
     status = SB_NEW(&b->numbers, bytes, "rounded vectors");
     if (status.code != SB_OK) return status;
     b->capacity = bytes;
+    sb_prefer_large_pages(b->numbers, (size_t)bytes);
   }
   b->k = k;
   b->stride = round_up(k);

@@ -10,7 +10,7 @@
 #include "engine/tile.h"
 
 // At most so many of either side, spread evenly.
-enum { SAMPLE_PROBES = 32, SAMPLE_GALLERY = 192, LEAST_SAMPLE = 8 };
+enum { SAMPLE_PROBES = 20, SAMPLE_GALLERY = 140, LEAST_SAMPLE = 8 };
 // Fewer operations are not worth a sample: a second of one core in float32.
 static const double FEW_OPERATIONS = 1.5e11;
 // Times in units of a pair of a float32 product: of an int8 product, and of rounding one vector.
@@ -52,8 +52,8 @@ static sb_status sample_draw(sb_comparison *c, const sb_wish *wish, sample *s) {
   s->stride = e->size;
   SB_TRY(SB_NEW(&s->probe_scans, SAMPLE_PROBES, "a sample"));
   SB_TRY(SB_NEW(&s->gallery_scans, SAMPLE_GALLERY, "a sample"));
-  s->probes = spread(shrunk / 7, wish->probes, s->probe_scans);
-  s->gallery = spread(shrunk - shrunk / 7, wish->gallery, s->gallery_scans);
+  s->probes = spread(shrunk / 8, wish->probes, s->probe_scans);
+  s->gallery = spread(shrunk - shrunk / 8, wish->gallery, s->gallery_scans);
   if (s->probes < LEAST_SAMPLE || s->gallery < LEAST_SAMPLE) return status;
   SB_TRY(SB_NEW(&s->a, s->probes * s->stride, "a sample"));
   SB_TRY(SB_NEW(&s->b, s->gallery * s->stride, "a sample"));

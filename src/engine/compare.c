@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "core/memory.h"
@@ -15,17 +14,6 @@ double sb_now_s(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-// Asks for large pages: a GEMM touches thousands of rows at once, each in pages of its own.
-static void prefer_large_pages(const sb_block *block, int64_t stride) {
-  const size_t large = (size_t)2 << 20;
-  char *start = (char *)block->vectors;
-  size_t bytes = (size_t)(block->capacity * stride) * sizeof *block->vectors;
-  size_t before = (large - (uintptr_t)start % large) % large;
-  if (bytes < before + large) return;
-  madvise(start + before, (bytes - before) / large * large,
-          MADV_HUGEPAGE); // advice: may be refused
 }
 
 // Whether all embeddings are in memory.
@@ -44,8 +32,9 @@ sb_status sb_comparison_open(sb_comparison *c) {
   if (status.code == SB_OK)
     status = SB_NEW(&c->b.vectors, c->b.capacity * plan->stride, "vectors of the gallery");
   if (status.code == SB_OK) {
-    prefer_large_pages(&c->a, plan->stride);
-    prefer_large_pages(&c->b, plan->stride);
+    const size_t vector_bytes = (size_t)plan->stride * sizeof *c->a.vectors;
+    sb_prefer_large_pages(c->a.vectors, (size_t)c->a.capacity * vector_bytes);
+    sb_prefer_large_pages(c->b.vectors, (size_t)c->b.capacity * vector_bytes);
   }
   return status;
 }

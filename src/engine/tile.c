@@ -176,17 +176,32 @@ sb_status sb_tile_deliver(const sb_comparison *c, sb_sink *sink, const sb_tile *
 
 // ---- Coarse screens -----------------------------------------------------------------------------
 
-// The canonical score of the line's x-th pair, computed once for both of its scans.
-static double settle_pair(const sb_comparison *c, const sb_tile *t, const line *l, int64_t x) {
-  double *known = t->known + l->at + x * l->step;
-  if (isnan(*known))
-    *known = sb_embedded_score(c->embedder, l->own, l->others + x * c->plan->stride,
-                               sb_reader_scratch(&c->reader));
-  return *known;
+static double *known(const sb_tile *t, const line *l, int64_t x) {
+  return t->known + l->at + x * l->step;
 }
 
 static bool is_known(const sb_tile *t, const line *l, int64_t x) {
-  return !isnan(t->known[l->at + x * l->step]);
+  return !isnan(*known(t, l, x));
+}
+
+// The canonical scores of the line's pairs that `found` has in its `gallery`, each computed once for
+// both of its scans.
+static void settle_pairs(const sb_comparison *c, const sb_tile *t, const line *l,
+                         const sb_candidate *found, int64_t count) {
+  enum { AT_ONCE = 64 };
+  const float *others[AT_ONCE];
+  double *places[AT_ONCE], scores[AT_ONCE];
+  int64_t used = 0;
+  for (int64_t i = 0; i <= count; i++) {
+    if (used == AT_ONCE || i == count) {
+      sb_embedded_scores(c->embedder, l->own, others, used, sb_reader_scratch(&c->reader), scores);
+      for (int64_t s = 0; s < used; s++) *places[s] = scores[s];
+      used = 0;
+    }
+    if (i == count || is_known(t, l, found[i].gallery)) continue;
+    places[used] = known(t, l, found[i].gallery);
+    others[used++] = l->others + found[i].gallery * c->plan->stride;
+  }
 }
 
 // The best of a line by their low ends, as many as are wanted, get their canonical scores; returns how
@@ -210,8 +225,9 @@ static double settle_leaders(const sb_comparison *c, const sb_sink *sink, const 
       if (found[i].low >= least) found[kept++] = found[i];
     count = kept;
   }
+  settle_pairs(c, t, l, found, count);
   for (int64_t i = 0; i < count; i++)
-    found[i].low = found[i].high = sink->direction * settle_pair(c, t, l, found[i].gallery);
+    found[i].low = found[i].high = sink->direction * *known(t, l, found[i].gallery);
   if (count < wanted) return list->cutoff;
   return fmax(list->cutoff, fmin(screen->threshold, sb_kth_low(found, count, wanted)));
 }
@@ -253,13 +269,20 @@ sb_status sb_tile_survey(const sb_comparison *c, sb_sink *sink, sb_tile *t, int6
 
 static sb_status settle_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, const line *l,
                              int64_t index, bool *room) {
-  for (int64_t x = 0; x < l->count && *room; x++) {
+  sb_candidate *found = t->found + omp_get_thread_num() * t->line;
+  int64_t count = 0;
+  for (int64_t x = 0; x < l->count; x++) {
     if (!is_known(t, l, x)) {
       const sb_screened score = score_of(c, t, l, x);
       if (!matters(sink, t, l, index, x, &score)) continue;
     }
-    const double exact = settle_pair(c, t, l, x);
-    *room = sb_sink_add(sink, l->probe, l->first + x, (sb_screened){exact, exact, exact});
+    found[count++].gallery = x;
+  }
+  settle_pairs(c, t, l, found, count);
+  for (int64_t i = 0; i < count && *room; i++) {
+    const double exact = *known(t, l, found[i].gallery);
+    *room = sb_sink_add(sink, l->probe, l->first + found[i].gallery,
+                        (sb_screened){exact, exact, exact});
   }
   sb_sink_prune(sink, l->probe);
   return sb_ok();
