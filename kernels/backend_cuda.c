@@ -156,6 +156,8 @@ static sb_status choose_device(cuda *c) {
 static sb_status cuda_open(const sb_backend_options *options, void **context) {
   cuda *c = NULL;
   *context = NULL;
+  if (options->precision == SB_INT8)
+    return sb_error(SB_USAGE, "precision int8: the cuda backend has fp32, tf32, fp16 and bf16");
   sb_status status;
   SB_TRY(SB_NEW_ZERO(&c, 1, "backend"));
   c->precision = options->precision;
@@ -182,10 +184,11 @@ static int64_t cuda_k_chunk(const void *context) {
   return ((const cuda *)context)->most_chunk;
 }
 
-static int64_t cuda_workspace_bytes(const void *context, int64_t m, int64_t n) {
+static int64_t cuda_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   (void)context;
   (void)m;
   (void)n;
+  (void)k;
   return 0;
 }
 

@@ -154,7 +154,7 @@ static sb_status print_summary(const sb_arguments *a, const char *out, bool shar
 
 static bool read_options(const sb_arguments *a, sb_link_options *options, char ***measures) {
   static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
-  static const char *const precisions[] = {"auto", "fp32", "tf32", "fp16", "bf16", NULL};
+  static const char *const precisions[] = {"auto", "fp32", "tf32", "fp16", "bf16", "int8", NULL};
   int backend = 0, precision = 0;
   bool valid = sb_arg_measures(a, "-m", measures, &options->measure_count) &&
                sb_arg_measure(a, "--refine", &options->refine) &&
@@ -215,7 +215,7 @@ static const sb_option OPTIONS[] = {
     {"--threshold", "S", "also list every pair whose score reaches S"},
     {"--identities", "TSV|none", "who is who: dataset, scan_id, person; none ignores all labels"},
     {"--matrix", NULL, "also write every score, scores-MEASURE.npy"},
-    {"--precision", "P", "of the screen: auto, fp32; on a GPU tf32, fp16, bf16 too (auto)"},
+    {"--precision", "P", "of the screen: auto, fp32, int8; on a GPU fp32, tf32, fp16, bf16 (auto)"},
     {"--backend", "B", "auto, cpu or cuda (auto)"},
     {"--shard", "I/N|auto",
      "compare the I-th of N parts of the pairs alone, into OUT/shard-I-of-N"},

@@ -78,3 +78,9 @@ char *sb_format(const char *format, ...) {
   va_end(args);
   return text;
 }
+
+void sb_prefer_large_pages(void *memory, size_t bytes) {
+  const size_t large = (size_t)2 << 20, before = (large - (uintptr_t)memory % large) % large;
+  if (bytes < before + large) return;
+  madvise((char *)memory + before, (bytes - before) / large * large, MADV_HUGEPAGE);
+}

@@ -18,6 +18,10 @@ int64_t sb_default_memory_bytes(void);
 // What this process holds now, from /proc; 0 where there is none.
 int64_t sb_resident_bytes(void);
 
+// Asks for large pages, for memory that is visited thousands of rows at a time, each in pages of its own.
+// Advice: it may be refused.
+void sb_prefer_large_pages(void *memory, size_t bytes);
+
 // Gives what was freed, and kept for later, back to the system. All threads wait for it.
 void sb_release_freed(void);
 

@@ -15,12 +15,13 @@ typedef enum sb_precision {
   SB_TF32, // 11
   SB_FP16, // 11
   SB_BF16, // 8
+  SB_INT8, // whole numbers times a scale that chunks of a vector share; sums are exact
   SB_PRECISIONS
 } sb_precision;
 
 typedef struct sb_backend_options {
   int threads;            // of the host, at least 1
-  int64_t k_chunk;        // elements whose products are summed in float32; 0: the backend's choice
+  int64_t k_chunk;        // elements whose products are summed at once; 0: the backend's choice
   sb_precision precision; // of the screen
 } sb_backend_options;
 
@@ -43,8 +44,8 @@ typedef struct sb_backend {
   // What computes, in words ("oneDNN 2.6.3, ..."), for summary.json. Valid until close.
   const char *(*describe)(const void *context);
   int64_t (*k_chunk)(const void *context);
-  // Host memory used beside the vectors and the result, for a result of m x n.
-  int64_t (*workspace_bytes)(const void *context, int64_t m, int64_t n);
+  // Host memory used beside the vectors and the result, for m vectors against n, of k elements.
+  int64_t (*workspace_bytes)(const void *context, int64_t m, int64_t n, int64_t k);
 
   // Fills a slot with `count` vectors of k floats and norm at most 1 + 2^-23, `stride` floats
   // apart. They stay the caller's, and as they are until the slot is filled again.
@@ -52,11 +53,19 @@ typedef struct sb_backend {
                    int64_t stride);
   // c[i * ldc + j] = dot product of a's vector i and b's vector j.
   sb_status (*gemm_nt)(void *context, sb_part a, sb_part b, double *c, int64_t ldc);
-  // A bound on |c - a.b| for vectors of k elements.
+  // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells what
+  // rounding took from each of them, of what rounding left.
   double (*gemm_error)(const void *context, int64_t k);
+  // For each vector of a slot a bound on the Euclidean norm of what rounding it lost, where that is
+  // too much, or too different from vector to vector, for one bound (see sb_pair_error). Valid until
+  // the slot is filled again. No such function, or NULL: gemm_error is all.
+  const double *(*lost)(const void *context, sb_slot slot);
 } sb_backend;
 
-extern const sb_backend sb_backend_cpu;
+extern const sb_backend sb_backend_cpu;      // fp32
+extern const sb_backend sb_backend_cpu_int8; // int8
+// Whether this processor multiplies int8 as fast as auto needs (and right without taking care).
+bool sb_cpu_multiplies_int8(void);
 
 // The backend that a name stands for. Errors: SB_BACKEND (its module cannot be loaded; says why),
 // SB_USAGE (there is none of that name).
@@ -64,13 +73,13 @@ sb_status sb_backend_find(const char *name, const sb_backend **backend);
 
 // What a module, a shared library opened at run time, defines: its backend, if `version` is the one
 // it was compiled with, else NULL.
-#define SB_MODULE_VERSION 1
+#define SB_MODULE_VERSION 2
 #define SB_MODULE_ENTRY "sb_module_backend"
 typedef const sb_backend *(*sb_module_entry)(int version);
 
 sb_status sb_precision_of(const char *name, sb_precision *out);
 const char *sb_precision_name(sb_precision precision);
-// Relative error of rounding to it: half a unit in the last place.
+// Relative error of rounding a number to it: half a unit in the last place. None for int8.
 double sb_precision_unit(sb_precision precision);
 
 #endif

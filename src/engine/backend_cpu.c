@@ -1,4 +1,4 @@
-// The CPU backend: oneDNN's float32 GEMM in chunks along k, summed in float64.
+// The CPU backend in fp32: oneDNN's float32 GEMM in chunks along k, summed in float64.
 //
 // Error of one element, for vectors a and b of norm at most w = 1 + 2^-23, u = 2^-24, chunks of c:
 //   - within a chunk the library sums c products in float32, in whatever order and with or without
@@ -50,7 +50,7 @@ static sb_status cpu_open(const sb_backend_options *options, void **context) {
   cpu *c;
   *context = NULL;
   if (options->precision != SB_FP32)
-    return sb_error(SB_USAGE, "precision %s: the cpu backend has fp32; use that, or auto",
+    return sb_error(SB_USAGE, "precision %s: the cpu backend has int8 and fp32; use these, or auto",
                     sb_precision_name(options->precision));
   sb_status status = SB_NEW_ZERO(&c, 1, "backend");
   if (status.code != SB_OK) return status;
@@ -73,8 +73,9 @@ static int64_t cpu_k_chunk(const void *context) {
 }
 
 // The product, and what oneDNN packs its operands into (measured: below 8 MiB a thread).
-static int64_t cpu_workspace_bytes(const void *context, int64_t m, int64_t n) {
+static int64_t cpu_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   const cpu *c = context;
+  (void)k;
   return m * n * (int64_t)sizeof(float) + (int64_t)c->threads * (8 << 20);
 }
 

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "core/memory.h"
+#include "engine/tile.h"
 #include "engine/warn.h"
 
 double sb_now_s(void) {
@@ -16,15 +16,9 @@ double sb_now_s(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-// Asks for large pages: a GEMM touches thousands of rows at once, each in pages of its own.
-static void prefer_large_pages(const sb_block *block, int64_t stride) {
-  const size_t large = (size_t)2 << 20;
-  char *start = (char *)block->vectors;
-  size_t bytes = (size_t)(block->capacity * stride) * sizeof *block->vectors;
-  size_t before = (large - (uintptr_t)start % large) % large;
-  if (bytes < before + large) return;
-  madvise(start + before, (bytes - before) / large * large,
-          MADV_HUGEPAGE); // advice: may be refused
+// Whether all embeddings are in memory.
+static bool is_ready(const sb_comparison *c) {
+  return c->ready[SB_SLOT_PROBES] != NULL;
 }
 
 sb_status sb_comparison_open(sb_comparison *c) {
@@ -32,20 +26,24 @@ sb_status sb_comparison_open(sb_comparison *c) {
   sb_status status = sb_reader_open(c->embedder, plan->threads, &c->reader);
   c->a = (sb_block){.capacity = plan->probe_tile};
   c->b = (sb_block){.capacity = sb_plan_streams(plan) ? plan->gallery_tile : 0};
+  if (is_ready(c)) return status; // blocks are parts of what is in memory
   if (status.code == SB_OK)
     status = SB_NEW(&c->a.vectors, c->a.capacity * plan->stride, "vectors of the probes");
   if (status.code == SB_OK)
     status = SB_NEW(&c->b.vectors, c->b.capacity * plan->stride, "vectors of the gallery");
   if (status.code == SB_OK) {
-    prefer_large_pages(&c->a, plan->stride);
-    prefer_large_pages(&c->b, plan->stride);
+    const size_t vector_bytes = (size_t)plan->stride * sizeof *c->a.vectors;
+    sb_prefer_large_pages(c->a.vectors, (size_t)c->a.capacity * vector_bytes);
+    sb_prefer_large_pages(c->b.vectors, (size_t)c->b.capacity * vector_bytes);
   }
   return status;
 }
 
 void sb_comparison_close(sb_comparison *c) {
-  free(c->a.vectors);
-  free(c->b.vectors);
+  if (!is_ready(c)) {
+    free(c->a.vectors);
+    free(c->b.vectors);
+  }
   c->a = c->b = (sb_block){0};
   sb_reader_close(&c->reader);
 }
@@ -63,25 +61,47 @@ static bool by_pairs(const sb_comparison *c) {
 static sb_status put(sb_comparison *c, sb_slot slot) {
   const sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
   if (c->compute == NULL || by_pairs(c) || block->count == 0) return sb_ok();
-  return c->compute->backend->put(c->compute->context, slot, block->vectors, block->count,
-                                  c->plan->length, c->plan->stride);
+  sb_status status = c->screen->put(c->screen_context, slot, block->vectors, block->count,
+                                    c->plan->length, c->plan->stride);
+  if (status.code == SB_OK &&
+      c->screen == &sb_backend_cpu_int8) // for tiles that int8 cannot tell apart
+    status = sb_backend_cpu.put(c->compute->fine, slot, block->vectors, block->count,
+                                c->plan->length, c->plan->stride);
+  return status;
 }
 
 // After a backend's failure: true when another goes on, with the same blocks.
 static bool go_on(sb_comparison *c, const sb_status *failure) {
   if (c->compute == NULL || !sb_compute_fall_back(c->compute, failure)) return false;
   sb_warn(c->progress, "%s; going on with the CPU", failure->message);
+  c->screen = c->compute->backend;
+  c->screen_context = c->compute->context;
   return put(c, SB_SLOT_PROBES).code == SB_OK && put(c, SB_SLOT_GALLERY).code == SB_OK;
 }
 
+sb_status sb_comparison_embed(const sb_comparison *c, sb_slot slot, const int64_t *index,
+                              int64_t first, int64_t count, float *embeddings) {
+  const int64_t size = c->embedder->size;
+  if (c->ready[slot] == NULL)
+    return sb_reader_embed(&c->reader, slot == SB_SLOT_PROBES ? c->probe : c->gallery, index, first,
+                           count, embeddings);
+  for (int64_t i = 0; i < count; i++)
+    memcpy(embeddings + i * size, c->ready[slot] + (index != NULL ? index[i] : first + i) * size,
+           (size_t)size * sizeof *embeddings);
+  return sb_ok();
+}
+
 // Puts the scans [first, first + count) into the block, unless they are there already.
-static sb_status load(sb_comparison *c, sb_slot slot, const sb_store *store, int64_t first,
-                      int64_t count) {
+static sb_status load(sb_comparison *c, sb_slot slot, int64_t first, int64_t count) {
   sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
   if (block->first == first && block->count == count) return sb_ok();
   double start = sb_now_s();
   block->count = 0;
-  sb_status status = sb_reader_embed(&c->reader, store, NULL, first, count, block->vectors);
+  sb_status status = sb_ok();
+  if (c->ready[slot] != NULL)
+    block->vectors = (float *)c->ready[slot] + first * c->plan->stride;
+  else
+    status = sb_comparison_embed(c, slot, NULL, first, count, block->vectors);
   if (status.code == SB_OK) {
     block->first = first;
     block->count = count;
@@ -90,6 +110,18 @@ static sb_status load(sb_comparison *c, sb_slot slot, const sb_store *store, int
   }
   c->timings->embed_s += sb_now_s() - start;
   return status;
+}
+
+// Of the screen's dot products, beside what rounding lost of the vectors.
+static double dot_error(const sb_comparison *c) {
+  const int64_t k = c->plan->length;
+  const bool whole = c->screen == c->compute->backend; // else the fine one is used throughout
+  return sb_dot_error(
+      whole ? sb_compute_error(c->compute, k) : c->screen->gemm_error(c->screen_context, k), k);
+}
+
+static const double *lost(const sb_comparison *c, sb_slot slot) {
+  return c->screen->lost == NULL ? NULL : c->screen->lost(c->screen_context, slot);
 }
 
 // ---- Screening ----------------------------------------------------------------------------------
@@ -109,81 +141,8 @@ static void advance(const sb_comparison *c, walk *w, int64_t pairs) {
   tell(c, w, 0);
 }
 
-// Probes [probe, probe + probes) with gallery scans [gallery, gallery + galleries). In a
-// self-comparison only pairs with probe <= gallery count, and each serves both of its scans.
-typedef struct tile {
-  int64_t probe, probes, gallery, galleries, pairs;
-  const float *a, *b;  // their embeddings
-  double *values;      // [i * galleries + j]: dot products, or scores of the pair family
-  double error;        // of the dot products
-  sb_screened *scores; // for each thread: a line of the tile
-  float *lines;        // for each thread: scores on their way into the matrix
-  int64_t line;        // elements of each of them
-} tile;
-
-// What is known of the score of probe i with gallery scan j of the tile.
-static inline sb_screened score_of(const sb_comparison *c, const tile *t, int64_t i, int64_t j) {
-  const sb_embedder *e = c->embedder;
-  double value = t->values[i * t->galleries + j];
-  if (by_pairs(c)) return (sb_screened){value, value, value};
-  return sb_screen_interval(e->measure, value, t->error, e->length,
-                            sb_embedding_at(e, t->a + i * e->size).terms,
-                            sb_embedding_at(e, t->b + j * e->size).terms);
-}
-
-// What the sink is given of probe row i: from the diagonal on in a self-comparison.
-static sb_status take_row(const sb_comparison *c, sb_sink *sink, const tile *t, int64_t i,
-                          bool *room) {
-  int64_t probe = t->probe + i, skip = 0;
-  if (sink->people->self && probe > t->gallery) skip = probe - t->gallery;
-  if (skip >= t->galleries) return sb_ok();
-  sb_screened *scores = t->scores + omp_get_thread_num() * t->line;
-  for (int64_t j = skip; j < t->galleries; j++) scores[j - skip] = score_of(c, t, i, j);
-  if (!sb_sink_take(sink, probe, t->gallery + skip, t->galleries - skip, scores)) *room = false;
-  if (sink->matrix < 0) return sb_ok();
-  return sb_sink_write(sink, probe, t->gallery + skip, t->galleries - skip, scores,
-                       t->lines + omp_get_thread_num() * t->line);
-}
-
-// The same pairs seen from gallery scan j: the probes before it.
-static sb_status take_column(const sb_comparison *c, sb_sink *sink, const tile *t, int64_t j,
-                             bool *room) {
-  int64_t scan = t->gallery + j, count = smaller(t->probes, scan - t->probe);
-  if (count <= 0) return sb_ok();
-  sb_screened *scores = t->scores + omp_get_thread_num() * t->line;
-  for (int64_t i = 0; i < count; i++) scores[i] = score_of(c, t, i, j);
-  if (!sb_sink_take(sink, scan, t->probe, count, scores)) *room = false;
-  if (sink->matrix < 0) return sb_ok();
-  return sb_sink_write(sink, scan, t->probe, count, scores,
-                       t->lines + omp_get_thread_num() * t->line);
-}
-
-static sb_status deliver(const sb_comparison *c, sb_sink *sink, const tile *t) {
-  const int threads = c->plan->threads;
-  sb_status failure = sb_ok();
-  bool room = true;
-  for (int side = 0; side < (sink->people->self ? 2 : 1); side++) {
-    int64_t lines = side == 0 ? t->probes : t->galleries;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 8) reduction(&& : room)
-    for (int64_t i = 0; i < lines; i++) {
-      sb_status status =
-          side == 0 ? take_row(c, sink, t, i, &room) : take_column(c, sink, t, i, &room);
-      if (status.code != SB_OK) {
-#pragma omp critical(sb_deliver_failure)
-        failure = status;
-      }
-    }
-  }
-  if (failure.code == SB_OK && !room)
-    failure = sb_error(SB_NO_MEMORY,
-                       "%s: more pairs are near or beyond the threshold than fit in the memory "
-                       "granted: set a stricter threshold or allow more memory",
-                       sink->measure->info.name);
-  return failure;
-}
-
 // The pair family: a few gallery scans at a time, so that they stay near while the probes pass.
-static void score_tile(const sb_comparison *c, const tile *t, const walk *w) {
+static void score_tile(const sb_comparison *c, const sb_tile *t, const walk *w) {
   enum { GALLERIES = 4, PROBES = 8 };
   const sb_plan *plan = c->plan;
   const int64_t across = (t->galleries + GALLERIES - 1) / GALLERIES;
@@ -202,18 +161,39 @@ static void score_tile(const sb_comparison *c, const tile *t, const walk *w) {
   }
 }
 
-// Dot products by the backend.
-static sb_status multiply_tile(sb_comparison *c, const tile *t, sb_part b) {
+// Dot products by the screen, and what rounding lost of the vectors.
+static sb_status multiply_tile(sb_comparison *c, sb_tile *t, sb_part b) {
   const sb_part a = {SB_SLOT_PROBES, 0, t->probes};
-  sb_compute *compute = c->compute;
-  sb_status status = compute->backend->gemm_nt(compute->context, a, b, t->values, t->galleries);
+  sb_status status = c->screen->gemm_nt(c->screen_context, a, b, t->values, t->galleries);
   if (status.code != SB_OK && go_on(c, &status))
-    status = compute->backend->gemm_nt(compute->context, a, b, t->values, t->galleries);
+    status = c->screen->gemm_nt(c->screen_context, a, b, t->values, t->galleries);
+  t->error = dot_error(c);
+  t->lost_a = lost(c, SB_SLOT_PROBES);
+  t->lost_b = t->lost_a == NULL ? NULL : lost(c, b.slot) + b.first;
   return status;
 }
 
+// A coarse screen's scores to the sink. Where many pairs are too near to call, a float32 product tells
+// most of them apart: cheaper for a whole tile than as many canonical scores.
+static sb_status settle_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, sb_part b) {
+  int64_t open = 0;
+  sb_status status = sb_tile_survey(c, sink, t, &open);
+  if (status.code != SB_OK) return status;
+  if (open > t->pairs / SB_CANONICAL_COST && c->compute->fine != NULL) {
+    const double start = sb_now_s();
+    const sb_part a = {SB_SLOT_PROBES, 0, t->probes};
+    status = sb_backend_cpu.gemm_nt(c->compute->fine, a, b, t->values, t->galleries);
+    t->error =
+        sb_dot_error(sb_backend_cpu.gemm_error(c->compute->fine, c->plan->length), c->plan->length);
+    t->lost_a = t->lost_b = NULL;
+    c->timings->multiply_s += sb_now_s() - start;
+    c->timings->select_s -= sb_now_s() - start;
+  }
+  return status.code == SB_OK ? sb_tile_settle(c, sink, t) : status;
+}
+
 // Compares the tile's pairs and gives their scores to the sink.
-static sb_status do_tile(sb_comparison *c, sb_sink *sink, tile *t, walk *w, sb_part b) {
+static sb_status do_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w, sb_part b) {
   const sb_plan *plan = c->plan;
   double start = sb_now_s();
   sb_status status = sb_ok();
@@ -226,14 +206,14 @@ static sb_status do_tile(sb_comparison *c, sb_sink *sink, tile *t, walk *w, sb_p
   double multiplied = sb_now_s();
   c->timings->multiply_s += multiplied - start;
   if (status.code != SB_OK) return status;
-  status = deliver(c, sink, t);
+  status = t->lost_a == NULL ? sb_tile_deliver(c, sink, t) : settle_tile(c, sink, t, b);
   c->timings->select_s += sb_now_s() - multiplied;
   advance(c, w, t->pairs);
   return status;
 }
 
 // A block of probes against itself, one triangle, cut into tiles of the gallery's size.
-static sb_status compare_within(sb_comparison *c, sb_sink *sink, tile *t, walk *w) {
+static sb_status compare_within(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w) {
   sb_status status = sb_ok();
   for (int64_t at = 0; at < c->a.count && status.code == SB_OK; at += t->galleries) {
     t->galleries = smaller(c->plan->gallery_tile, c->a.count - at);
@@ -247,14 +227,15 @@ static sb_status compare_within(sb_comparison *c, sb_sink *sink, tile *t, walk *
 }
 
 // A block of probes against the gallery from `first` on.
-static sb_status compare_across(sb_comparison *c, sb_sink *sink, tile *t, walk *w, int64_t first) {
+static sb_status compare_across(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w,
+                                int64_t first) {
   sb_status status = sb_ok();
   for (int64_t at = first; at < c->plan->gallery && status.code == SB_OK; at += t->galleries) {
     t->galleries = smaller(c->plan->gallery_tile, c->plan->gallery - at);
     t->gallery = at;
     t->probe = c->a.first;
     t->probes = c->a.count;
-    status = load(c, SB_SLOT_GALLERY, c->gallery, at, t->galleries);
+    status = load(c, SB_SLOT_GALLERY, at, t->galleries);
     t->pairs = t->probes * t->galleries;
     if (status.code == SB_OK)
       status = do_tile(c, sink, t, w, (sb_part){SB_SLOT_GALLERY, 0, t->galleries});
@@ -265,24 +246,19 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, tile *t, walk *
 sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_ok();
-  tile t = {.line = plan->probe_tile > plan->gallery_tile ? plan->probe_tile : plan->gallery_tile};
   const sb_range range = plan->range;
+  sb_tile t = {0};
   walk w = {.total = sb_range_pairs(range, plan->gallery, plan->self)};
-  t.error = sb_dot_error(sb_compute_error(c->compute, plan->length), plan->length);
   snprintf(w.stage, sizeof w.stage, "comparing by %s", c->embedder->measure->info.name);
-  SB_TRY(SB_NEW(&t.values, plan->probe_tile * plan->gallery_tile, "a tile of scores"));
-  SB_TRY(SB_NEW(&t.scores, plan->threads * t.line, "a tile of scores"));
-  SB_TRY(SB_NEW(&t.lines, plan->threads * t.line, "a tile of scores"));
+  SB_TRY(sb_tile_open(plan, &t));
   for (int64_t at = range.first; at < range.last; at += plan->probe_tile) {
-    SB_TRY(load(c, SB_SLOT_PROBES, c->probe, at, smaller(plan->probe_tile, range.last - at)));
+    SB_TRY(load(c, SB_SLOT_PROBES, at, smaller(plan->probe_tile, range.last - at)));
     if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));
     SB_TRY(compare_across(c, sink, &t, &w, plan->self ? at + c->a.count : 0));
   }
   sb_sink_finish(sink, plan->threads);
 cleanup:
-  free(t.values);
-  free(t.scores);
-  free(t.lines);
+  sb_tile_close(&t);
   return status;
 }
 
@@ -320,8 +296,8 @@ static sb_status load_side(sb_comparison *c, sb_request *requests, int64_t count
     *scan = places - 1;
   }
   *taken = used;
-  return sb_reader_embed(&c->reader, gallery_side ? c->gallery : c->probe, index, 0, places,
-                         vectors);
+  return sb_comparison_embed(c, gallery_side ? SB_SLOT_GALLERY : SB_SLOT_PROBES, index, 0, places,
+                             vectors);
 }
 
 static void score_requests(const sb_comparison *c, const float *a, const float *b,
@@ -339,8 +315,12 @@ sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {
   double start = sb_now_s();
   sb_status status = sb_ok();
   int64_t *index = NULL;
+  if (is_ready(c)) {
+    score_requests(c, c->ready[SB_SLOT_PROBES], c->ready[SB_SLOT_GALLERY], requests, count);
+    goto cleanup;
+  }
   // A self-comparison that fits in one block has no second one.
-  if (c->b.capacity == 0) SB_TRY(load(c, SB_SLOT_PROBES, c->probe, 0, plan->probes));
+  if (c->b.capacity == 0) SB_TRY(load(c, SB_SLOT_PROBES, 0, plan->probes));
   bool all_a = c->a.count == plan->probes;
   bool all_b = plan->self ? all_a : c->b.count == plan->gallery;
   float *b = plan->self && all_a ? c->a.vectors : c->b.vectors;

@@ -25,9 +25,14 @@ typedef struct sb_block {
 
 typedef struct sb_comparison {
   const sb_store *probe, *gallery; // the same pointer in a self-comparison
+  // All embeddings, embedder->size apart, where they are in memory already (in a self-comparison the same
+  // pointer twice): no store is read then, and both may be NULL.
+  const float *ready[SB_SLOTS];
   const sb_plan *plan;
   const sb_embedder *embedder;
-  sb_compute *compute; // NULL where only sb_rescore is called
+  sb_compute *compute;      // NULL where only sb_rescore is called
+  const sb_backend *screen; // compute's, or its fine one, and its context
+  void *screen_context;
   const sb_progress *progress;
   sb_timings *timings;
   sb_reader reader;
@@ -37,6 +42,10 @@ typedef struct sb_comparison {
 // Takes the memory for the tiles; the members above `reader` are set by the caller.
 sb_status sb_comparison_open(sb_comparison *c);
 void sb_comparison_close(sb_comparison *c); // after a failed open, too
+
+// Embeds the scans index[i], or first + i where `index` is NULL, of the probes' or the gallery's store.
+sb_status sb_comparison_embed(const sb_comparison *c, sb_slot slot, const int64_t *index,
+                              int64_t first, int64_t count, float *embeddings);
 
 // Gives the sink every pair.
 sb_status sb_compare_all(sb_comparison *c, sb_sink *sink);

@@ -6,13 +6,16 @@
 
 #include "samebrain/link.h"
 
-static sb_status open_backend(const char *name, const char *precision, sb_backend_options options,
-                              sb_compute *out) {
+static bool is_auto(const char *name) {
+  return strcmp(name, "auto") == 0;
+}
+
+static sb_status open_cuda(const char *precision, sb_backend_options options, sb_compute *out) {
   const sb_backend *backend;
-  sb_status status = sb_backend_find(name, &backend);
+  sb_status status = sb_backend_find("cuda", &backend);
   if (status.code != SB_OK) return status;
-  options.precision = backend == &sb_backend_cpu ? SB_FP32 : SB_FP16;
-  if (strcmp(precision, "auto") != 0) status = sb_precision_of(precision, &options.precision);
+  options.precision = SB_FP16;
+  if (!is_auto(precision)) status = sb_precision_of(precision, &options.precision);
   if (status.code == SB_OK) status = backend->open(&options, &out->context);
   if (status.code != SB_OK) return status;
   out->backend = backend;
@@ -20,20 +23,50 @@ static sb_status open_backend(const char *name, const char *precision, sb_backen
   return status;
 }
 
+static sb_status open_cpu(const char *precision, sb_backend_options options, sb_compute *out) {
+  sb_status status = sb_ok();
+  if (!is_auto(precision)) {
+    status = sb_precision_of(precision, &options.precision);
+  } else if (sb_cpu_multiplies_int8()) {
+    out->may_choose = true;
+    options.precision = SB_INT8;
+  } else {
+    out->no_int8 = "this processor has no fast int8 products (VNNI)";
+    options.precision = SB_FP32;
+  }
+  if (status.code != SB_OK) return status;
+  const bool int8 = options.precision == SB_INT8;
+  const sb_backend *backend = int8 ? &sb_backend_cpu_int8 : &sb_backend_cpu;
+  status = backend->open(&options, &out->context);
+  if (status.code != SB_OK) return status;
+  out->backend = backend;
+  out->precision = options.precision;
+  options.precision = SB_FP32;
+  return int8 ? sb_backend_cpu.open(&options, &out->fine) : status;
+}
+
 sb_status sb_compute_open(const char *backend, const char *precision, int threads, int64_t k_chunk,
                           sb_compute *out) {
   const sb_backend_options options = {.threads = threads, .k_chunk = k_chunk};
   memset(out, 0, sizeof *out);
-  if (strcmp(backend, "auto") != 0) return open_backend(backend, precision, options, out);
-  sb_status status = open_backend("cuda", precision, options, out);
-  if (status.code == SB_OK) return sb_backend_cpu.open(&options, &out->spare);
+  if (strcmp(backend, "cpu") == 0) return open_cpu(precision, options, out);
+  if (strcmp(backend, "cuda") == 0) return open_cuda(precision, options, out);
+  if (!is_auto(backend)) {
+    const sb_backend *none;
+    return sb_backend_find(backend, &none);
+  }
+  sb_status status = open_cuda(precision, options, out);
+  if (status.code == SB_OK) {
+    out->may_fall_back = true;
+    return sb_backend_cpu.open(&options, &out->fine);
+  }
   snprintf(out->passed, sizeof out->passed, "%s", status.message);
-  return open_backend(sb_backend_cpu.name, precision, options, out);
+  return open_cpu(precision, options, out);
 }
 
 void sb_compute_close(sb_compute *compute) {
   if (compute->context != NULL) compute->backend->close(compute->context);
-  if (compute->spare != NULL) sb_backend_cpu.close(compute->spare);
+  if (compute->fine != NULL) sb_backend_cpu.close(compute->fine);
   memset(compute, 0, sizeof *compute);
 }
 
@@ -47,16 +80,17 @@ sb_status sb_backend_probe(const char *name, char *text, size_t size) {
 
 double sb_compute_error(const sb_compute *compute, int64_t k) {
   const double error = compute->backend->gemm_error(compute->context, k);
-  return compute->spare == NULL ? error : fmax(error, sb_backend_cpu.gemm_error(compute->spare, k));
+  return compute->may_fall_back ? fmax(error, sb_backend_cpu.gemm_error(compute->fine, k)) : error;
 }
 
 bool sb_compute_fall_back(sb_compute *compute, const sb_status *failure) {
-  if (compute->spare == NULL || (failure->code != SB_BACKEND && failure->code != SB_NO_MEMORY))
+  if (!compute->may_fall_back || (failure->code != SB_BACKEND && failure->code != SB_NO_MEMORY))
     return false;
   compute->backend->close(compute->context);
   snprintf(compute->passed, sizeof compute->passed, "%s", failure->message);
   compute->backend = &sb_backend_cpu;
-  compute->context = compute->spare;
-  compute->spare = NULL;
+  compute->context = compute->fine;
+  compute->fine = NULL;
+  compute->may_fall_back = false;
   return true;
 }

@@ -9,19 +9,25 @@ typedef struct sb_compute {
   const sb_backend *backend;
   void *context;
   sb_precision precision;
-  void *spare;       // the CPU backend's context, to fall back on; NULL: an error is an error
-  char passed[1020]; // why a backend that was tried first is not used; "": none was
+  void *fine; // the CPU's context in fp32, beside a GPU or int8; NULL: the backend is that, or
+              // was asked for by name
+  bool may_fall_back;  // to the fine one, should the backend fail
+  bool may_choose;     // the fine one where it is quicker, measure by measure
+  char passed[1020];   // why a backend that was tried first is not used; "": none was
+  const char *no_int8; // why "auto" does without int8 on the CPU; NULL: it does not
 } sb_compute;
 
 //   backend    "auto", "cpu", "cuda"
-//   precision  "auto" (the CPU's is fp32, a GPU's fp16) or one of sb_precision_name()
+//   precision  "auto" (the CPU's is int8 where that pays, else fp32; a GPU's fp16) or one of
+//              sb_precision_name()
 //   k_chunk    0: the backend's choice
 // Errors: SB_USAGE, SB_BACKEND, SB_NO_MEMORY.
 sb_status sb_compute_open(const char *backend, const char *precision, int threads, int64_t k_chunk,
                           sb_compute *out);
 void sb_compute_close(sb_compute *compute); // a zeroed one is fine
 
-// A bound on the error of a dot product of k elements, whichever backend computes it in this run.
+// A bound on the error of a dot product of k elements, whichever backend computes it in this run,
+// beside what rounding lost of each vector (see sb_backend).
 double sb_compute_error(const sb_compute *compute, int64_t k);
 
 // After `failure`: goes over to the CPU. False where that is not for it to decide, or would not help.

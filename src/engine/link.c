@@ -127,30 +127,33 @@ static void tear_down(sb_run *run) {
 
 // ---- One measure --------------------------------------------------------------------------------
 
-// Everything that is to be rescored: all candidates, and the mated pairs.
+// Everything that is to be rescored: candidates without a canonical score, and the mated pairs.
 static sb_status rescore(sb_comparison *c, const sb_run *run, sb_sink *sink, double *mated) {
   int64_t count = run->mated_count, used = 0;
   sb_request *requests = NULL;
-  sb_shortlist *const kinds[2] = {sink->match_lists, sink->nonmated_lists};
   for (int64_t p = 0; p < run->people.probe_count; p++)
-    for (int kind = 0; kind < 2; kind++) count += kinds[kind][p].count;
+    for (int kind = 0; kind < SB_LIST_KINDS; kind++) count += sink->lists[kind][p].count;
   sb_status status = SB_NEW(&requests, count, "pairs to rescore");
   if (status.code != SB_OK) return status;
   for (int64_t p = 0; p < run->people.probe_count; p++)
-    for (int kind = 0; kind < 2; kind++) {
-      const sb_shortlist *list = kinds[kind] + p;
-      for (int64_t i = 0; i < list->count; i++)
-        requests[used++] = (sb_request){p, list->items[i].gallery, &list->items[i].low};
+    for (int kind = 0; kind < SB_LIST_KINDS; kind++) {
+      const sb_shortlist *list = sink->lists[kind] + p;
+      for (int64_t i = 0; i < list->count; i++) {
+        sb_candidate *item = list->items + i;
+        if (item->low == item->high) continue;
+        requests[used++] = (sb_request){p, item->gallery, &item->low};
+        item->high = (double)NAN;
+      }
     }
   for (int64_t i = 0; i < run->mated_count; i++)
     requests[used++] = (sb_request){run->mated[i].probe, run->mated[i].gallery, mated + i};
   status = sb_rescore(c, requests, used);
   free(requests);
   for (int64_t p = 0; p < run->people.probe_count && status.code == SB_OK; p++)
-    for (int kind = 0; kind < 2; kind++) {
-      sb_shortlist *list = kinds[kind] + p;
+    for (int kind = 0; kind < SB_LIST_KINDS; kind++) {
+      sb_shortlist *list = sink->lists[kind] + p;
       for (int64_t i = 0; i < list->count; i++)
-        list->items[i].high = list->items[i].low *= sink->direction;
+        if (isnan(list->items[i].high)) list->items[i].high = list->items[i].low *= sink->direction;
       sb_shortlist_sort(list);
     }
   return status;
@@ -176,10 +179,11 @@ static sb_status write_matches(FILE *file, sb_run *run, const sb_sink *sink) {
   const char *name = sink->measure->info.name;
   sb_status status = sb_ok();
   for (int64_t p = 0; p < run->people.probe_count; p++) {
-    const sb_shortlist *list = sink->match_lists + p;
+    const sb_shortlist *list = sink->lists[SB_LIST_MATCHES] + p;
     for (int64_t i = 0; i < list->count; i++) {
       double closeness = list->items[i].low;
-      bool beyond = run->options->has_threshold && closeness >= sink->matches.threshold;
+      bool beyond =
+          run->options->has_threshold && closeness >= sink->screens[SB_LIST_MATCHES].threshold;
       if (i >= run->options->top && !beyond) break;
       put_pair(file, run, p, list->items[i].gallery, name);
       put_rank_and_score(file, run, i + 1, sink->direction * closeness);
@@ -257,6 +261,19 @@ static sb_status open_matrix(sb_results *results, const sb_run *run, const char 
   return status;
 }
 
+static sb_status choose_screen(sb_comparison *c, const sb_run *run, sb_measured *m) {
+  const double direction = m->measure->info.higher_is_closer ? 1 : -1;
+  const sb_wish wish = {
+      .probes = run->people.probe_count,
+      .gallery = run->people.gallery_count,
+      .self = run->scans.self,
+      .top = run->options->top,
+      .threshold = run->options->has_threshold ? direction * run->options->threshold : INFINITY,
+      .threads = run->threads,
+      .memory_bytes = run->memory_bytes};
+  return sb_choose_screen(c, &wish, &m->choice);
+}
+
 static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,
                               FILE *mated_file) {
   sb_status status = sb_ok();
@@ -271,9 +288,10 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
                      .progress = run->progress,
                      .timings = &run->timings};
   SB_TRY(sb_run_embedder_open(m->measure, run->probe, run->gallery, &embedder, m->standards));
+  SB_TRY(choose_screen(&c, run, m));
   SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
                       run->range, run->options->top, run->threads, run->memory_bytes, &embedder,
-                      run->compute.backend, run->compute.context, run->limits, &m->plan));
+                      c.screen, c.screen_context, run->limits, &m->plan));
   sb_sink_options sink_options = {.top = run->options->top,
                                   .has_threshold = run->options->has_threshold,
                                   .threshold = run->options->threshold,
@@ -292,7 +310,7 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
   SB_TRY(write_matches(matches, run, &sink));
   write_mated(mated_file, run, m->measure->info.name, mated);
   for (int64_t p = 0; p < run->people.probe_count; p++) {
-    const sb_shortlist *list = sink.nonmated_lists + p;
+    const sb_shortlist *list = sink.lists[SB_LIST_NONMATED] + p;
     m->best_nonmated[p] = list->count > 0 ? sink.direction * list->items[0].low : (double)NAN;
   }
   SB_TRY(write_histogram(results, run, &sink));

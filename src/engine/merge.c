@@ -570,18 +570,19 @@ static void add_seconds(cJSON *into, const cJSON *from) {
       cJSON_SetNumberValue(item, item->valuedouble + number_in(from, item->string, 0));
 }
 
-static void widest_bounds(cJSON *into, const cJSON *from) {
-  for (int i = 0; i < cJSON_GetArraySize(into); i++) {
-    cJSON *item = cJSON_GetArrayItem(into, i);
-    set_number(item, "screen_bound",
-               fmax(number_in(item, "screen_bound", 0),
-                    number_in(cJSON_GetArrayItem(from, i), "screen_bound", 0)));
-  }
-}
-
 static void join_precisions(cJSON *into, const cJSON *from) {
   if (strcmp(text_in(into, "precision"), text_in(from, "precision")) != 0)
     cJSON_ReplaceItemInObjectCaseSensitive(into, "precision", cJSON_CreateString("mixed"));
+}
+
+static void join_screens(cJSON *into, const cJSON *from) {
+  for (int i = 0; i < cJSON_GetArraySize(into); i++) {
+    cJSON *item = cJSON_GetArrayItem(into, i);
+    const cJSON *other = cJSON_GetArrayItem(from, i);
+    set_number(item, "screen_bound",
+               fmax(number_in(item, "screen_bound", 0), number_in(other, "screen_bound", 0)));
+    join_precisions(item, other);
+  }
 }
 
 // The first share's, with what differs between shares put together. What does not, is told of the first:
@@ -596,8 +597,8 @@ static sb_status write_summary(const merge *m, sb_results *results, sb_link_summ
     if (i == 0) continue;
     add_seconds(cJSON_GetObjectItemCaseSensitive(root, "seconds"),
                 cJSON_GetObjectItemCaseSensitive(from, "seconds"));
-    widest_bounds(cJSON_GetObjectItemCaseSensitive(root, "measures"),
-                  cJSON_GetObjectItemCaseSensitive(from, "measures"));
+    join_screens(cJSON_GetObjectItemCaseSensitive(root, "measures"),
+                 cJSON_GetObjectItemCaseSensitive(from, "measures"));
     join_precisions(cJSON_GetObjectItemCaseSensitive(root, "parameters"),
                     cJSON_GetObjectItemCaseSensitive(from, "parameters"));
   }

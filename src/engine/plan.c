@@ -4,6 +4,7 @@
 
 #include "engine/rows.h"
 #include "engine/screen.h"
+#include "engine/tile.h"
 
 enum { GALLERY_TILE = 256 }; // wide enough for full GEMM speed, small beside the probes kept
 
@@ -24,12 +25,10 @@ static int64_t tile_bytes(const sb_plan *p, const sb_backend *backend, const voi
                           int64_t probe_tile, int64_t gallery_tile) {
   bool all = p->range.last - p->range.first == p->probes;
   bool streams = !(p->self && all && probe_tile >= p->probes);
-  int64_t line = probe_tile > gallery_tile ? probe_tile : gallery_tile;
   return (probe_tile + (streams ? gallery_tile : 0)) * p->stride * (int64_t)sizeof(float) +
-         probe_tile * gallery_tile * (int64_t)sizeof(double) +
-         p->threads * line * (int64_t)(sizeof(sb_screened) + sizeof(float)) +
+         sb_tile_bytes(p, probe_tile, gallery_tile) +
          (probe_tile + gallery_tile) * (int64_t)sizeof(int64_t) +
-         backend->workspace_bytes(context, probe_tile, gallery_tile);
+         backend->workspace_bytes(context, probe_tile, gallery_tile, p->length);
 }
 
 // The largest block of probes that fits; 0 when not even one does.
@@ -73,6 +72,7 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range rang
                .length = embedder->length,
                .stride = embedder->size,
                .k_chunk = backend->k_chunk(backend_context),
+               .coarse = backend->lost != NULL,
                .bins = sb_histogram_bins(probes),
                .memory_bytes = memory_bytes};
   const int64_t scan_bytes = 512; // names, persons and results of one scan

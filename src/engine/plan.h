@@ -26,6 +26,7 @@ typedef struct sb_plan {
   int64_t length, stride;           // of a vector and of an embedding, floats
   int64_t probe_tile, gallery_tile; // scans
   int64_t k_chunk;
+  bool coarse;          // the screen may be coarse (see tile.h)
   int64_t bins;         // of each probe's histogram
   int64_t memory_bytes; // what was granted
   int64_t fixed_bytes;  // names, the measure's tables, per-thread scratch

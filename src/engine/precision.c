@@ -1,4 +1,5 @@
 // The precisions of a screen, by name. Compiled into modules, too.
+#include <math.h>
 #include <string.h>
 
 #include "engine/backend.h"
@@ -7,10 +8,8 @@ static const struct {
   const char *name;
   double unit;
 } PRECISION[SB_PRECISIONS] = {
-    [SB_FP32] = {"fp32", 0x1p-24},
-    [SB_TF32] = {"tf32", 0x1p-11},
-    [SB_FP16] = {"fp16", 0x1p-11},
-    [SB_BF16] = {"bf16", 0x1p-8},
+    [SB_FP32] = {"fp32", 0x1p-24}, [SB_TF32] = {"tf32", 0x1p-11}, [SB_FP16] = {"fp16", 0x1p-11},
+    [SB_BF16] = {"bf16", 0x1p-8},  [SB_INT8] = {"int8", NAN},
 };
 
 sb_status sb_precision_of(const char *name, sb_precision *out) {
@@ -19,7 +18,8 @@ sb_status sb_precision_of(const char *name, sb_precision *out) {
       *out = (sb_precision)p;
       return sb_ok();
     }
-  return sb_error(SB_USAGE, "there is no precision \"%s\"; there are: auto, fp32, tf32, fp16, bf16",
+  return sb_error(SB_USAGE,
+                  "there is no precision \"%s\"; there are: auto, fp32, tf32, fp16, bf16, int8",
                   name);
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/hash.h"
+#include "engine/choose.h"
 #include "engine/compare.h"
 #include "engine/compute.h"
 #include "engine/people.h"
@@ -18,6 +19,7 @@ typedef struct sb_measured {
   const sb_measure *measure;
   sb_plan plan;
   sb_standard standards[SB_MOST_PARTS]; // of a combination's parts
+  sb_choice choice;                     // what it was screened by
   double bound;                         // of |screen - canonical| over all pairs
   double *best_nonmated;                // canonical, per probe; NaN where there is none
 } sb_measured;

@@ -21,8 +21,7 @@ static void swap(sb_candidate *a, sb_candidate *b) {
   *b = kept;
 }
 
-// The k-th best low end (k from 1), by quickselect; reorders the items.
-static double kth_low(sb_candidate *items, int64_t count, int64_t k) {
+double sb_kth_low(sb_candidate *items, int64_t count, int64_t k) {
   int64_t first = 0, last = count - 1;
   while (first < last) {
     double pivot = items[first + (last - first) / 2].low;
@@ -44,7 +43,7 @@ static double kth_low(sb_candidate *items, int64_t count, int64_t k) {
 
 void sb_shortlist_prune(const sb_screen *screen, sb_shortlist *list) {
   if (list->count < screen->wanted) return;
-  double cutoff = kth_low(list->items, list->count, screen->wanted);
+  double cutoff = sb_kth_low(list->items, list->count, screen->wanted);
   if (cutoff > screen->threshold) cutoff = screen->threshold;
   if (cutoff > list->cutoff) list->cutoff = cutoff;
   int64_t kept = 0;

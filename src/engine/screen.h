@@ -44,6 +44,13 @@ static inline double sb_dot_error(double backend_error, int64_t length) {
   return backend_error + 4 * (double)length * 0x1p-53 * 1.001 + 0x1p-50;
 }
 
+// The error of one pair's dot product where rounding lost of a vector a what has norm `lost_a`, and of
+// b likewise: with a' and b' what is left, a.b - a'.b' = (a - a').b + a'.(b - b'), and by
+// Cauchy-Schwarz that is at most lost_a |b| + (|a| + lost_a) lost_b, the norms being at most 1 + 2^-23.
+static inline double sb_pair_error(double of_all, double lost_a, double lost_b) {
+  return of_all + (1 + 0x1p-22) * (lost_a + lost_b + lost_a * lost_b);
+}
+
 typedef struct sb_candidate {
   double low, high; // both the canonical closeness, once it is known
   int64_t gallery;
@@ -67,6 +74,8 @@ void sb_shortlist_start(sb_shortlist *list);
 void sb_shortlist_free(sb_shortlist *list);
 // Adds a candidate. False when the lists' memory is used up.
 bool sb_shortlist_grow_and_add(const sb_screen *screen, sb_shortlist *list, sb_candidate item);
+// The k-th best low end (k from 1, at most `count`), by quickselect; reorders the items.
+double sb_kth_low(sb_candidate *items, int64_t count, int64_t k);
 static inline bool sb_shortlist_add(const sb_screen *screen, sb_shortlist *list,
                                     sb_candidate item) {
   if (item.high < list->cutoff) return true;

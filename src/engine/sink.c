@@ -17,73 +17,70 @@ sb_status sb_sink_open(const sb_people *people, const sb_measure *measure, const
                    .direction = measure->info.higher_is_closer ? 1 : -1,
                    .matrix = options->matrix};
   int64_t gallery = people->gallery_count;
-  out->matches = (sb_screen){
+  sb_screen *screens = out->screens;
+  screens[SB_LIST_MATCHES] = (sb_screen){
       .wanted = options->top < gallery ? options->top : gallery,
       .threshold = options->has_threshold ? out->direction * options->threshold : INFINITY,
       .bytes_limit = plan->list_bytes};
-  out->nonmated = out->matches;
-  out->nonmated.wanted = 1;
-  out->nonmated.threshold = INFINITY;
+  screens[SB_LIST_NONMATED] =
+      (sb_screen){.wanted = 1, .threshold = INFINITY, .bytes_limit = plan->list_bytes};
 
   sb_status status = sb_ok();
   int64_t probes = people->probe_count;
-  SB_TRY(SB_NEW_ZERO(&out->match_lists, probes, "candidates"));
-  SB_TRY(SB_NEW_ZERO(&out->nonmated_lists, probes, "candidates"));
+  for (int kind = 0; kind < SB_LIST_KINDS; kind++) {
+    SB_TRY(SB_NEW_ZERO(&out->lists[kind], probes, "candidates"));
+    for (int64_t p = 0; p < probes; p++) sb_shortlist_start(out->lists[kind] + p);
+  }
   SB_TRY(SB_NEW_ZERO(&out->histogram, probes * out->bins, "histograms"));
   if (people->datasets > 1) SB_TRY(SB_NEW_ZERO(&out->within, probes * out->bins, "histograms"));
   SB_TRY(SB_NEW_ZERO(&out->bounds, probes, "bounds"));
-  for (int64_t p = 0; p < probes; p++) {
-    sb_shortlist_start(out->match_lists + p);
-    sb_shortlist_start(out->nonmated_lists + p);
-  }
 cleanup:
   if (status.code != SB_OK) sb_sink_close(out);
   return status;
 }
 
-static void free_lists(sb_shortlist *lists, int64_t count) {
-  for (int64_t i = 0; lists != NULL && i < count; i++) sb_shortlist_free(lists + i);
-  free(lists);
-}
-
 void sb_sink_close(sb_sink *sink) {
-  int64_t probes = sink->people == NULL ? 0 : sink->people->probe_count;
-  free_lists(sink->match_lists, probes);
-  free_lists(sink->nonmated_lists, probes);
+  const int64_t probes = sink->people == NULL ? 0 : sink->people->probe_count;
+  for (int kind = 0; kind < SB_LIST_KINDS; kind++) {
+    for (int64_t p = 0; sink->lists[kind] != NULL && p < probes; p++)
+      sb_shortlist_free(sink->lists[kind] + p);
+    free(sink->lists[kind]);
+  }
   free(sink->histogram);
   free(sink->within);
   free(sink->bounds);
   memset(sink, 0, sizeof *sink);
 }
 
-// As closenesses.
-static sb_candidate candidate_of(const sb_sink *sink, const sb_screened *score, int64_t gallery) {
-  if (sink->direction > 0) return (sb_candidate){score->low, score->high, gallery};
-  return (sb_candidate){-score->high, -score->low, gallery};
-}
-
-bool sb_sink_take(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
-                  const sb_screened *scores) {
+void sb_sink_count(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
+                   const sb_screened *scores) {
   const sb_people *people = sink->people;
-  sb_screen matches = sink->matches, nonmated = sink->nonmated;
-  matches.bytes_used = nonmated.bytes_used = &sink->list_bytes;
   uint32_t *histogram = sink->histogram + probe * sink->bins;
   double bound = sink->bounds[probe];
-  bool room = true;
-  for (int64_t i = 0; i < count && room; i++) {
-    int64_t gallery = first + i;
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t gallery = first + i;
     if (gallery == people->same[probe]) continue;
-    const sb_candidate item = candidate_of(sink, scores + i, gallery);
     bound = fmax(bound, fmax(scores[i].high - scores[i].score, scores[i].score - scores[i].low));
-    room = sb_shortlist_add(&matches, sink->match_lists + probe, item);
     if (sb_people_kind(people, probe, gallery) != SB_PAIR_NONMATED) continue;
     const int64_t bin = sb_histogram_bin(&sink->measure->info, sink->bins, scores[i].score);
     histogram[bin]++;
     if (sink->within != NULL && sb_people_within(people, probe, gallery))
       sink->within[probe * sink->bins + bin]++;
-    room = room && sb_shortlist_add(&nonmated, sink->nonmated_lists + probe, item);
   }
   sink->bounds[probe] = bound;
+}
+
+bool sb_sink_add(sb_sink *sink, int64_t probe, int64_t gallery, sb_screened score) {
+  const sb_candidate item = sb_sink_candidate(sink, &score, gallery);
+  bool room = true;
+  for (int kind = 0; kind < SB_LIST_KINDS && room; kind++) {
+    sb_shortlist *list = sink->lists[kind] + probe;
+    if (item.high < list->cutoff || !sb_sink_lists(sink, (sb_list_kind)kind, probe, gallery))
+      continue;
+    sb_screen screen = sink->screens[kind];
+    screen.bytes_used = &sink->list_bytes;
+    room = sb_shortlist_add(&screen, list, item);
+  }
   return room;
 }
 
@@ -106,12 +103,14 @@ sb_status sb_sink_write(const sb_sink *sink, int64_t probe, int64_t first, int64
   return sb_ok();
 }
 
+void sb_sink_prune(sb_sink *sink, int64_t probe) {
+  for (int kind = 0; kind < SB_LIST_KINDS; kind++)
+    sb_shortlist_prune(sink->screens + kind, sink->lists[kind] + probe);
+}
+
 void sb_sink_finish(sb_sink *sink, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t p = 0; p < sink->people->probe_count; p++) {
-    sb_shortlist_prune(&sink->matches, sink->match_lists + p);
-    sb_shortlist_prune(&sink->nonmated, sink->nonmated_lists + p);
-  }
+  for (int64_t p = 0; p < sink->people->probe_count; p++) sb_sink_prune(sink, p);
 }
 
 double sb_sink_bound(const sb_sink *sink) {

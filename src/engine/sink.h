@@ -12,15 +12,25 @@
 #include "engine/screen.h"
 #include "measure/measure.h"
 
+// What is kept of a probe: its matches, and its closest non-mated scan.
+typedef enum sb_list_kind { SB_LIST_MATCHES, SB_LIST_NONMATED, SB_LIST_KINDS } sb_list_kind;
+
+// For the pairs of one scan: how close one must be to matter to each list, and how many that could are
+// without a canonical score.
+typedef struct sb_cutoffs {
+  double least[SB_LIST_KINDS];
+  int64_t open;
+} sb_cutoffs;
+
 typedef struct sb_sink {
   const sb_people *people;
   const sb_measure *measure;
   int64_t bins;
-  double direction;                           // 1: closeness is the score; -1: minus the score
-  sb_screen matches, nonmated;                // what the two kinds of shortlists keep
-  sb_shortlist *match_lists, *nonmated_lists; // per probe
-  int64_t list_bytes;                         // taken by all lists
-  uint32_t *histogram;                        // probes x bins
+  double direction;                   // 1: closeness is the score; -1: minus the score
+  sb_screen screens[SB_LIST_KINDS];   // what the shortlists keep
+  sb_shortlist *lists[SB_LIST_KINDS]; // per probe
+  int64_t list_bytes;                 // taken by all lists
+  uint32_t *histogram;                // probes x bins
   uint32_t *within; // the same of pairs of one dataset; NULL where there is but one dataset
   double *bounds;   // per probe: how far a screen can be from the canonical score
   int matrix;       // file descriptor of an .npy of probes x gallery floats; -1: none
@@ -37,14 +47,32 @@ sb_status sb_sink_open(const sb_people *people, const sb_measure *measure, const
                        const sb_sink_options *options, sb_sink *out);
 void sb_sink_close(sb_sink *sink); // a zeroed one is fine
 
-// The scores of one probe with `count` gallery scans from `first` on. Different probes may be given
-// by different threads at once. False when the lists' memory is used up.
-bool sb_sink_take(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
-                  const sb_screened *scores);
+// Different probes may be given by different threads at once.
+// The scores of one probe with `count` gallery scans from `first` on, into the histograms.
+void sb_sink_count(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
+                   const sb_screened *scores);
+// One of them into the lists. False when their memory is used up.
+bool sb_sink_add(sb_sink *sink, int64_t probe, int64_t gallery, sb_screened score);
 // The same scores as floats into the matrix; `line` has room for `count` floats.
 sb_status sb_sink_write(const sb_sink *sink, int64_t probe, int64_t first, int64_t count,
                         const sb_screened *scores, float *line);
-// When all scores are in: leaves in the lists what the canonical scores must decide.
+// Whether a list of that kind takes the pair at all.
+static inline bool sb_sink_lists(const sb_sink *sink, sb_list_kind kind, int64_t probe,
+                                 int64_t gallery) {
+  if (gallery == sink->people->same[probe]) return false;
+  return kind == SB_LIST_MATCHES ||
+         sb_people_kind(sink->people, probe, gallery) == SB_PAIR_NONMATED;
+}
+// A score as a closeness.
+static inline sb_candidate sb_sink_candidate(const sb_sink *sink, const sb_screened *score,
+                                             int64_t gallery) {
+  if (sink->direction > 0) return (sb_candidate){score->low, score->high, gallery};
+  return (sb_candidate){-score->high, -score->low, gallery};
+}
+
+// Leaves in a probe's lists what can still matter.
+void sb_sink_prune(sb_sink *sink, int64_t probe);
+// The same for all, when all scores are in.
 void sb_sink_finish(sb_sink *sink, int threads);
 // A bound on |screen - canonical| over all pairs.
 double sb_sink_bound(const sb_sink *sink);

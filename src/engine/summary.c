@@ -49,7 +49,7 @@ static void add_parameters(cJSON *root, const sb_run *run) {
   if (run->mode == SB_IDENTITIES_TABLE)
     cJSON_AddStringToObject(object, "identities_table", options->identities);
   cJSON_AddBoolToObject(object, "matrix", options->matrix);
-  cJSON_AddStringToObject(object, "precision", sb_precision_name(run->compute.precision));
+  cJSON_AddStringToObject(object, "precision", options->precision);
   add_integer(object, "memory_bytes", run->memory_bytes);
 }
 
@@ -78,6 +78,10 @@ static void add_measure(cJSON *measures, const sb_measured *m) {
                                   : cJSON_CreateNull());
   cJSON_AddBoolToObject(object, "higher_is_closer", m->measure->info.higher_is_closer);
   add_parts(object, m->measure, m->standards);
+  if (m->measure->epilogue != NULL) {
+    cJSON_AddStringToObject(object, "precision", sb_precision_name(m->choice.precision));
+    if (m->choice.why[0] != '\0') cJSON_AddStringToObject(object, "precision_why", m->choice.why);
+  }
   cJSON_AddNumberToObject(object, "screen_bound", m->bound);
   add_integer(object, "histogram_bins", plan->bins);
   add_integer(object, "vector_length", plan->length);

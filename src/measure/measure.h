@@ -98,6 +98,11 @@ static inline sb_status sb_embed(const sb_embedder *e, const sb_scan_data *scan,
 // The canonical score of two embeddings.
 double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, float *scratch);
 
+// The canonical scores of one embedding with several others, the same bits as one by one: quicker, since
+// a slice of the one stays near while those of the others pass.
+void sb_embedded_scores(const sb_embedder *e, const float *one, const float *const *others,
+                        int64_t count, float *scratch, double *scores);
+
 // A length, for measures whose vectors are rows.
 int64_t sb_row_of_voxels(const sb_grid *grid, const void *context);
 

@@ -102,6 +102,30 @@ double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, f
   return e->measure->epilogue(sb_dot(e->length, a, b), one.terms, other.terms);
 }
 
+enum { SLICE = 16384, AT_ONCE = 32 };
+
+static void dot_several(int64_t length, const float *one, const float *const *others, int64_t count,
+                        double *dots) {
+  double lanes[AT_ONCE][SB_DOT_LANES] = {{0}};
+  for (int64_t at = 0; at < length; at += SLICE)
+    for (int64_t i = 0; i < count; i++)
+      sb_dot_part(length - at < SLICE ? length - at : SLICE, one + at, others[i] + at, lanes[i]);
+  for (int64_t i = 0; i < count; i++) dots[i] = sb_dot_total(lanes[i]);
+}
+
+void sb_embedded_scores(const sb_embedder *e, const float *one, const float *const *others,
+                        int64_t count, float *scratch, double *scores) {
+  for (int64_t at = 0; at < count; at += AT_ONCE) {
+    const int64_t several = count - at < AT_ONCE ? count - at : AT_ONCE;
+    if (e->measure->score == NULL) dot_several(e->length, one, others + at, several, scores + at);
+    for (int64_t i = at; i < at + several; i++)
+      scores[i] = e->measure->score != NULL
+                      ? sb_embedded_score(e, one, others[i], scratch)
+                      : e->measure->epilogue(scores[i], sb_embedding_at(e, one).terms,
+                                             sb_embedding_at(e, others[i]).terms);
+  }
+}
+
 int64_t sb_row_of_voxels(const sb_grid *grid, const void *context) {
   (void)context;
   return grid->row_length;

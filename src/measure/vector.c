@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-enum { LANES = 16 };
+enum { LANES = SB_DOT_LANES };
 
 static inline double add_lanes(const double lanes[LANES]) {
   double sum[LANES];
@@ -36,13 +36,25 @@ SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, doubl
   return add_lanes(lanes);
 }
 
-SB_VECTOR_CLONES double sb_dot(int64_t count, const float *a, const float *b) {
-  double lanes[LANES] = {0};
+double sb_dot(int64_t count, const float *a, const float *b) {
+  double lanes[SB_DOT_LANES] = {0};
+  sb_dot_part(count, a, b, lanes);
+  return sb_dot_total(lanes);
+}
+
+double sb_dot_total(const double lanes[SB_DOT_LANES]) {
+  return add_lanes(lanes);
+}
+
+SB_VECTOR_CLONES void sb_dot_part(int64_t count, const float *a, const float *b,
+                                  double total[SB_DOT_LANES]) {
+  double lanes[LANES];
   int64_t i = 0;
+  for (int j = 0; j < LANES; j++) lanes[j] = total[j];
   for (; i + LANES <= count; i += LANES)
     for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * (double)b[i + j];
   for (int j = 0; i < count; i++, j++) lanes[j] += (double)a[i] * (double)b[i];
-  return add_lanes(lanes);
+  for (int j = 0; j < LANES; j++) total[j] = lanes[j];
 }
 
 SB_VECTOR_CLONES double sb_sum_squared_differences(int64_t count, const float *a, double scale_a,

@@ -21,6 +21,11 @@ double sb_sum_squares(int64_t count, const float *values, double centre);
 // in float64, so only the additions round: the error is at most count * 2^-53 times the sum of
 // |a_i b_i|.
 double sb_dot(int64_t count, const float *a, const float *b);
+// The same in parts: the lanes are zero before the first, and every part but the last has a multiple of
+// SB_DOT_LANES elements.
+enum { SB_DOT_LANES = 16 };
+void sb_dot_part(int64_t count, const float *a, const float *b, double lanes[SB_DOT_LANES]);
+double sb_dot_total(const double lanes[SB_DOT_LANES]);
 // out = (values - centre) * factor in float64, rounded once to float; out may be values.
 void sb_centre_scale(int64_t count, const float *values, double centre, double factor, float *out);
 

@@ -443,6 +443,7 @@ static void test_reported_files_do_not_depend_on_how(void **state) {
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
       options.threads = (int)(i % 3) + 1;
       options.memory_bytes = i % 2 ? (int64_t)40 << 20 : 0;
+      options.precision = i < 4 ? "int8" : "fp32";
       options.matrix = i % 2;
       char *again = link_and_read(folder, gallery, p, &options, limits + i, "matches.tsv");
       assert_string_equal(again, matches);

@@ -1,0 +1,417 @@
+// The engine's speed from embedded rows in memory: the top 10 of each probe, beside FAISS's exact inner
+// product search on the same rows in the same run.
+//
+//   OPENBLAS_CORETYPE=SkylakeX bench_link [--rows pearson|bandpass|noise] [--probes N] [--gallery N]
+//       [--self] [--length V] [--threads N] [--runs N] [--memory-mib N] [--precision P]
+//
+// Without OPENBLAS_CORETYPE Debian's OpenBLAS takes some processors for ones of the last century; on a
+// processor without AVX-512 use another name that fits. Rows are made up to be as brains are
+// (`--rows`): pearson's correlate at 0.55 +- 0.07 with each other, bandpass's at 0.22 +- 0.05, with as
+// much weight in the tails as real rows have; noise's at 0. Each probe has one mate in the gallery, above
+// 0.85; with --self every tenth row has one. Of `--runs` rounds the median is told, of processor time and of
+// wall time; ours includes rounding, selection and the canonical scores. Then, how ids and scores agree.
+// The peer is left out where FAISS was not found when this was built.
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "core/memory.h"
+#include "core/random.h"
+#include "core/threads.h"
+#include "engine/choose.h"
+#include "engine/compare.h"
+#include "engine/sink.h"
+#ifdef SAMEBRAIN_FAISS
+#include "link_faiss.h"
+#endif
+
+enum { TOP = 10, FACTORS = 12, MOST_RUNS = 21 };
+
+// How rows correlate: with a mean row, and by factors in which people differ.
+typedef struct kind {
+  const char *name;
+  double common, spread; // correlation of two people, and its standard deviation
+  double tails;          // spread of the voxels' own amplitudes (log-normal)
+  double cut;            // winsorised at so many root mean squares; 0: not
+} kind;
+
+static const kind KINDS[] = {
+    {"pearson", 0.55, 0.07, 0, 2.8},
+    {"bandpass", 0.22, 0.05, 0.1, 0},
+    {"noise", 0, 0, 0, 0},
+};
+
+typedef struct bench {
+  const kind *kind;
+  int64_t probes, gallery, length;
+  bool self;
+  int threads, runs;
+  int64_t memory_bytes;
+  const char *precision;
+  float *a, *b; // probes, gallery; one array with --self
+  float *base;  // mean row and factors, of unit norm
+  float *pool;  // normal numbers that noise is cut from
+} bench;
+
+static void must(sb_status status) {
+  if (status.code == SB_OK) return;
+  fprintf(stderr, "bench_link: %s\n", status.message);
+  exit(1);
+}
+
+// ---- Rows ---------------------------------------------------------------------------------------
+
+enum { POOL = 1 << 24, PIECE = 64 };
+
+static float *new_rows(int64_t count, int64_t length) {
+  float *rows;
+  must(SB_NEW(&rows, count * length, "rows"));
+  sb_prefer_large_pages(rows, (size_t)(count * length) * sizeof *rows);
+  return rows;
+}
+
+static double norm_of(const float *row, int64_t length) {
+  double squares = 0;
+  for (int64_t i = 0; i < length; i++) squares += (double)row[i] * (double)row[i];
+  return sqrt(squares);
+}
+
+static void scale_row(float *row, int64_t length, double factor) {
+  for (int64_t i = 0; i < length; i++) row[i] = (float)((double)row[i] * factor);
+}
+
+// row += weight * noise of unit norm (nearly), in pieces from anywhere in the pool.
+static void add_noise(const bench *b, uint64_t key, double weight, float *row) {
+  const float factor = (float)(weight / sqrt((double)b->length));
+  for (int64_t at = 0; at < b->length; at += PIECE) {
+    const float *piece = b->pool + sb_random_bits(key, (uint64_t)at) % (POOL - PIECE);
+    const int64_t count = b->length - at < PIECE ? b->length - at : PIECE;
+    for (int64_t i = 0; i < count; i++) row[at + i] += factor * piece[i];
+  }
+}
+
+// To zero mean and unit norm, as embeddings have them.
+static void standardise(const bench *b, float *row) {
+  double sum = 0, rms = norm_of(row, b->length) / sqrt((double)b->length);
+  if (b->kind->cut > 0)
+    for (int64_t i = 0; i < b->length; i++)
+      row[i] = (float)fmax(-b->kind->cut * rms, fmin(b->kind->cut * rms, (double)row[i]));
+  for (int64_t i = 0; i < b->length; i++) sum += (double)row[i];
+  for (int64_t i = 0; i < b->length; i++) row[i] -= (float)(sum / (double)b->length);
+  scale_row(row, b->length, 1 / norm_of(row, b->length));
+}
+
+static void make_person(const bench *b, uint64_t key, float *row) {
+  const kind *k = b->kind;
+  memset(row, 0, (size_t)b->length * sizeof *row);
+  // Two people's factors, of variance s each, have dot products of standard deviation s sqrt(FACTORS).
+  const double of_factors = k->spread * sqrt((double)FACTORS);
+  for (int f = 0; f <= FACTORS && k->common > 0; f++) {
+    float normals[2];
+    sb_random_normals(key, (uint64_t)f + 1, normals);
+    const double weight =
+        f == 0 ? sqrt(k->common) : (double)normals[0] * sqrt(of_factors / FACTORS);
+    const float *base = b->base + f * b->length;
+    for (int64_t i = 0; i < b->length; i++) row[i] += (float)weight * base[i];
+  }
+  add_noise(b, key, sqrt(1 - k->common - of_factors), row);
+}
+
+// Each voxel has an amplitude of its own: tails as heavy as real ones.
+static void amplify(const bench *b, float *row) {
+  for (int64_t i = 0; i < b->length && b->kind->tails > 0; i++) {
+    float normals[2];
+    sb_random_normals(77, (uint64_t)i, normals);
+    row[i] *= expf((float)b->kind->tails * normals[0]);
+  }
+}
+
+// A person's other scan: 0.9 and more of it is the same.
+static void make_mate(const bench *b, const float *of, uint64_t key, float *row) {
+  for (int64_t i = 0; i < b->length; i++) row[i] = 0.96f * of[i];
+  add_noise(b, key, 0.28, row);
+  standardise(b, row);
+}
+
+static void make_rows(bench *b) {
+  b->pool = new_rows(1, POOL);
+  b->base = new_rows(FACTORS + 1, b->length);
+  for (int64_t i = 0; i < POOL; i += 2) sb_random_normals(1, (uint64_t)i, b->pool + i);
+  for (int f = 0; f <= FACTORS; f++) {
+    float *base = b->base + f * b->length;
+    memset(base, 0, (size_t)b->length * sizeof *base);
+    add_noise(b, (uint64_t)f + 100, 1, base);
+    scale_row(base, b->length, 1 / norm_of(base, b->length));
+  }
+  b->b = new_rows(b->gallery, b->length);
+  b->a = b->self ? b->b : new_rows(b->probes, b->length);
+  float *amplitude = new_rows(1, b->length);
+  for (int64_t i = 0; i < b->length; i++) amplitude[i] = 1;
+  amplify(b, amplitude);
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t i = 0; i < b->gallery; i++) {
+    float *row = b->b + i * b->length;
+    make_person(b, sb_random_key(2, (uint64_t)i), row);
+    for (int64_t v = 0; v < b->length; v++) row[v] *= amplitude[v];
+    standardise(b, row);
+  }
+  free(amplitude);
+  if (b->self)
+    for (int64_t i = 0; i + 1 < b->gallery; i += 10)
+      make_mate(b, b->b + i * b->length, sb_random_key(3, (uint64_t)i), b->b + (i + 1) * b->length);
+  else
+    for (int64_t i = 0; i < b->probes; i++)
+      make_mate(b, b->b + i % b->gallery * b->length, sb_random_key(3, (uint64_t)i),
+                b->a + i * b->length);
+  free(b->pool);
+  free(b->base);
+}
+
+// ---- Ours ---------------------------------------------------------------------------------------
+
+typedef struct answer {
+  int64_t *ids;   // TOP of a probe
+  double *scores; // the same
+} answer;
+
+typedef struct facts {
+  sb_choice choice;
+  sb_timings timings;
+  double bound;
+} facts;
+
+static answer new_answer(const bench *b) {
+  answer a;
+  must(SB_NEW_ZERO(&a.ids, b->probes * TOP, "answers"));
+  must(SB_NEW_ZERO(&a.scores, b->probes * TOP, "answers"));
+  return a;
+}
+
+// Scans nobody knows anything of.
+static sb_people strangers(const bench *b) {
+  sb_people people = {
+      .datasets = 1, .probe_count = b->probes, .gallery_count = b->gallery, .self = b->self};
+  must(SB_NEW(&people.gallery, b->gallery, "people"));
+  must(SB_NEW_ZERO(&people.gallery_dataset, b->gallery, "people"));
+  must(SB_NEW(&people.same, b->probes, "people"));
+  for (int64_t i = 0; i < b->gallery; i++) people.gallery[i] = -1;
+  for (int64_t i = 0; i < b->probes; i++) people.same[i] = b->self ? i : -1;
+  if (b->self) {
+    people.probe = people.gallery;
+    people.probe_dataset = people.gallery_dataset;
+    return people;
+  }
+  must(SB_NEW(&people.probe, b->probes, "people"));
+  must(SB_NEW_ZERO(&people.probe_dataset, b->probes, "people"));
+  for (int64_t i = 0; i < b->probes; i++) people.probe[i] = -1;
+  return people;
+}
+
+static void rescore_open(sb_comparison *c, sb_sink *sink, int64_t probes) {
+  int64_t count = 0, used = 0;
+  sb_request *requests = NULL;
+  for (int64_t p = 0; p < probes; p++) count += sink->lists[SB_LIST_MATCHES][p].count;
+  must(SB_NEW(&requests, count, "requests"));
+  for (int64_t p = 0; p < probes; p++) {
+    sb_shortlist *list = sink->lists[SB_LIST_MATCHES] + p;
+    for (int64_t i = 0; i < list->count; i++)
+      if (list->items[i].low != list->items[i].high)
+        requests[used++] = (sb_request){p, list->items[i].gallery, &list->items[i].low};
+  }
+  must(sb_rescore(c, requests, used));
+  free(requests);
+}
+
+static void search(const bench *b, const char *precision, answer *out, facts *told) {
+  const sb_measure *measure = sb_measure_row_find("pearson");
+  const sb_embedder embedder = {.measure = measure,
+                                .grid = {.dims = {1, 1, 1}, .row_length = b->length},
+                                .length = b->length,
+                                .size = sb_round_up(b->length)};
+  const sb_wish wish = {.probes = b->probes,
+                        .gallery = b->gallery,
+                        .self = b->self,
+                        .top = TOP,
+                        .threshold = INFINITY,
+                        .threads = b->threads,
+                        .memory_bytes = b->memory_bytes};
+  sb_people people = strangers(b);
+  sb_compute compute;
+  sb_plan plan;
+  sb_sink sink;
+  *told = (facts){0};
+  must(sb_compute_open("cpu", precision, b->threads, 0, &compute));
+  sb_comparison c = {.ready = {b->a, b->b},
+                     .plan = &plan,
+                     .embedder = &embedder,
+                     .compute = &compute,
+                     .timings = &told->timings};
+  must(sb_choose_screen(&c, &wish, &told->choice));
+  must(sb_plan_make(b->probes, b->gallery, b->self, (sb_range){0, b->probes}, TOP, b->threads,
+                    b->memory_bytes, &embedder, c.screen, c.screen_context, NULL, &plan));
+  const sb_sink_options options = {.top = TOP, .matrix = -1};
+  must(sb_sink_open(&people, measure, &plan, &options, &sink));
+  must(sb_comparison_open(&c));
+  must(sb_compare_all(&c, &sink));
+  rescore_open(&c, &sink, b->probes);
+  for (int64_t p = 0; p < b->probes; p++) {
+    sb_shortlist *list = sink.lists[SB_LIST_MATCHES] + p;
+    sb_shortlist_sort(list);
+    for (int64_t i = 0; i < TOP && i < list->count; i++) {
+      out->ids[p * TOP + i] = list->items[i].gallery;
+      out->scores[p * TOP + i] = list->items[i].low;
+    }
+  }
+  told->bound = sb_sink_bound(&sink);
+  sb_comparison_close(&c);
+  sb_sink_close(&sink);
+  sb_people_free(&people);
+  sb_compute_close(&compute);
+}
+
+// ---- The peer -----------------------------------------------------------------------------------
+
+#ifdef SAMEBRAIN_FAISS
+static void search_faiss(const bench *b, answer *out) {
+  const int64_t k = b->self ? TOP + 1 : TOP; // a row finds itself
+  float *scores;
+  int64_t *ids;
+  must(SB_NEW(&scores, b->probes * k, "answers"));
+  must(SB_NEW(&ids, b->probes * k, "answers"));
+  faiss_search(b->a, b->probes, b->b, b->gallery, b->length, k, b->threads, scores, ids);
+  for (int64_t p = 0; p < b->probes; p++)
+    for (int64_t i = 0, used = 0; i < k && used < TOP; i++) {
+      if (b->self && ids[p * k + i] == p) continue;
+      out->ids[p * TOP + used] = ids[p * k + i];
+      out->scores[p * TOP + used++] = (double)scores[p * k + i];
+    }
+  free(scores);
+  free(ids);
+}
+#endif
+
+// Probes whose lists name other scans, and the largest difference of scores at one rank.
+static void agree(const bench *b, const answer *one, const answer *other) {
+  int64_t others = 0;
+  double worst = 0;
+  for (int64_t p = 0; p < b->probes; p++) {
+    bool same = true;
+    for (int64_t i = p * TOP; i < (p + 1) * TOP; i++) {
+      same = same && one->ids[i] == other->ids[i];
+      worst = fmax(worst, fabs(one->scores[i] - other->scores[i]));
+    }
+    others += !same;
+  }
+  printf("of %lld lists of %d ids, %lld differ; scores differ by %.1e at most\n",
+         (long long)b->probes, TOP, (long long)others, worst);
+}
+
+// ---- Time ---------------------------------------------------------------------------------------
+
+typedef struct clocks {
+  double wall, cpu;
+} clocks;
+
+static clocks now(void) {
+  struct rusage used;
+  getrusage(RUSAGE_SELF, &used);
+  return (clocks){sb_now_s(), (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                                  1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec)};
+}
+
+static int by_value(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double median(double *values, int count) {
+  qsort(values, (size_t)count, sizeof *values, by_value);
+  return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
+static void compare(const bench *b) {
+  double ours[2][MOST_RUNS], theirs[2][MOST_RUNS];
+  answer mine = new_answer(b), peer = new_answer(b);
+  facts told;
+  for (int run = 0; run < b->runs; run++) {
+    clocks start = now();
+    search(b, b->precision, &mine, &told);
+    clocks end = now();
+    ours[0][run] = end.cpu - start.cpu;
+    ours[1][run] = end.wall - start.wall;
+#ifdef SAMEBRAIN_FAISS
+    start = now();
+    search_faiss(b, &peer);
+    end = now();
+    theirs[0][run] = end.cpu - start.cpu;
+    theirs[1][run] = end.wall - start.wall;
+#endif
+  }
+  printf("%s rows, %lld x %lld%s, %lld floats, %d thread%s, median of %d\n", b->kind->name,
+         (long long)b->probes, (long long)b->gallery, b->self ? " (themselves)" : "",
+         (long long)b->length, b->threads, b->threads == 1 ? "" : "s", b->runs);
+  printf("precision %s -> %s (bound %.2g)%s%s\n", b->precision,
+         sb_precision_name(told.choice.precision), told.bound,
+         told.choice.why[0] != '\0' ? ": " : "", told.choice.why);
+  const sb_timings *t = &told.timings;
+  printf(
+      "the last run, wall s: rounding %.2f, products %.2f, selection and canonical scores %.2f\n",
+      t->embed_s, t->multiply_s, t->select_s + t->rescore_s);
+  const double cpu = median(ours[0], b->runs), wall = median(ours[1], b->runs);
+  printf("samebrain  %7.2f s processor  %7.2f s wall\n", cpu, wall);
+#ifdef SAMEBRAIN_FAISS
+  const double peer_cpu = median(theirs[0], b->runs), peer_wall = median(theirs[1], b->runs);
+  printf("FAISS      %7.2f s processor  %7.2f s wall (OPENBLAS_CORETYPE=%s)\n", peer_cpu, peer_wall,
+         getenv("OPENBLAS_CORETYPE") != NULL ? getenv("OPENBLAS_CORETYPE") : "unset: slow");
+  printf("ratio      %7.2f              %7.2f\n", peer_cpu / cpu, peer_wall / wall);
+  agree(b, &mine, &peer);
+#else
+  (void)theirs;
+  (void)agree;
+#endif
+  free(mine.ids);
+  free(mine.scores);
+  free(peer.ids);
+  free(peer.scores);
+}
+
+// ---- Options ------------------------------------------------------------------------------------
+
+static const char *option(int argc, char **argv, const char *name, const char *otherwise) {
+  for (int i = 1; i + 1 < argc; i++)
+    if (strcmp(argv[i], name) == 0) return argv[i + 1];
+  return otherwise;
+}
+
+static int64_t number(int argc, char **argv, const char *name, int64_t otherwise) {
+  const char *text = option(argc, argv, name, NULL);
+  return text == NULL ? otherwise : strtoll(text, NULL, 10);
+}
+
+int main(int argc, char **argv) {
+  bench b = {.kind = KINDS,
+             .probes = number(argc, argv, "--probes", 500),
+             .gallery = number(argc, argv, "--gallery", 2000),
+             .length = sb_round_up(number(argc, argv, "--length", 230000)),
+             .threads = sb_thread_count((int)number(argc, argv, "--threads", 0)),
+             .runs = (int)number(argc, argv, "--runs", 5),
+             .memory_bytes = number(argc, argv, "--memory-mib", 4096) << 20,
+             .precision = option(argc, argv, "--precision", "auto")};
+  const char *rows = option(argc, argv, "--rows", "pearson");
+  for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
+    if (strcmp(KINDS[i].name, rows) == 0) b.kind = KINDS + i;
+  for (int i = 1; i < argc; i++) b.self = b.self || strcmp(argv[i], "--self") == 0;
+  if (strcmp(b.kind->name, rows) != 0 || b.runs < 1 || b.runs > MOST_RUNS || b.probes < 1) {
+    fprintf(stderr, "bench_link: see the head of bench/bench_link.c\n");
+    return 2;
+  }
+  if (b.self) b.probes = b.gallery;
+  make_rows(&b);
+  compare(&b);
+  if (!b.self) free(b.a);
+  free(b.b);
+  return 0;
+}

@@ -1,0 +1,49 @@
+// From a tile of products to the sink. A fine screen, whose bound is small beside the differences of
+// scores, gives the sink intervals, and what stays in its lists is rescored at the end. A coarse one
+// (backends that tell what rounding `lost`) is settled tile by tile, while the rows are at hand:
+// whatever could matter gets its canonical score, so that the next tile meets lists of exact scores.
+#ifndef SB_ENGINE_TILE_H
+#define SB_ENGINE_TILE_H
+
+#include <stdint.h>
+
+#include "engine/compare.h"
+#include "engine/sink.h"
+
+// What a canonical score costs, in pairs of a float32 product: measured 12 to 25, mostly the way of
+// two rows from memory.
+enum { SB_CANONICAL_COST = 16 };
+
+// Probes [probe, probe + probes) with gallery scans [gallery, gallery + galleries). In a
+// self-comparison only pairs with probe <= gallery count, and each serves both of its scans.
+typedef struct sb_tile {
+  int64_t probe, probes, gallery, galleries, pairs;
+  const float *a, *b;            // their embeddings
+  const double *lost_a, *lost_b; // of each of them; NULL: a fine screen
+  double *values;                // [i * galleries + j]: dot products, or scores of the pair family
+  double error;                  // of the dot products, beside what is lost
+  int64_t line;                  // the most scans that one scan meets in a tile
+  // For each thread, `line` of them.
+  sb_screened *scores;
+  float *floats;       // scores on their way into the matrix
+  sb_candidate *found; // coarse screens: candidates of one scan
+  // Of coarse screens.
+  double *known;       // like values: canonical scores, NaN where none is known
+  sb_cutoffs *cutoffs; // of each probe, then of each gallery scan in a self-comparison
+} sb_tile;
+
+// Memory for tiles of a plan.
+int64_t sb_tile_bytes(const sb_plan *plan, int64_t probe_tile, int64_t gallery_tile);
+sb_status sb_tile_open(const sb_plan *plan, sb_tile *out);
+void sb_tile_close(sb_tile *tile); // a zeroed one is fine
+
+// Gives all pairs of a tile to the sink, whose screen is fine, or of the pair family.
+sb_status sb_tile_deliver(const sb_comparison *c, sb_sink *sink, const sb_tile *t);
+
+// The same of a coarse screen, in two steps: sb_tile_survey counts the scores and finds what could
+// matter. `open` is how many pairs need a canonical score, beside those that have one now. After it the
+// values may be replaced by those of a fine screen, which leaves fewer.
+sb_status sb_tile_survey(const sb_comparison *c, sb_sink *sink, sb_tile *t, int64_t *open);
+sb_status sb_tile_settle(const sb_comparison *c, sb_sink *sink, sb_tile *t);
+
+#endif
