@@ -47,6 +47,12 @@ static void say_labels(FILE *file, const sb_checked *k, const sb_case *c) {
   say_chance(file, k, c->score);
 }
 
+// That it is not one image twice.
+static void say_noise(FILE *file, const sb_case *c) {
+  if (c->compared == SB_COMPARED_NOISE)
+    fprintf(file, "; two scans, as their noise differs (correlation %.3f)", c->agreement);
+}
+
 static void say_copy(FILE *file, const sb_checked *k, const sb_case *c) {
   if (c->compared == SB_COMPARED_FILES)
     fputs("one file under two names (one SHA-256)", file);
@@ -141,6 +147,7 @@ static void say_why(FILE *file, const sb_checked *k, const sb_case *c) {
   case SB_WHY_AGREED:
     fputs("as the label says", file);
     say_chance(file, k, c->score);
+    say_noise(file, c);
     return;
   case SB_WHY_THROUGH:
     fputs("not alike themselves, but both are like other scans of this person: is one damaged?",
@@ -161,7 +168,7 @@ static void say_why(FILE *file, const sb_checked *k, const sb_case *c) {
     return;
   case SB_WHY_TWO_LABELS:
     say_labels(file, k, c);
-    if (c->compared == SB_COMPARED_NOISE) fputs("; two scans, as their noise differs", file);
+    say_noise(file, c);
     return;
   case SB_WHY_DOUBTFUL:
     say_doubtful(file, k, c);

@@ -10,6 +10,8 @@
 // How much a voxel's axis may differ from the other scan's: more than alignment errs, less than heads
 // are turned or voxel sizes differ.
 static const double AXIS_TOLERANCE = 0.1;
+// Beyond this size voxels differ from their neighbours by anatomy more than by noise.
+static const double MOST_VOXEL_MM = 1.55;
 // Voxels looked at when shifts are tried, and the least share that must lie in both images.
 enum { TRIED_VOXELS = 40000 };
 static const double LEAST_SHARE = 0.5;
@@ -21,6 +23,14 @@ typedef struct lattice {
 } lattice;
 
 // ---- How the voxels lie -------------------------------------------------------------------------
+
+static bool is_fine(const sb_volume *v) {
+  for (int axis = 0; axis < 3; axis++) {
+    const double *a = v->affine + axis;
+    if (!(sqrt(a[0] * a[0] + a[4] * a[4] + a[8] * a[8]) <= MOST_VOXEL_MM)) return false;
+  }
+  return true;
+}
 
 // Voxels of a to voxels of b, by way of the template.
 static bool voxel_map(const sb_placed *a, const sb_placed *b, double map[16]) {
@@ -177,6 +187,7 @@ sb_status sb_noise_agreement(const sb_placed *a, const sb_placed *b, const sb_gr
   voxel_list voxels = {0};
   sb_status status = sb_ok();
   *correlation = (double)NAN;
+  if (!is_fine(a->volume) || !is_fine(b->volume)) return status;
   SB_TRY(list_brain(a, grid, grid_affine, brain, &voxels));
   if (voxels.count == 0 || !voxel_map(a, b, map) || !round_to_lattice(map, voxels.centre, &l))
     goto cleanup;

@@ -19,7 +19,8 @@ typedef struct sb_placed {
 // headers need not be right.
 //   grid, grid_affine, brain   the template's grid (voxel to RAS mm), and 1 where both have brain,
 //                              well inside
-//   correlation  out: NaN when the voxels do not lie alike (other sizes or angles), or have no noise
+//   correlation  out: NaN when the voxels do not lie alike (other sizes or angles), are larger than
+//                1.5 mm (what is left of them is anatomy then), or have no noise
 sb_status sb_noise_agreement(const sb_placed *a, const sb_placed *b, const sb_grid *grid,
                              const double grid_affine[16], const uint8_t *brain,
                              double *correlation);

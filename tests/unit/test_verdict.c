@@ -290,6 +290,9 @@ static void test_noise(void **state) {
   memcpy(wider, still, sizeof still);
   wider[0] = 1.2;
   assert_true(isnan(agreement(&scan, &scan, wider)));
+  // Nor can large ones, even with themselves.
+  scan.affine[0] = 2;
+  assert_true(isnan(agreement(&scan, &scan, still)));
   sb_volume_free(&scan);
   sb_volume_free(&rescan);
   sb_volume_free(&turned);
