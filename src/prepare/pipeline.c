@@ -811,7 +811,7 @@ static bool is_too_large(const sb_preparer *p, const sb_brain *brain, const sb_p
 
 // As a head, else as a brain.
 //   looks   at the brain; both: it has a head's size, and where it is neither, what is wrong with it
-//           as a head matters, unless it has no scalp
+//           as a head matters, unless it has no scalp and a brain's size
 static sb_status head_first(const sb_preparer *p, const sb_volume *volume, int looks,
                             sb_brain *brain, uint8_t *brain_in_row, sb_volume *cut,
                             sb_prepared *out) {
@@ -821,8 +821,8 @@ static sb_status head_first(const sb_preparer *p, const sb_volume *volume, int l
   sb_brain_free(brain);
   as_brain = sb_brain_find(volume, brain);
   if (as_brain.code == SB_OK) as_brain = found_place(p, brain, looks, brain_in_row, affine, out);
-  return as_brain.code == SB_OK || looks != LOOK_TWICE || as_head.code == SB_CONTENT ? as_brain
-                                                                                     : as_head;
+  if (as_brain.code == SB_OK || looks != LOOK_TWICE) return as_brain;
+  return as_head.code == SB_CONTENT && as_brain.code != SB_UNSUPPORTED ? as_brain : as_head;
 }
 
 // Stripped or a head? What it fits as, it is. The volume only says what is tried first.
