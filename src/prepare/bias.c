@@ -23,9 +23,9 @@ static const double DARKEST = 0.1;
 
 // The brain in blocks: a dense grid for the spline, and the list of those that are all brain.
 typedef struct blocks {
-  int64_t size;           // voxels of the image along a block's edge
-  int64_t first[3];       // voxel of the grid's first block
-  int64_t dims[3];        // of the grid, which is around the brain
+  int64_t size;          // voxels of the image along a block's edge
+  int64_t first[3];      // voxel of the grid's first block
+  int64_t dims[3];       // of the grid, which is around the brain
   int64_t count, *index; // of the blocks that count, into the grid
   float *log_value;      // of those blocks
   float *field;          // of every block

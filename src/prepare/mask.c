@@ -26,8 +26,8 @@ typedef struct flood {
 
 // Row `row` of a box in the mask that it is part of, and in the flood.
 static int64_t row_in_mask(const int64_t dims[3], const box *b, int64_t row) {
-  return b->first[0] + dims[0] * (b->first[1] + row % b->dims[1] +
-                                  dims[1] * (b->first[2] + row / b->dims[1]));
+  return b->first[0] +
+         dims[0] * (b->first[1] + row % b->dims[1] + dims[1] * (b->first[2] + row / b->dims[1]));
 }
 
 static int64_t row_in_flood(const flood *f, const box *b, int64_t row) {
@@ -119,7 +119,8 @@ bool sb_mask_bounds(const int64_t dims[3], const uint8_t *mask, int64_t first[3]
     while (from < to && values[from] == 0) from++;
     if (from == to) continue;
     while (values[to - 1] == 0) to--;
-    const int64_t low[3] = {from, row % dims[1], row / dims[1]}, high[3] = {to, low[1] + 1, low[2] + 1};
+    const int64_t low[3] = {from, row % dims[1], row / dims[1]},
+                  high[3] = {to, low[1] + 1, low[2] + 1};
     for (int i = 0; i < 3; i++) {
       if (low[i] < first[i]) first[i] = low[i];
       if (high[i] > end[i]) end[i] = high[i];

@@ -266,7 +266,7 @@ static sb_status sample_grid(const source *in, const int64_t dims[3], const doub
     for (int64_t s = 0; s < all && first < end; s++) {
       // Sub-samples are the centres of equal parts of the voxel.
       const int64_t which[3] = {s % samples[0], s / samples[0] % samples[1],
-                               s / (samples[0] * samples[1])};
+                                s / (samples[0] * samples[1])};
       double p[3] = {(double)first, at[1], at[2]};
       for (int i = 0; i < 3; i++) p[i] += ((double)which[i] + 0.5) / (double)samples[i] - 0.5;
       sb_affine_apply(m, p, start);
