@@ -15,7 +15,7 @@ typedef struct sb_brain {
   double threshold;    // voxels of `image` beyond +-this stand out from the background
   double volume_mm3;   // of the foreground, holes filled
   double centre_mm[3]; // its centre of mass, RAS
-  bool cut[3][2];      // does the scan end inside the brain, at the low and the high end of an axis?
+  bool cut[3][2]; // does the scan end inside the brain, at the low and the high end of an axis?
 } sb_brain;
 
 // Finds the background value (any constant, or low noise), the largest connected part that differs

@@ -90,10 +90,10 @@ static sb_status check_options(const sb_prepare_options *o) {
 
 // What shapes a row, as one line.
 static void describe(const sb_template *t, const sb_prepare_options *o, size_t size, char *out) {
-  char align[40] = "align=given", smooth[40] = "box-average";
+  char align[40] = "align=given", smooth[40] = "8-bit-box-average";
   if (o->space == SB_SPACE_NATIVE)
-    snprintf(align, sizeof align, "align=gauss-newton-4 dof=%d", o->dof);
-  if (o->smooth_mm > 0) snprintf(smooth, sizeof smooth, "gaussian-%g", o->smooth_mm);
+    snprintf(align, sizeof align, "align=gauss-newton-5 dof=%d", o->dof);
+  if (o->smooth_mm > 0) snprintf(smooth, sizeof smooth, "8-bit-gaussian-%g", o->smooth_mm);
   snprintf(out, size, "resolution_mm=%g %s resample=%s bias=%s harmonise=%s outside=%s winsor=%g",
            t->resolution_mm, align, smooth, bias_name(chosen_bias(o->bias)),
            harmonise_name(o->harmonise), outside_name(chosen_outside(o)),
@@ -811,7 +811,7 @@ static bool is_too_large(const sb_preparer *p, const sb_brain *brain, const sb_p
 
 // As a head, else as a brain.
 //   looks   at the brain; both: it has a head's size, and where it is neither, what is wrong with it
-//           as a head matters, unless it has no scalp
+//           as a head matters, unless it has no scalp and a brain's size
 static sb_status head_first(const sb_preparer *p, const sb_volume *volume, int looks,
                             sb_brain *brain, uint8_t *brain_in_row, sb_volume *cut,
                             sb_prepared *out) {
@@ -821,8 +821,8 @@ static sb_status head_first(const sb_preparer *p, const sb_volume *volume, int l
   sb_brain_free(brain);
   as_brain = sb_brain_find(volume, brain);
   if (as_brain.code == SB_OK) as_brain = found_place(p, brain, looks, brain_in_row, affine, out);
-  return as_brain.code == SB_OK || looks != LOOK_TWICE || as_head.code == SB_CONTENT ? as_brain
-                                                                                     : as_head;
+  if (as_brain.code == SB_OK || looks != LOOK_TWICE) return as_brain;
+  return as_head.code == SB_CONTENT && as_brain.code != SB_UNSUPPORTED ? as_brain : as_head;
 }
 
 // Stripped or a head? What it fits as, it is. The volume only says what is tried first.
@@ -927,14 +927,14 @@ sb_status sb_prepare_file(const sb_preparer *p, const char *path, sb_prepared *o
 }
 
 sb_status sb_prepare_memory(const sb_preparer *p, const char *path, int64_t *bytes) {
-  // What a voxel takes after loading: twice a float (the volume and the brain, then the brain and
-  // its padded copy; in heads the volume and what is around its brain), and the volume itself where
-  // it may turn out to be a head; a voxel of the rows' grid: the row, the field and the masks; and
-  // what the allocator keeps.
+  // What a voxel takes after loading: twice a float (the volume and the brain; in heads the volume
+  // and what is around its brain) and the packed brain's byte, and the volume itself where it may
+  // turn out to be a head; a voxel of the rows' grid: the row, the field and the masks; and what the
+  // allocator keeps.
   enum { OF_GRID = 40, KEPT = 32 << 20 };
   const bool stripped =
       p->options.space == SB_SPACE_TEMPLATE || p->options.brain == SB_BRAIN_STRIPPED;
-  const int64_t of_voxel = (stripped ? 2 : 3) * (int64_t)sizeof(float);
+  const int64_t of_voxel = (stripped ? 2 : 3) * (int64_t)sizeof(float) + 1;
   const int64_t *dims = p->tmpl->row_image.dims;
   int64_t voxels, loading;
   sb_status status = sb_volume_cost(path, &voxels, &loading);

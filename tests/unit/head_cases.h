@@ -237,6 +237,14 @@ static inline double bright_end(const sb_volume *scan, const uint8_t *mask, doub
 
 // ---- The head -----------------------------------------------------------------------------------
 
+// Two normal numbers for the price of one (Box and Muller).
+static inline void normal_pair(uint64_t *state, double *a, double *b) {
+  const double length = sqrt(-2 * log(uniform(state, 1e-12, 1)));
+  const double angle = uniform(state, 0, 6.283185307179586);
+  *a = length * cos(angle);
+  *b = length * sin(angle);
+}
+
 typedef struct head_plan {
   head_kind kind;
   smooth_field fields[FIELDS];
@@ -259,13 +267,15 @@ static inline void head_grid(const head_kind *k, const double centre[3], sb_volu
 }
 
 // Scan positions (mm) along a row of the head, and the fields there.
+//   bend_only  leave out the other fields
 static inline void head_row(const head_plan *plan, const sb_volume *head, int64_t row,
-                            float *lines[FIELDS], double (*points)[3]) {
+                            bool bend_only, float *lines[FIELDS], double (*points)[3]) {
   const int64_t nx = head->dims[0], ny = head->dims[1], nz = head->dims[2];
   const double at[3] = {0, (double)(row % ny), (double)(row / ny)}, step[3] = {1, 0, 0};
   const double start[3] = {at[0] - 0.5 * (double)nx, at[1] - 0.5 * (double)ny,
                            at[2] - 0.5 * (double)nz};
-  for (int f = 0; f < FIELDS; f++) field_row(&plan->fields[f], start, step, nx, lines[f]);
+  for (int f = bend_only ? BEND_X : 0; f < FIELDS; f++)
+    field_row(&plan->fields[f], start, step, nx, lines[f]);
   for (int64_t x = 0; x < nx; x++) {
     double p[3] = {(double)x, at[1], at[2]};
     sb_affine_apply(head->affine, p, p);
@@ -296,7 +306,7 @@ static inline void fill_head(const head_plan *plan, const sb_volume *skin,
   double to_skin[16];
   if (skin != NULL) sb_affine_invert(skin->affine, to_skin);
   for (int64_t row = 0; row < head->dims[1] * head->dims[2]; row++) {
-    head_row(plan, head, row, lines, points);
+    head_row(plan, head, row, distance == NULL, lines, points);
     for (int64_t x = 0; x < nx; x++) {
       const int64_t i = nx * row + x;
       double p[3], g[FIELDS];
@@ -322,8 +332,10 @@ static inline void fill_head(const head_plan *plan, const sb_volume *skin,
       }
       if (v <= 0 && !k->air_noise) continue;
       v *= 1 + k->bias * g[BIAS];
-      double real = v + k->noise * plan->bright * normal(seed),
-             other = k->noise * plan->bright * normal(seed);
+      double real, other;
+      normal_pair(seed, &real, &other);
+      real = v + k->noise * plan->bright * real;
+      other *= k->noise * plan->bright;
       head->voxels[i] = (float)sqrt(real * real + other * other);
     }
   }

@@ -86,6 +86,8 @@ static void holes(void **state) {
     uint8_t mask[N], filled[N];
     int labels[N], outside[N] = {0};
     random_mask(&seed, 60, mask);
+    for (int i = 0; i < N && round % 2 != 0; i++) // every other mask has empty slices around it
+      if (i % NX < 2 || i / NX % NY < 1 || i / (NX * NY) >= NZ - 2) mask[i] = 0;
     memcpy(filled, mask, sizeof mask);
     must_be_ok(sb_mask_fill_holes(DIMS, filled));
     label(mask, 0, labels);
@@ -131,6 +133,30 @@ static void what_touches_seeds(void **state) {
     must_be_ok(sb_mask_keep_touching(dims, path, start));
     for (int i = 0; i < WIDE * ROWS; i++) reached += path[i];
     assert_int_equal(reached, cut == 0 ? length : 2 * (WIDE + 1) + 65);
+  }
+}
+
+static void bounds(void **state) {
+  (void)state;
+  uint32_t seed = 9;
+  uint8_t mask[N] = {0};
+  int64_t first[3], end[3];
+  assert_false(sb_mask_bounds(DIMS, mask, first, end));
+  for (int i = 0; i < 3; i++) assert_true(first[i] == 0 && end[i] == 0);
+  for (int round = 0; round < 200; round++) {
+    int64_t low[3] = {NX, NY, NZ}, high[3] = {0};
+    random_mask(&seed, 1, mask);
+    mask[next(&seed) % N] = 1;
+    for (int i = 0; i < N; i++) {
+      const int64_t here[3] = {i % NX, i / NX % NY, i / (NX * NY)};
+      for (int k = 0; k < 3 && mask[i] != 0; k++) {
+        low[k] = here[k] < low[k] ? here[k] : low[k];
+        high[k] = here[k] >= high[k] ? here[k] + 1 : high[k];
+      }
+    }
+    assert_true(sb_mask_bounds(DIMS, mask, first, end));
+    assert_memory_equal(first, low, sizeof low);
+    assert_memory_equal(end, high, sizeof high);
   }
 }
 
@@ -222,9 +248,9 @@ static void growing_and_shrinking(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(largest_component),     cmocka_unit_test(holes),
-      cmocka_unit_test(what_touches_seeds),    cmocka_unit_test(dilation),
-      cmocka_unit_test(growing_and_shrinking),
+      cmocka_unit_test(largest_component),  cmocka_unit_test(holes),
+      cmocka_unit_test(what_touches_seeds), cmocka_unit_test(bounds),
+      cmocka_unit_test(dilation),           cmocka_unit_test(growing_and_shrinking),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,20 +73,31 @@ static void rows_are_trilinear(void **state) {
   sb_padded_free(&padded);
 }
 
-// Packed intensities are off by half a step at most, and what is beyond the range is pulled in.
+// Packed intensities are off by half a step at most, and what is beyond the range is pulled in; also
+// far along rows that are longer than what is sampled at once.
 static void packed_rows_are_trilinear(void **state) {
   (void)state;
-  float voxels[N], row[COUNT];
+  enum { LONG = 301 };
+  float voxels[N], row[LONG + 1];
   sb_volume v = noise_volume(voxels);
   const float low = -40, high = 180, step = (high - low) / 255;
   sb_packed packed;
   must_be_ok(sb_packed_create(&v, low, high, &packed));
+  assert_true(packed.low == low && fabsf(packed.step - step) < 1e-6f);
   for (int i = 0; i < N; i++) voxels[i] = fmaxf(low, fminf(high, voxels[i]));
-  sb_sample_packed_row(&packed, START, STEP, COUNT, row);
   double worst = 0;
-  for (int i = 0; i < COUNT; i++) {
-    const double p[3] = {START[0] + i * STEP[0], START[1] + i * STEP[1], START[2] + i * STEP[2]};
-    worst = fmax(worst, fabs((double)(low + row[i] * step) - trilinear(&v, p)));
+  for (int slow = 1; slow <= 10;
+       slow += 9) { // a row from outside to outside in COUNT, or in ten times that
+    const int count = slow == 1 ? COUNT : LONG;
+    const double along[3] = {STEP[0] / slow, STEP[1] / slow, STEP[2] / slow};
+    row[count] = 1234;
+    sb_sample_packed_row(&packed, START, along, count, row);
+    assert_true(row[count] == 1234);
+    for (int i = 0; i < count; i++) {
+      const double p[3] = {START[0] + i * along[0], START[1] + i * along[1],
+                           START[2] + i * along[2]};
+      worst = fmax(worst, fabs((double)(low + row[i] * step) - trilinear(&v, p)));
+    }
   }
   assert_true(worst <= 0.51 * (double)step);
   assert_true(worst > 0.01 * (double)step);
@@ -106,6 +117,16 @@ static void grids_average_their_voxels(void **state) {
   sb_padded padded;
   must_be_ok(sb_padded_crop(&v, origin, v.dims, &padded));
   must_be_ok(sb_sample_grid(&padded, map, 8, NULL, &grid));
+  sb_padded_free(&padded);
+
+  // Packed with 0 as its 50th step: off by half a step at most, and 0 where the volume is not.
+  static float coarse[SIDE * SIDE * SIDE];
+  sb_volume again = {.voxels = coarse, .dims = {SIDE, SIDE, SIDE}};
+  sb_packed packed;
+  must_be_ok(sb_packed_create(&v, -50, 205, &packed));
+  must_be_ok(sb_sample_packed_grid(&packed, map, 8, NULL, &again));
+  sb_packed_free(&packed);
+
   int inside = 0;
   for (int i = 0; i < SIDE * SIDE * SIDE; i++) {
     const double centre[3] = {i % SIDE, i / SIDE % SIDE, i / (SIDE * SIDE)};
@@ -117,10 +138,11 @@ static void grids_average_their_voxels(void **state) {
       sum += trilinear(&v, p) / (SUB * SUB * SUB);
     }
     assert_float_equal((double)values[i], sum, 2e-3);
+    assert_float_equal((double)coarse[i], sum, 0.51);
+    if (sum == 0) assert_float_equal((double)coarse[i], 0, 1e-4);
     inside += sum != 0;
   }
   assert_true(inside > 200);
-  sb_padded_free(&padded);
 }
 
 static int compare_floats(const void *a, const void *b) {
