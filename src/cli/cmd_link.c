@@ -204,7 +204,7 @@ static const sb_option OPTIONS[] = {
     {"--backend", "B", "auto, cpu or cuda (auto)"},
     {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
     {"--threads", "N", "processors to use (all)"},
-    SB_NO_IMAGES_OPTION,
+    {SB_NO_IMAGES},
     {0},
 };
 
