@@ -83,8 +83,7 @@ void sb_cli_pad(const char *text, size_t width);
 bool sb_arg_threads(const sb_arguments *a, int *threads);
 
 // OUT/report.html from what is in the folder, without pictures where --no-images says so.
-#define SB_NO_IMAGES_OPTION                                                                        \
-  { "--no-images", NULL, "leave pictures of the brains out of report.html" }
+#define SB_NO_IMAGES "--no-images", NULL, "leave pictures of the brains out of report.html"
 sb_status sb_cli_write_report(const sb_arguments *a, const char *out);
 
 extern const sb_command sb_cmd_prepare, sb_cmd_link, sb_cmd_evaluate, sb_cmd_compare, sb_cmd_synth,

@@ -132,7 +132,7 @@ static const sb_option OPTIONS[] = {
     {"--backend", "NAME", "auto, cpu or cuda (auto)"},
     {"--memory", "SIZE", "memory to use, such as 512M or 4G (4G or a quarter of the machine's)"},
     {"--threads", "N", "processors to use; changes no result (all)"},
-    SB_NO_IMAGES_OPTION,
+    {SB_NO_IMAGES},
     {0},
 };
 

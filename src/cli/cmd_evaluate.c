@@ -139,7 +139,7 @@ static const sb_option OPTIONS[] = {
     {"--expected-false", "N", "false links to expect among all that are proposed (0.01)"},
     {"--one-to-one", NULL, "propose each scan in one link at most, the closest pair first"},
     {"--threads", "N", "processors to use; changes no figure (all)"},
-    SB_NO_IMAGES_OPTION,
+    {SB_NO_IMAGES},
     {0},
 };
 
@@ -147,12 +147,13 @@ const sb_command sb_cmd_evaluate = {
     .name = "evaluate",
     .usage = "OUT",
     .summary = "how well the scores of a link tell people apart",
-    .details = "Reads what link wrote into the folder OUT. Where it is known who is who, says how "
-               "well mated pairs (two scans of one person) are told from non-mated pairs, with "
-               "intervals over people. Without looking at identities, proposes the links that "
-               "chance does not explain. Writes evaluation.json there, with every figure and its "
-               "definition, links.tsv, thresholds.tsv, the curves as tables, and report.html, a page "
-               "with all of it.",
+    .details =
+        "Reads what link wrote into the folder OUT. Where it is known who is who, says how "
+        "well mated pairs (two scans of one person) are told from non-mated pairs, with "
+        "intervals over people. Without looking at identities, proposes the links that "
+        "chance does not explain. Writes evaluation.json there, with every figure and its "
+        "definition, links.tsv, thresholds.tsv, the curves as tables, and report.html, a page "
+        "with all of it.",
     .example = "samebrain evaluate links\n  "
                "samebrain evaluate risk --identities truth.tsv --fpir 0.01",
     .options = OPTIONS,

@@ -222,7 +222,7 @@ static const sb_option OPTIONS[] = {
     {"--parts", "N", "finish in N steps that a killed run need not do again (by its length)"},
     {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
     {"--threads", "N", "processors to use (all)"},
-    SB_NO_IMAGES_OPTION,
+    {SB_NO_IMAGES},
     {0},
 };
 

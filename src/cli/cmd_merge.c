@@ -73,7 +73,7 @@ cleanup:
 
 static const sb_option OPTIONS[] = {
     {"-o", "OUT", "folder for the results (required)"},
-    SB_NO_IMAGES_OPTION,
+    {SB_NO_IMAGES},
     {0},
 };
 

@@ -25,7 +25,7 @@ static int run(const sb_arguments *a) {
 }
 
 static const sb_option OPTIONS[] = {
-    SB_NO_IMAGES_OPTION,
+    {SB_NO_IMAGES},
     {0},
 };
 

@@ -33,7 +33,7 @@ static void put_people_limit(FILE *file, const cJSON *figures) {
   }
   snprintf(
       text, sizeof text,
-      "%s %s two scans. Even with every one of them found, as few people cannot show a miss rate "
+      "%s %s two scans. Even with every one of them found, so few people cannot show a miss rate "
       "below "
       "%s (95 %% confidence, by counting alone); %s people in all bound what can be said of false "
       "matches in the same way.",
@@ -75,6 +75,49 @@ sb_status sb_put_limits(sb_page *page) {
   return sb_ok();
 }
 
+// ---- References, numbered as the text comes to them ----------------------------------------------
+
+enum { PAPER, N4, NYUL, BIOMETRICS, BOOTSTRAP, EXACT, TAILS, EXCESSES, DENSITIES, REFERENCES };
+
+static const char *const REFERENCE[REFERENCES] = {
+    "Sharma, Polonen, Pajula, Suksi, Tohka (2026). Cross-Dataset Linkage of Brain MRI using Image "
+    "Similarity Measures. arXiv:2602.10043.",
+    "Tustison et al. (2010). N4ITK: improved N3 bias correction. IEEE Trans. Med. Imaging 29:1310.",
+    "Nyul, Udupa, Zhang (2000). New variants of a method of MRI scale standardization. IEEE Trans. "
+    "Med. Imaging 19:143.",
+    "ISO/IEC 19795-1. Biometric performance testing and reporting.",
+    "Efron (1979). Bootstrap methods: another look at the jackknife. Ann. Stat. 7:1.",
+    "Clopper, Pearson (1934). The use of confidence or fiducial limits. Biometrika 26:404.",
+    "Pickands (1975). Statistical inference using extreme order statistics. Ann. Stat. 3:119.",
+    "Davison, Smith (1990). Models for exceedances over high thresholds. J. R. Stat. Soc. B "
+    "52:393.",
+    "Silverman (1986). Density Estimation for Statistics and Data Analysis, eq. 3.31.",
+};
+
+// The paragraph while it is written, and what it has cited so far.
+typedef struct paragraph {
+  FILE *file;
+  int cited[REFERENCES], count;
+} paragraph;
+
+// " [3]"
+static void cite(paragraph *p, int reference) {
+  int number = 0;
+  while (number < p->count && p->cited[number] != reference) number++;
+  if (number == p->count) p->cited[p->count++] = reference;
+  fprintf(p->file, " [%d]", number + 1);
+}
+
+static void put_references(const paragraph *p) {
+  fputs("<h3>References</h3>\n<ol class=\"references\">\n", p->file);
+  for (int i = 0; i < p->count; i++) {
+    fputs("<li>", p->file);
+    sb_put_html(p->file, REFERENCE[p->cited[i]]);
+    fputs("</li>\n", p->file);
+  }
+  fputs("</ol>\n", p->file);
+}
+
 // ---- Methods ------------------------------------------------------------------------------------
 
 // The value of a word "key=value" in a store's parameters, "" where there is none.
@@ -94,7 +137,8 @@ static bool has(const char *parameters, const char *key, const char *value) {
   return strcmp(parameter(parameters, key, text), value) == 0;
 }
 
-static void put_preparation(FILE *file, const char *parameters, const char *hash) {
+static void put_preparation(paragraph *p, const char *parameters, const char *hash) {
+  FILE *file = p->file;
   char text[SB_TEXT];
   if (has(parameters, "align", "given"))
     fputs("Scans came aligned to the template", file);
@@ -102,19 +146,25 @@ static void put_preparation(FILE *file, const char *parameters, const char *hash
     sb_put_htmlf(
         file,
         "Each scan was aligned to the template by an affine map with %s degrees of freedom "
-        "(inverse-compositional Gauss-Newton with a polynomial gain)",
-        parameter(parameters, "dof", text));
-  sb_put_htmlf(file, " (template %.12s\xe2\x80\xa6) and sampled once on a grid of %s mm. ", hash,
+        "(inverse-compositional Gauss-Newton with a polynomial gain; template SHA-256 "
+        "%.12s\xe2\x80\xa6)",
+        parameter(parameters, "dof", text), hash);
+  sb_put_htmlf(file, " and sampled once on a grid of %s mm. ",
                parameter(parameters, "resolution_mm", text));
-  if (has(parameters, "bias", "n4"))
-    fputs("Uneven gain was taken off by histogram sharpening with smooth splines [2]. ", file);
-  else if (has(parameters, "bias", "gain"))
+  if (has(parameters, "bias", "n4")) {
+    fputs("Uneven gain was taken off by histogram sharpening with smooth splines", file);
+    cite(p, N4);
+    fputs(". ", file);
+  } else if (has(parameters, "bias", "gain")) {
     fputs("Uneven gain was taken off as fitted between scan and template. ", file);
-  if (has(parameters, "harmonise", "nyul"))
-    fputs("Intensities were brought to the template's scale by matching landmarks [3]", file);
-  else
+  }
+  if (has(parameters, "harmonise", "nyul")) {
+    fputs("Intensities were brought to the template's scale by matching landmarks", file);
+    cite(p, NYUL);
+  } else {
     sb_put_htmlf(file, "Intensities were harmonised (%s)",
                  parameter(parameters, "harmonise", text));
+  }
   parameter(parameters, "winsor", text);
   if (*text != '\0' && strcmp(text, "0") != 0)
     sb_put_htmlf(file, " and limited to %s robust standard deviations", text);
@@ -135,67 +185,51 @@ static void put_measures(const sb_page *page) {
   fputs(". ", file);
 }
 
-static void put_evaluation(const sb_page *page, const cJSON *figures) {
-  FILE *file = page->file;
-  char text[3][SB_TEXT];
+static void put_evaluation(paragraph *p, const sb_page *page, const cJSON *figures) {
+  FILE *file = p->file;
+  char text[2][SB_TEXT];
   double expected = sb_json_number(figures, "expected_false");
-  if (!isnan(expected))
-    sb_put_htmlf(file,
-                 "Links were proposed without looking at identities, where at most %s pairs of "
-                 "different people as close were expected among all, by a generalised Pareto "
-                 "distribution of the tail of the scores [7, 8]. ",
-                 sb_text_small(expected, text[0]));
-  if (sb_json_number(figures, "mated_pairs") > 0)
+  if (!isnan(expected)) {
     sb_put_htmlf(
         file,
-        "Where identities are known, errors are those of ISO/IEC 19795-1 [4], with 95 %% "
-        "intervals from a bootstrap over people (%s replicates) [5] and, where no error was "
-        "seen, exact bounds [6]. The densities' crossing follows [1] with the bandwidth of "
-        "[9]. ",
-        sb_text_count(sb_json_number(page->evaluation, "replicates"), text[1]));
-}
-
-static void put_references(FILE *file) {
-  static const char *const references[] = {
-      "Sharma, Polonen, Pajula, Suksi, Tohka (2026). Cross-Dataset Linkage of Brain MRI using "
-      "Image Similarity "
-      "Measures. arXiv:2602.10043.",
-      "Tustison et al. (2010). N4ITK: improved N3 bias correction. IEEE Trans. Med. Imaging "
-      "29:1310.",
-      "Nyul, Udupa, Zhang (2000). New variants of a method of MRI scale standardization. IEEE "
-      "Trans. Med. "
-      "Imaging 19:143.",
-      "ISO/IEC 19795-1. Biometric performance testing and reporting.",
-      "Efron (1979). Bootstrap methods: another look at the jackknife. Ann. Stat. 7:1.",
-      "Clopper, Pearson (1934). The use of confidence or fiducial limits. Biometrika 26:404.",
-      "Pickands (1975). Statistical inference using extreme order statistics. Ann. Stat. 3:119.",
-      "Davison, Smith (1990). Models for exceedances over high thresholds. J. R. Stat. Soc. B "
-      "52:393.",
-      "Silverman (1986). Density Estimation for Statistics and Data Analysis, eq. 3.31.",
-  };
-  fputs("<ol class=\"references\">\n", file);
-  for (size_t i = 0; i < sizeof references / sizeof *references; i++) {
-    fputs("<li>", file);
-    sb_put_html(file, references[i]);
-    fputs("</li>\n", file);
+        "Links were proposed without looking at identities, where at most %s pairs of different "
+        "people as close were expected among all, by a generalised Pareto distribution of the tail "
+        "of the scores",
+        sb_text_small(expected, text[0]));
+    cite(p, TAILS);
+    cite(p, EXCESSES);
+    fputs(". ", file);
   }
-  fputs("</ol>\n", file);
+  if (!(sb_json_number(figures, "mated_pairs") > 0)) return;
+  fputs("Where identities are known, errors are those of ISO/IEC 19795-1", file);
+  cite(p, BIOMETRICS);
+  sb_put_htmlf(file, ", with 95 %% intervals from a bootstrap over people (%s replicates)",
+               sb_text_count(sb_json_number(page->evaluation, "replicates"), text[1]));
+  cite(p, BOOTSTRAP);
+  fputs(" and, where no error was seen, exact bounds", file);
+  cite(p, EXACT);
+  fputs(". The threshold where the densities cross follows", file);
+  cite(p, PAPER);
+  fputs(", with the bandwidth of", file);
+  cite(p, DENSITIES);
+  fputs(". ", file);
 }
 
 sb_status sb_put_methods(sb_page *page) {
-  FILE *file = page->file;
+  paragraph p = {.file = page->file};
   const cJSON *store = sb_json_at(sb_json_at(page->summary, "stores"), "gallery");
-  fputs("<section id=\"methods\"><h2>Methods, for a paper</h2>\n<p class=\"paper\">", file);
-  sb_put_htmlf(
-      file,
-      "Scans were compared with samebrain %s, which follows the approach of [1]: no training, "
-      "only standard preparation and image similarity, with parameters of its own. ",
-      sb_json_text(page->summary, "version"));
-  put_preparation(file, sb_json_text(store, "parameters"), sb_json_text(store, "template_hash"));
+  fputs("<section id=\"methods\"><h2>Methods, for a paper</h2>\n<p class=\"paper\">", p.file);
+  sb_put_htmlf(p.file, "Scans were compared with samebrain %s, which follows the approach of",
+               sb_json_text(page->summary, "version"));
+  cite(&p, PAPER);
+  fputs(
+      ": no training, only standard preparation and image similarity, with parameters of its own. ",
+      p.file);
+  put_preparation(&p, sb_json_text(store, "parameters"), sb_json_text(store, "template_hash"));
   put_measures(page);
-  put_evaluation(page, sb_page_figures(page, 0));
-  fputs("Linkage is not identification.</p>\n<h3>References</h3>\n", file);
-  put_references(file);
-  fputs("</section>\n", file);
+  put_evaluation(&p, page, sb_page_figures(page, 0));
+  fputs("Linkage is not identification.</p>\n", p.file);
+  put_references(&p);
+  fputs("</section>\n", p.file);
   return sb_ok();
 }

@@ -31,14 +31,14 @@ static void end_table(FILE *file) {
   fputs("</tbody></table></div>\n", file);
 }
 
-// When summary.json was written: when the link was done.
+// When the link was done.
 static void put_date(const sb_page *page) {
   char *path = sb_path_join(page->folder, "summary.json"), text[SB_TEXT];
   struct stat about;
   struct tm parts;
   if (path != NULL && stat(path, &about) == 0 && gmtime_r(&about.st_mtime, &parts) != NULL) {
     strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts);
-    put_line(page->file, "Linked", text);
+    put_line(page->file, "summary.json written", text);
   }
   free(path);
 }
