@@ -12,7 +12,8 @@ static const double G_SD = 0.1, H_SD = 0.03;
 static const double SPAN = 4; // standard errors of location and scale to each side
 
 static double g_at(int i) {
-  return 0.1 * (i - SB_EFFECT_G / 2);
+  const int middle = SB_EFFECT_G / 2;
+  return 0.1 * (i - middle);
 }
 
 static double h_at(int i) {

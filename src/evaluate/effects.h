@@ -5,7 +5,7 @@
 //           x, standardised. g = h = 0 is the normal distribution; g skews it, h makes its tails
 //           heavier, those of a power at last. Student's t of 5 degrees is nearly h = 0.1.
 //   shape   g and h are not fitted but weighed, with location and scale, on a grid: by likelihood and
-//           prior, g ~ N(0, 0.15), h ~ the positive half of N(0, 0.05), so that few people give nearly
+//           prior, g ~ N(0, 0.1), h ~ the positive half of N(0, 0.03), so that few people give nearly
 //           the normal's tail and many their own.
 #ifndef SB_EVALUATE_EFFECTS_H
 #define SB_EVALUATE_EFFECTS_H

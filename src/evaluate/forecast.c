@@ -16,6 +16,9 @@ enum { MAP_NODES = 2048, EFFECT_BINS = 256 };
 enum { TAIL_NODES = 96 };
 static const double TAIL_FROM = -5, TAIL_TO = 14;
 static const double XI_SD = 0.1, LOG_SIGMA_SD = 0.2;
+// A normal bulk's tail has one shape from far in, which many pairs show; another's must be looked at
+// farther out, where there are fewer.
+static const double MOST_EXCEEDANCES[2] = {12500, 3500};
 
 // ---- Effects of the probes ----------------------------------------------------------------------
 
@@ -119,8 +122,23 @@ static double deviate_of(const to_deviate *map, double r) {
   return map->x[node] + (at - node) * (map->x[node + 1] - map->x[node]);
 }
 
-// Of another store's gallery it is not known whose effect is which. Every probe meets the same ones,
-// so that its pairs cluster by as much as the effects move the mean excess of a gallery scan.
+// The share of the gallery's scans whose people are not among the probes.
+static sb_status find_strangers(const sb_study *study, double *share) {
+  bool *probe = NULL;
+  int64_t strangers = 0;
+  sb_status status = SB_NEW_ZERO(&probe, study->people, "persons");
+  for (int64_t p = 0; p < study->probes && status.code == SB_OK; p++)
+    probe[study->probe_person[p]] = true;
+  for (int64_t g = 0; g < study->gallery && status.code == SB_OK; g++)
+    strangers += !probe[study->gallery_person[g]];
+  *share = study->gallery > 0 ? (double)strangers / (double)study->gallery : 0;
+  free(probe);
+  return status;
+}
+
+// The effects of people who are in the gallery alone are not known, only what such effects are like.
+// Every probe meets the same ones, so that its pairs cluster by as much as the effects move the mean
+// excess of a gallery scan.
 static double gallery_clustering(const sb_forecaster *f, const to_deviate *map, double start) {
   double sum = 0, squares = 0, alone = 0;
   for (int bin = 0; bin < EFFECT_BINS; bin++) {
@@ -174,6 +192,11 @@ static void spread(double *counts, double from, double to, double count) {
     counts[at] += part * (fmin(to, (double)(at + 1)) - fmax(from, (double)at));
 }
 
+// Of a normal bulk's tail xi is 0 and sigma 1.
+static bool looks_normal(const sb_tail *tail) {
+  return fabs(tail->xi) < 0.06 && fabs(log(tail->sigma)) < 0.1;
+}
+
 static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const double *edge,
                                const double *effect) {
   const sb_study *study = f->study;
@@ -201,19 +224,25 @@ static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const doub
       spread(counts, from, to, count);
       pairs += count;
     }
-  double start =
-      first + width * (double)sb_tail_start(counts, RESIDUAL_BINS, pairs, nonmated_known);
-  SB_TRY(clustering(study, map, edge, effect, start, &cluster));
-  cluster = fmax(cluster, 1) + (study->self ? 0 : gallery_clustering(f, map, start));
-  const sb_tail_data data = {.low = first,
-                             .high = first + width * RESIDUAL_BINS,
-                             .bins = RESIDUAL_BINS,
-                             .counts = counts,
-                             .known_nonmated = nonmated_known,
-                             .xi_sd = XI_SD,
-                             .log_sigma_sd = LOG_SIGMA_SD,
-                             .zoom = true};
-  status = sb_tail_fit(&data, cluster, &f->tail);
+  SB_TRY(find_strangers(study, &f->strangers));
+  sb_tail_data data = {.low = first,
+                       .high = first + width * RESIDUAL_BINS,
+                       .bins = RESIDUAL_BINS,
+                       .counts = counts,
+                       .known_nonmated = nonmated_known,
+                       .xi_sd = XI_SD,
+                       .log_sigma_sd = LOG_SIGMA_SD,
+                       .zoom = true};
+  for (int i = 0; i < 2; i++) {
+    data.most_exceedances = MOST_EXCEEDANCES[i];
+    int64_t bin = sb_tail_start(counts, RESIDUAL_BINS, pairs, data.most_exceedances);
+    double start = first + width * (double)bin;
+    SB_TRY(clustering(study, map, edge, effect, start, &cluster));
+    cluster = fmax(cluster, 1);
+    if (f->strangers > 0) cluster += f->strangers * gallery_clustering(f, map, start);
+    SB_TRY(sb_tail_fit(&data, cluster, &f->tail));
+    if (looks_normal(&f->tail)) break;
+  }
 cleanup:
   free(counts);
   free(map);
@@ -256,9 +285,10 @@ static sb_status draw_all(sb_forecaster *f) {
     sb_effect_draw *d = f->draws + i;
     int cell = sb_tail_draw(&f->tail, sb_random_uniform(key, at, 0, 1));
     *d = sb_effects_draw(&f->effects, sb_random_uniform(key, at + 1, 0, 1));
-    // The gallery of a self-comparison is the probes; another has its own level.
+    // A gallery of the same people has the probes' level; another has its own.
     double shift = d->place;
-    if (!f->study->self) shift = d->sd / sqrt((double)f->study->gallery) * normal_draw(key, at + 2);
+    if (f->strangers > 0)
+      shift = d->sd / sqrt((double)f->study->gallery) * normal_draw(key, at + 2);
     fill_tail(f, d, shift, cell, f->log_q + (int64_t)i * TAIL_NODES);
   }
 cleanup:

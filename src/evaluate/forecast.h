@@ -27,6 +27,7 @@ typedef struct sb_forecaster {
   double level;          // mean z of the probes' means
   sb_effects effects;    // of the probes, and of gallery scans alike, in z
   double noise_sd;       // of z without both effects
+  double strangers;      // share of the gallery whose people are not among the probes
   sb_tail tail;          // of normal deviates: see forecast.c
   sb_effect_draw *draws; // what is not known, drawn again and again: the effects ...
   double *log_q; // ... and with them and a tail the logarithm of one comparison's q, tabulated

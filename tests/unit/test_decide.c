@@ -119,6 +119,8 @@ static void test_bounds_and_normal_tail(void **state) {
   near(sb_log_upper(29.999), sb_log_upper(30.001), 0.07, "where the series begins");
   near(sb_log_upper(40), -804.608442, 1e-5, "forty sigma");
   near(sb_normal_quantile(0.975), 1.959963985, 1e-8, "quantile");
+  for (double x = -5; x < 35; x += 0.37)
+    near(sb_upper_quantile(sb_log_upper(x)), x, 1e-6, "quantile of a tail");
 }
 
 // ---- A study ------------------------------------------------------------------------------------
@@ -416,6 +418,48 @@ static void test_tail_of_normal_scores(void **state) {
 
 // ---- Forecast -----------------------------------------------------------------------------------
 
+// The effect of one person in a thousand, as drawn from what is known of 500 people's: of a normal
+// distribution, a skewed and a heavy-tailed one. Exact quantiles stand for the sample.
+static void test_effects(void **state) {
+  (void)state;
+  enum { PEOPLE = 500, DRAWS = 2000, NODE = 30 }; // node 30: the normal quantile 3
+  static const double g[] = {0, 0.3, 0}, h[] = {0, 0, 0.1};
+  sb_effects *effects = malloc(sizeof *effects);
+  assert_non_null(effects);
+  near(sb_effect_node(NODE), 3, 1e-12, "node");
+  for (int kind = 0; kind < 3; kind++) {
+    double seen[PEOPLE], sum = 0, squares = 0, tail[2] = {0};
+    for (int i = 0; i < PEOPLE; i++) {
+      double x = sb_normal_quantile((i + 0.5) / PEOPLE);
+      seen[i] = (g[kind] > 0 ? expm1(g[kind] * x) / g[kind] : x) * exp(h[kind] * x * x / 2);
+      sum += seen[i];
+    }
+    for (int i = 0; i < PEOPLE; i++) {
+      seen[i] -= sum / PEOPLE;
+      squares += seen[i] * seen[i];
+    }
+    double sd = sqrt(squares / PEOPLE), x = 3;
+    assert_ok(sb_effects_fit(seen, PEOPLE, PEOPLE, sd, 0, effects));
+    for (int i = 0; i < DRAWS; i++) {
+      sb_effect_draw d = sb_effects_draw(effects, (i + 0.5) / DRAWS);
+      double at = d.place + d.sd * d.shape[NODE];
+      tail[0] += at / DRAWS;
+      tail[1] += at * at / DRAWS;
+    }
+    double truth = (g[kind] > 0 ? expm1(g[kind] * x) / g[kind] : x) * exp(h[kind] * x * x / 2);
+    double spread = sqrt(tail[1] - tail[0] * tail[0]);
+    truth -= sum / PEOPLE;
+    near(tail[0], truth, 0.12 * truth, "one in a thousand");
+    if (!(spread > 0.02 * truth && spread < 0.2 * truth)) fail_msg("spread %g", spread / truth);
+  }
+  // Nothing but chance: no effects.
+  const double noise[3] = {-0.1, 0, 0.1};
+  assert_ok(sb_effects_fit(noise, 3, 3, 0.1, 0.02, effects));
+  sb_effect_draw none = sb_effects_draw(effects, 0.3);
+  assert_true(effects->sd == 0 && none.sd == 0 && none.place == 0);
+  free(effects);
+}
+
 static void test_forecast(void **state) {
   (void)state;
   simulation s = sim_default();
@@ -457,6 +501,7 @@ int main(void) {
       cmocka_unit_test(test_one_to_one),
       cmocka_unit_test(test_cohorts_without_mates),
       cmocka_unit_test(test_tail_of_normal_scores),
+      cmocka_unit_test(test_effects),
       cmocka_unit_test(test_forecast),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -562,6 +562,10 @@ static void test_damaged_folders(void **state) {
        "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n"
        "a\tsub-001_ses-1\ta\tsub-002_ses-1\tpearson\t1\thigh\n",
        SB_FORMAT, "entry 1 does not fit"},
+      {"matches.tsv",
+       "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\n"
+       "a\tsub-001_ses-1\ta\tsub-002_ses-1\tpearson\t1\tnan\n",
+       SB_FORMAT, "entry 1 does not fit"},
       {"mated.tsv", NULL, SB_NOT_FOUND, "mated.tsv"},
       {"nonmated-bandpass.npy", NULL, SB_NOT_FOUND, "nonmated-bandpass.npy"},
       {"nonmated-bandpass.npy", "not an array", SB_FORMAT, "nonmated-bandpass.npy"},
