@@ -238,6 +238,7 @@ static void search(const bench *b, const char *precision, answer *out, facts *to
                         .threshold = INFINITY,
                         .threads = b->threads,
                         .memory_bytes = b->memory_bytes};
+  const sb_limits limits = {.probe_tile = b->probes, .gallery_tile = b->gallery}; // all in one tile
   sb_people people = strangers(b);
   sb_compute compute;
   sb_plan plan;
@@ -251,7 +252,7 @@ static void search(const bench *b, const char *precision, answer *out, facts *to
                      .timings = &told->timings};
   must(sb_choose_screen(&c, &wish, &told->choice));
   must(sb_plan_make(b->probes, b->gallery, b->self, (sb_range){0, b->probes}, TOP, b->threads,
-                    b->memory_bytes, &embedder, c.screen, c.screen_context, NULL, &plan));
+                    b->memory_bytes, &embedder, c.screen, c.screen_context, &limits, &plan));
   const sb_sink_options options = {.top = TOP, .matrix = -1};
   must(sb_sink_open(&people, measure, &plan, &options, &sink));
   must(sb_comparison_open(&c));

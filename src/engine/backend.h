@@ -57,8 +57,9 @@ typedef struct sb_backend {
   // rounding took from each of them, of what rounding left.
   double (*gemm_error)(const void *context, int64_t k);
   // For each vector of a slot a bound on the Euclidean norm of what rounding it lost, where that is
-  // too much, or too different from vector to vector, for one bound (see sb_pair_error). Valid until
-  // the slot is filled again. No such function, or NULL: gemm_error is all.
+  // too much, or too different from vector to vector, for one bound (see sb_pair_error). Valid from a
+  // product with these vectors on, until the slot is filled again. No such function, or NULL: gemm_error
+  // is all.
   const double *(*lost)(const void *context, sb_slot slot);
 } sb_backend;
 

@@ -21,20 +21,29 @@
 #include "engine/int8.h"
 
 // A longer chunk takes fewer passes over the result, a shorter one has scales that fit better.
-enum { DEFAULT_CHUNK = 16384, MOST_CHUNK = 131072, FEW_LEVELS = 63, ROW_UNIT = 64 };
+enum { DEFAULT_CHUNK = 16384, MOST_CHUNK = 131072, FEW_LEVELS = 63, ROW_UNIT = 64, PIECE = 1024 };
 
-// What a slot was filled with, rounded.
+// Vectors, rounded.
+typedef struct rounded {
+  int8_t *numbers;  // `stride` of a vector
+  float *scales;    // `chunks` of a vector
+  int64_t capacity; // bytes
+} rounded;
+
+// What a slot was filled with. Probes are rounded when the slot is filled; the gallery, which mostly
+// passes once, PIECE vectors at a time on its way into a product.
 typedef struct block {
-  int8_t *numbers; // `stride` of a vector
-  float *scales;   // `chunks` of a vector
+  const float *vectors;
+  int64_t count, k, stride;
   double *lost;
-  int64_t count, k, stride, chunks, capacity; // capacity in bytes
+  int64_t lost_capacity;
 } block;
 
 typedef struct cpu {
   int threads, levels;
   int64_t chunk;
   block slots[SB_SLOTS];
+  rounded probes, piece;
   int32_t *product; // one chunk's result, grown when needed
   int64_t product_length;
   double *line; // the gallery's scales of one chunk, likewise
@@ -42,15 +51,12 @@ typedef struct cpu {
   char description[160];
 } cpu;
 
-static void block_free(block *b) {
-  free(b->numbers);
-  *b = (block){0};
-}
-
 static void int8_close(void *context) {
   cpu *c = context;
   if (c == NULL) return;
-  for (int s = 0; s < SB_SLOTS; s++) block_free(&c->slots[s]);
+  for (int s = 0; s < SB_SLOTS; s++) free(c->slots[s].lost);
+  free(c->probes.numbers);
+  free(c->piece.numbers);
   free(c->product);
   free(c->line);
   free(c);
@@ -124,61 +130,76 @@ static int64_t round_up(int64_t bytes) {
   return (bytes + ROW_UNIT - 1) / ROW_UNIT * ROW_UNIT;
 }
 
-// Of one vector: its numbers, its scales and what it lost, in one piece of memory.
-static int64_t vector_bytes(const cpu *c, int64_t k) {
-  const int64_t chunks = (k + c->chunk - 1) / c->chunk;
-  return round_up(k) + chunks * (int64_t)sizeof(float) + (int64_t)sizeof(double);
+static int64_t chunks_of(const cpu *c, int64_t k) {
+  return (k + c->chunk - 1) / c->chunk;
 }
 
-// Both blocks, the product, and what oneDNN packs its operands into (measured: below 8 MiB a thread).
+// Of one vector: its numbers and its scales.
+static int64_t vector_bytes(const cpu *c, int64_t k) {
+  return round_up(k) + chunks_of(c, k) * (int64_t)sizeof(float);
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+// The probes and a piece of the gallery, rounded; the product; and what oneDNN packs its operands into
+// (measured: below 8 MiB a thread).
 static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   const cpu *c = context;
-  return (m + n) * vector_bytes(c, k) + m * n * (int64_t)sizeof(int32_t) +
-         (m + n) * (int64_t)sizeof(double) + (int64_t)c->threads * (8 << 20);
+  return (m + smaller(n, PIECE)) * vector_bytes(c, k) + m * n * (int64_t)sizeof(int32_t) +
+         (m + 2 * n) * (int64_t)sizeof(double) + (int64_t)c->threads * (8 << 20);
 }
 
-static sb_status make_room(cpu *c, block *b, int64_t count, int64_t k) {
-  const int64_t bytes = count * vector_bytes(c, k);
-  sb_status status = sb_ok();
-  if (bytes > b->capacity) {
-    block_free(b);
-    status = SB_NEW(&b->numbers, bytes, "rounded vectors");
+// Rounds vectors of a slot; what they lose is kept with the slot.
+static sb_status round_vectors(cpu *c, const block *b, int64_t first, int64_t count, rounded *out) {
+  const int64_t bytes = count * vector_bytes(c, b->k), chunks = chunks_of(c, b->k);
+  const int64_t stride = round_up(b->k);
+  if (bytes > out->capacity) {
+    free(out->numbers);
+    out->capacity = 0;
+    sb_status status = SB_NEW(&out->numbers, bytes, "rounded vectors");
     if (status.code != SB_OK) return status;
-    b->capacity = bytes;
-    sb_prefer_large_pages(b->numbers, (size_t)bytes);
+    out->capacity = bytes;
+    sb_prefer_large_pages(out->numbers, (size_t)bytes);
   }
-  b->k = k;
-  b->stride = round_up(k);
-  b->chunks = (k + c->chunk - 1) / c->chunk;
-  b->lost = (double *)(void *)(b->numbers + count * b->stride);
-  b->scales = (float *)(void *)(b->lost + count);
-  return status;
+  out->scales = (float *)(void *)(out->numbers + count * stride);
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
+  for (int64_t i = 0; i < count; i++)
+    b->lost[first + i] =
+        sb_int8_round(b->k, c->chunk, c->levels, b->vectors + (first + i) * b->stride,
+                      out->numbers + i * stride, out->scales + i * chunks);
+  return sb_ok();
 }
 
 static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int64_t count,
                           int64_t k, int64_t stride) {
   cpu *c = context;
   block *b = &c->slots[slot];
-  b->count = 0;
-  sb_status status = make_room(c, b, count, k);
-  if (status.code != SB_OK) return status;
-#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
-  for (int64_t i = 0; i < count; i++)
-    b->lost[i] = sb_int8_round(k, c->chunk, c->levels, vectors + i * stride,
-                               b->numbers + i * b->stride, b->scales + i * b->chunks);
+  sb_status status = sb_ok();
+  if (count > b->lost_capacity) {
+    free(b->lost);
+    b->lost_capacity = 0;
+    status = SB_NEW(&b->lost, count, "bounds");
+    if (status.code != SB_OK) return status;
+    b->lost_capacity = count;
+  }
+  b->vectors = vectors;
   b->count = count;
-  return status;
+  b->k = k;
+  b->stride = stride;
+  return slot == SB_SLOT_PROBES ? round_vectors(c, b, 0, count, &c->probes) : status;
 }
 
-// Adds a chunk's products, times the scales of both vectors, to the sums.
-static void add_product(const cpu *c, const block *left, const block *right, sb_part a, sb_part b,
-                        int64_t chunk, double *sums, int64_t ldc) {
-  const int64_t m = a.count, n = b.count;
-  for (int64_t j = 0; j < n; j++)
-    c->line[j] = (double)right->scales[(b.first + j) * right->chunks + chunk];
+// ---- Products -----------------------------------------------------------------------------------
+
+// Adds a chunk's products of m vectors from `a` with n from `b`, times the scales of both, to the sums.
+static void add_product(const cpu *c, const float *a, const float *b, int64_t m, int64_t n,
+                        int64_t chunks, int64_t chunk, double *sums, int64_t ldc) {
+  for (int64_t j = 0; j < n; j++) c->line[j] = (double)b[j * chunks + chunk];
 #pragma omp parallel for num_threads(c->threads) schedule(static)
   for (int64_t i = 0; i < m; i++) {
-    const double scale = (double)left->scales[(a.first + i) * left->chunks + chunk];
+    const double scale = (double)a[i * chunks + chunk];
     const int32_t *product = c->product + i * n;
     double *sum = sums + i * ldc;
     for (int64_t j = 0; j < n; j++)
@@ -203,20 +224,40 @@ static sb_status reserve(cpu *c, int64_t m, int64_t n) {
   return status;
 }
 
+// m probes from `first` on with n rounded vectors from `second` on.
+static sb_status multiply_rounded(cpu *c, int64_t first, int64_t m, const rounded *b,
+                                  int64_t second, int64_t n, int64_t k, double *sums, int64_t ldc) {
+  const int64_t chunks = chunks_of(c, k), stride = round_up(k);
+  sb_status status = reserve(c, m, n);
+  for (int64_t chunk = 0; chunk < chunks && status.code == SB_OK; chunk++) {
+    const int64_t at = chunk * c->chunk;
+    status = multiply(m, n, smaller(k - at, c->chunk), c->probes.numbers + first * stride + at,
+                      stride, b->numbers + second * stride + at, stride, c->product);
+    if (status.code == SB_OK)
+      add_product(c, c->probes.scales + first * chunks, b->scales + second * chunks, m, n, chunks,
+                  chunk, sums, ldc);
+  }
+  return status;
+}
+
 static sb_status int8_gemm_nt(void *context, sb_part a, sb_part b, double *sums, int64_t ldc) {
   cpu *c = context;
-  const block *left = &c->slots[a.slot], *right = &c->slots[b.slot];
-  const int64_t m = a.count, n = b.count;
-  sb_status status = reserve(c, m, n);
+  const block *right = &c->slots[b.slot];
+  sb_status status = sb_ok();
   // oneDNN takes its number of threads from OpenMP's setting for the calling thread.
   const int threads_before = omp_get_max_threads();
   omp_set_num_threads(c->threads);
-  for (int64_t chunk = 0; chunk < left->chunks && status.code == SB_OK; chunk++) {
-    const int64_t at = chunk * c->chunk, length = left->k - at < c->chunk ? left->k - at : c->chunk;
-    status = multiply(m, n, length, left->numbers + a.first * left->stride + at, left->stride,
-                      right->numbers + b.first * right->stride + at, right->stride, c->product);
-    if (status.code == SB_OK) add_product(c, left, right, a, b, chunk, sums, ldc);
-  }
+  if (b.slot == SB_SLOT_PROBES)
+    status =
+        multiply_rounded(c, a.first, a.count, &c->probes, b.first, b.count, right->k, sums, ldc);
+  else
+    for (int64_t at = 0; at < b.count && status.code == SB_OK; at += PIECE) {
+      const int64_t count = smaller(PIECE, b.count - at);
+      status = round_vectors(c, right, b.first + at, count, &c->piece);
+      if (status.code == SB_OK)
+        status =
+            multiply_rounded(c, a.first, a.count, &c->piece, 0, count, right->k, sums + at, ldc);
+    }
   omp_set_num_threads(threads_before);
   return status;
 }

@@ -6,7 +6,9 @@
 #include "engine/screen.h"
 #include "engine/tile.h"
 
-enum { GALLERY_TILE = 256 }; // wide enough for full GEMM speed, small beside the probes kept
+// Wide enough for full GEMM speed, small beside the probes kept. A coarse screen meets each tile with
+// what the lists hold so far, so that few tiles leave fewer pairs to settle than many.
+enum { GALLERY_TILE = 256, COARSE_TILE = 1024 };
 
 int64_t sb_histogram_bins(int64_t probes) {
   int64_t bins = 20000000 / (probes > 0 ? probes : 1);
@@ -49,7 +51,8 @@ static int64_t fit_probes(const sb_plan *p, const sb_backend *backend, const voi
 static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *context,
                          int64_t available) {
   int64_t row_bytes = p->stride * (int64_t)sizeof(float);
-  p->gallery_tile = smaller(smaller(GALLERY_TILE, p->gallery), available / 5 / row_bytes);
+  p->gallery_tile = smaller(smaller(p->coarse ? COARSE_TILE : GALLERY_TILE, p->gallery),
+                            available / 5 / row_bytes);
   if (p->gallery_tile < 1) p->gallery_tile = 1;
   p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
   // Several blocks of probes and a small gallery: keep the whole gallery, embed it once.

@@ -74,6 +74,8 @@ typedef struct cohort {
   int duplicate_of;    // every scan after this one has its row; -1: none
   int constant;        // a scan without variation; -1: none
   int files;           // which files the scans come from: another number, other checksums
+  // Changes a scan's row, after all of the above; NULL: nothing.
+  void (*change)(int scan, int64_t length, float *row);
 } cohort;
 
 // Appends people x sessions scans to the store at `path`: "sub-001_ses-1" and so on, each a
@@ -104,6 +106,7 @@ static inline void write_cohort(const char *path, const char *dataset, const coh
     if (scan == c->duplicate_of) memcpy(kept, row, sizeof row);
     if (c->duplicate_of >= 0 && scan > c->duplicate_of) memcpy(row, kept, sizeof row);
     for (int64_t i = 0; scan == c->constant && i < length; i++) row[i] = 3.25f;
+    if (c->change != NULL) c->change(scan, length, row);
     char *id = sb_format("sub-%03d_ses-%d", person + 1, session + 1);
     char *participant = sb_format("sub-%03d", person + 1), *ses = sb_format("ses-%d", session + 1);
     sb_scan_record record = {.scan = {.dataset = (char *)dataset,

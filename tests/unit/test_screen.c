@@ -1,0 +1,283 @@
+// The int8 screen: rounding and its bound, products that cannot overflow, and links of rows made to
+// mislead a screen, whose files must be those of float32.
+#include "cohort.h"
+
+#include "engine/backend.h"
+#include "engine/int8.h"
+#include "engine/run.h"
+#include "engine/screen.h"
+#include "measure/vector.h"
+
+// ---- Vectors ------------------------------------------------------------------------------------
+
+enum { HARD = 12 };
+
+// Unit vectors that are hard to round: all alike, one giant among dwarfs, giants that are rare, tails
+// of all weights, one sign, signs that change, pieces of zeros, next to nothing but one element.
+static void fill_hard(int which, int64_t k, float *row) {
+  uint64_t seed = (uint64_t)which * 977 + 5;
+  double norm = 0;
+  for (int64_t i = 0; i < k; i++) {
+    const double value = uniform(&seed) - 0.5;
+    double x = value;
+    if (which == 1) x = 1;
+    if (which == 2) x = i == k / 2 ? 1000 : 1e-3 * value;
+    if (which == 3) x = i % 5003 == 77 ? 50 * value : value;
+    if (which == 4) x = exp(40 * value);
+    if (which == 5) x = i % 64 == 0 ? 1 : 1e-4;
+    if (which == 6) x = 1e-25 * value + (i == k - 1);
+    if (which == 7) x = i % 2 ? -1 : 1;
+    if (which == 8) x = i < k / 2 ? 0 : value;
+    if (which == 9) x = value * value * value;
+    if (which == 10) x = value > 0.49;
+    if (which == 11) x = 1e-20 * (i % 3 == 0) + (i == 0);
+    row[i] = (float)x;
+    norm += (double)row[i] * (double)row[i];
+  }
+  if (norm == 0) row[0] = 1;
+  for (int64_t i = 0; i < k && norm > 0; i++) row[i] = (float)((double)row[i] / sqrt(norm));
+}
+
+// What rounding lost is told truly, also of elements that are cut off, and is not much more than what
+// rounding to the largest element loses.
+static void test_rounding_tells_what_it_loses(void **state) {
+  (void)state;
+  static const int64_t lengths[] = {1, 15, 1000, 1025, 40003}, chunks[] = {64, 1000, 16384};
+  for (size_t n = 0; n < sizeof lengths / sizeof *lengths; n++)
+    for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++)
+      for (int which = 0; which < HARD; which++)
+        for (int levels = 63; levels <= 127; levels += 64) {
+          const int64_t k = lengths[n], chunk = chunks[c];
+          float *row = malloc((size_t)k * sizeof *row), scales[700], most = 0;
+          int8_t *numbers = malloc((size_t)k);
+          assert_true(row != NULL && numbers != NULL);
+          fill_hard(which, k, row);
+          const double told = sb_int8_round(k, chunk, levels, row, numbers, scales);
+          double lost = 0;
+          for (int64_t i = 0; i < k; i++) {
+            const double rest = (double)row[i] - (double)numbers[i] * (double)scales[i / chunk];
+            assert_in_range(numbers[i] + levels, 0, 2 * levels);
+            lost += rest * rest;
+            most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
+          }
+          assert_true(told >= sqrt(lost));
+          assert_true(told <= sqrt(lost) * 1.001 + 1e-6);
+          assert_true(told <= 0.6 * sqrt((double)k) * (double)most / levels + 1e-6);
+          free(row);
+          free(numbers);
+        }
+}
+
+// Where a few elements are far out, cutting them off pays.
+static void test_rounding_cuts_off_what_is_rare(void **state) {
+  (void)state;
+  enum { K = 16384 };
+  static float row[K];
+  static int8_t numbers[K];
+  float scale;
+  uint64_t seed = 9;
+  double norm = 0;
+  for (int i = 0; i < K; i++) {
+    double sum = -6;
+    for (int j = 0; j < 12; j++) sum += uniform(&seed); // normal, nearly
+    row[i] = (float)(i == 4711 ? 6.5 : sum);
+    norm += (double)row[i] * (double)row[i];
+  }
+  for (int i = 0; i < K; i++) row[i] = (float)((double)row[i] / sqrt(norm));
+  const double told = sb_int8_round(K, K, 127, row, numbers, &scale);
+  assert_int_equal(numbers[4711], 127);
+  assert_true((double)scale * 127 < 6.3 / sqrt(norm));
+  assert_true(told < 0.0145); // 0.0148 with the giant whole
+}
+
+// ---- Products -----------------------------------------------------------------------------------
+
+static void multiply(const float *rows, int64_t count, int64_t k, int threads, int64_t chunk,
+                     double *dots, double *errors) {
+  const sb_backend *backend = &sb_backend_cpu_int8;
+  const sb_backend_options options = {.threads = threads, .k_chunk = chunk, .precision = SB_INT8};
+  void *context;
+  assert_ok(backend->open(&options, &context));
+  assert_ok(backend->put(context, SB_SLOT_PROBES, rows, count, k, k));
+  assert_ok(backend->put(context, SB_SLOT_GALLERY, rows, count, k, k));
+  // In two parts, of which the first comes from the probes' own slot.
+  const sb_part all = {SB_SLOT_PROBES, 0, count};
+  const int64_t half = count / 2;
+  assert_ok(backend->gemm_nt(context, all, (sb_part){SB_SLOT_PROBES, 0, half}, dots, count));
+  assert_ok(backend->gemm_nt(context, all, (sb_part){SB_SLOT_GALLERY, half, count - half},
+                             dots + half, count));
+  const double *lost = backend->lost(context, SB_SLOT_PROBES);
+  const double base = sb_dot_error(backend->gemm_error(context, k), k);
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t j = 0; j < count; j++)
+      errors[i * count + j] = sb_pair_error(base, lost[i], lost[j]);
+  backend->close(context);
+}
+
+static void check_products(int64_t k, int64_t chunk) {
+  float *rows = malloc((size_t)(HARD * k) * sizeof *rows);
+  double dots[2][HARD * HARD], errors[HARD * HARD], worst = 0;
+  assert_non_null(rows);
+  for (int i = 0; i < HARD; i++) fill_hard(i, k, rows + i * k);
+  for (int threads = 1; threads <= 2; threads++)
+    multiply(rows, HARD, k, threads, chunk, dots[threads - 1], errors);
+  assert_memory_equal(dots[0], dots[1], sizeof *dots);
+  for (int64_t i = 0; i < HARD; i++)
+    for (int64_t j = 0; j < HARD; j++) {
+      const double off = fabs(dots[0][i * HARD + j] - sb_dot(k, rows + i * k, rows + j * k));
+      assert_true(off <= errors[i * HARD + j]);
+      worst = fmax(worst, off / errors[i * HARD + j]);
+    }
+  assert_true(worst > 0.01); // or the bound says nothing
+  free(rows);
+}
+
+// Vectors as long as 1 mm rows, whole chunks of the largest numbers: sums reach 2^31 but not beyond.
+static void test_products_stay_within_the_bound(void **state) {
+  (void)state;
+  check_products(30011, 64);
+  check_products(30011, 1000);
+  check_products(30011, 0);
+  check_products(1900003, 0);
+  check_products(1900003, 1000000); // cut down to what cannot overflow
+}
+
+// ---- Links --------------------------------------------------------------------------------------
+
+// Rows to mislead a screen: copies, copies but for one voxel, scaled copies, outliers, rows that are
+// constant but for one voxel, rows of two values.
+static void mislead(int scan, int64_t length, float *row) {
+  static float first[GRID];
+  uint64_t seed = (uint64_t)scan;
+  if (scan == 0) memcpy(first, row, sizeof first);
+  const int how = scan % 8;
+  if (how >= 1 && how <= 3) memcpy(row, first, (size_t)length * sizeof *row);
+  if (how == 2) row[scan] *= 1.01f;
+  if (how == 3)
+    for (int64_t i = 0; i < length; i++) row[i] = 3 * row[i] + 2;
+  if (how == 4) row[scan % length] = 60000;
+  if (how == 5)
+    for (int64_t i = 0; i < length; i++) row[i] = i == scan ? 2.0f : 1.0f;
+  if (how == 6)
+    for (int64_t i = 0; i < length; i++) row[i] = uniform(&seed) < 0.5 ? -1 : 1;
+}
+
+static const char *const FILES[] = {"matches.tsv", "mated.tsv", "probes.tsv"};
+
+// The score of the given line of matches.tsv.
+static double score_at(const char *matches, int line) {
+  for (; line > 0; line--) matches = strchr(matches, '\n') + 1;
+  const char *end = strchr(matches, '\n');
+  while (end[-1] != '\t') end--;
+  return strtod(end, NULL);
+}
+
+static void check_links(const sb_store *store, bool self, sb_link_options options,
+                        const char *out) {
+  static const sb_limits limits[] = {{0, 0, 0}, {3, 5, 100}, {7, 2, 33}, {1, 40, 16}};
+  char *expected[3];
+  options.precision = "fp32";
+  options.threads = 1;
+  assert_ok(sb_link(store, self ? NULL : store, &options, out, NULL, NULL));
+  for (int f = 0; f < 3; f++) expected[f] = read_result(out, FILES[f]);
+  for (int trial = 0; trial < 8; trial++) {
+    options.precision = trial == 7 ? "auto" : "int8";
+    options.threads = trial % 2 + 1;
+    assert_ok(
+        sb_link_limited(store, self ? NULL : store, &options, limits + trial / 2, out, NULL, NULL));
+    for (int f = 0; f < 3; f++) {
+      char *found = read_result(out, FILES[f]);
+      assert_string_equal(found, expected[f]);
+      free(found);
+    }
+  }
+  for (int f = 0; f < 3; f++) free(expected[f]);
+}
+
+static void test_misleading_rows_are_linked_as_in_float32(void **state) {
+  (void)state;
+  static const char *const measures[] = {"pearson", "bandpass", "mse", "spearman", "dice", "psnr"};
+  const cohort c = {.people = 16,
+                    .sessions = 2,
+                    .seed = 4,
+                    .gain = 1,
+                    .duplicate_of = -1,
+                    .constant = -1,
+                    .change = mislead};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
+  sb_store *store = open_cohort(folder, "a", &c);
+  sb_link_options options = sb_link_options_default();
+  options.measures = measures;
+  options.measure_count = sizeof measures / sizeof *measures;
+  for (int self = 0; self < 2; self++) {
+    for (options.top = 1; options.top <= 64; options.top *= 4)
+      check_links(store, self, options, out);
+    options.top = 2;
+    // A threshold that some pair's score is on, and ones next to it.
+    options.measure_count = 1;
+    options.precision = "fp32";
+    assert_ok(sb_link(store, self ? NULL : store, &options, out, NULL, NULL));
+    char *matches = read_result(out, "matches.tsv");
+    options.has_threshold = true;
+    for (int line = 3; line < 60; line += 14) {
+      options.threshold = score_at(matches, line) + (line % 3 - 1) * 1e-9;
+      check_links(store, self, options, out);
+    }
+    free(matches);
+    options.has_threshold = false;
+    options.measure_count = sizeof measures / sizeof *measures;
+  }
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
+// Histograms and matrix of an int8 screen are the same bytes for any tiles and threads.
+static void test_int8_histograms_do_not_depend_on_tiles(void **state) {
+  (void)state;
+  static const sb_limits limits[] = {{0, 0, 0}, {3, 5, 0}, {7, 2, 0}, {1, 40, 0}};
+  static const char *const arrays[] = {"nonmated-bandpass.npy", "scores-bandpass.npy"};
+  const cohort c = {
+      .people = 9, .sessions = 2, .seed = 1, .gain = 1, .duplicate_of = -1, .constant = -1};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *expected[2] = {0};
+  size_t sizes[2] = {0};
+  sb_store *store = open_cohort(folder, "a", &c);
+  sb_link_options options = sb_link_options_default();
+  options.precision = "int8";
+  options.matrix = true;
+  for (int trial = 0; trial < 8; trial++) {
+    options.threads = trial % 2 + 1;
+    assert_ok(sb_link_limited(store, NULL, &options, limits + trial / 2, out, NULL, NULL));
+    for (int a = 0; a < 2; a++) {
+      char *path = sb_path_join(out, arrays[a]), *found;
+      size_t bytes;
+      assert_ok(sb_read_file(path, &found, &bytes));
+      free(path);
+      if (expected[a] == NULL) {
+        expected[a] = found;
+        sizes[a] = bytes;
+        continue;
+      }
+      assert_int_equal(bytes, sizes[a]);
+      assert_memory_equal(found, expected[a], bytes);
+      free(found);
+    }
+  }
+  for (int a = 0; a < 2; a++) free(expected[a]);
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_rounding_tells_what_it_loses),
+      cmocka_unit_test(test_rounding_cuts_off_what_is_rare),
+      cmocka_unit_test(test_products_stay_within_the_bound),
+      cmocka_unit_test(test_misleading_rows_are_linked_as_in_float32),
+      cmocka_unit_test(test_int8_histograms_do_not_depend_on_tiles),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
