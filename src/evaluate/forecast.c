@@ -16,9 +16,6 @@ enum { MAP_NODES = 2048, EFFECT_BINS = 256 };
 enum { TAIL_NODES = 96 };
 static const double TAIL_FROM = -5, TAIL_TO = 14;
 static const double XI_SD = 0.1, LOG_SIGMA_SD = 0.2;
-// A normal bulk's tail has one shape from far in, which many pairs show; another's must be looked at
-// farther out, where there are fewer.
-static const double MOST_EXCEEDANCES[2] = {12500, 3500};
 
 // ---- Effects of the probes ----------------------------------------------------------------------
 
@@ -192,11 +189,6 @@ static void spread(double *counts, double from, double to, double count) {
     counts[at] += part * (fmin(to, (double)(at + 1)) - fmax(from, (double)at));
 }
 
-// Of a normal bulk's tail xi is 0 and sigma 1.
-static bool looks_normal(const sb_tail *tail) {
-  return fabs(tail->xi) < 0.06 && fabs(log(tail->sigma)) < 0.1;
-}
-
 static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const double *edge,
                                const double *effect) {
   const sb_study *study = f->study;
@@ -224,25 +216,21 @@ static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const doub
       spread(counts, from, to, count);
       pairs += count;
     }
+  double start =
+      first + width * (double)sb_tail_start(counts, RESIDUAL_BINS, pairs, nonmated_known);
+  SB_TRY(clustering(study, map, edge, effect, start, &cluster));
   SB_TRY(find_strangers(study, &f->strangers));
-  sb_tail_data data = {.low = first,
-                       .high = first + width * RESIDUAL_BINS,
-                       .bins = RESIDUAL_BINS,
-                       .counts = counts,
-                       .known_nonmated = nonmated_known,
-                       .xi_sd = XI_SD,
-                       .log_sigma_sd = LOG_SIGMA_SD,
-                       .zoom = true};
-  for (int i = 0; i < 2; i++) {
-    data.most_exceedances = MOST_EXCEEDANCES[i];
-    int64_t bin = sb_tail_start(counts, RESIDUAL_BINS, pairs, data.most_exceedances);
-    double start = first + width * (double)bin;
-    SB_TRY(clustering(study, map, edge, effect, start, &cluster));
-    cluster = fmax(cluster, 1);
-    if (f->strangers > 0) cluster += f->strangers * gallery_clustering(f, map, start);
-    SB_TRY(sb_tail_fit(&data, cluster, &f->tail));
-    if (looks_normal(&f->tail)) break;
-  }
+  cluster = fmax(cluster, 1);
+  if (f->strangers > 0) cluster += f->strangers * gallery_clustering(f, map, start);
+  const sb_tail_data data = {.low = first,
+                             .high = first + width * RESIDUAL_BINS,
+                             .bins = RESIDUAL_BINS,
+                             .counts = counts,
+                             .known_nonmated = nonmated_known,
+                             .xi_sd = XI_SD,
+                             .log_sigma_sd = LOG_SIGMA_SD,
+                             .zoom = true};
+  status = sb_tail_fit(&data, cluster, &f->tail);
 cleanup:
   free(counts);
   free(map);

@@ -8,7 +8,8 @@
 #include "evaluate/normal.h"
 
 enum { CELLS = SB_TAIL_XI * SB_TAIL_SIGMA };
-static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, LARGEST_SHARE = 0.25;
+static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 12500,
+                    LARGEST_SHARE = 0.25;
 static const double USUAL_SHARE = 0.1, REACH = 6;
 static const double XI_SD = 0.15, LOG_SIGMA_SD = 0.5;
 
@@ -35,8 +36,9 @@ static double log_beyond(double xi, double sigma, double x) {
   return a <= -1 ? -INFINITY : -log1p(a) / xi;
 }
 
-int64_t sb_tail_start(const double *counts, int64_t bins, double pairs, double most_exceedances) {
-  double share = fmin(USUAL_SHARE, most_exceedances / pairs);
+int64_t sb_tail_start(const double *counts, int64_t bins, double pairs, bool known_nonmated) {
+  double most = known_nonmated ? MOST_KNOWN : MOST_EXCEEDANCES;
+  double share = fmin(USUAL_SHARE, most / pairs);
   share = fmin(fmax(share, LEAST_EXCEEDANCES / pairs), LARGEST_SHARE);
   double above = 0;
   int64_t bin = bins;
@@ -193,7 +195,7 @@ sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out) {
     least = fmin(least, transform(out, data->low + width * (double)(bin + 1)) -
                             transform(out, data->low + width * (double)bin));
   if (!(out->scale > 0.6 * least)) return status;
-  int64_t start = sb_tail_start(data->counts, data->bins, out->pairs, data->most_exceedances),
+  int64_t start = sb_tail_start(data->counts, data->bins, out->pairs, data->known_nonmated),
           end = start;
   out->u = sb_tail_surprise(out, transform(out, data->low + width * (double)start));
   cells c = {0};
@@ -347,14 +349,12 @@ sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out)
                              .fisher = !study->ratio,
                              .bins = study->bins,
                              .counts = counts,
-                             .most_exceedances = MOST_EXCEEDANCES,
                              .xi_sd = XI_SD,
                              .log_sigma_sd = LOG_SIGMA_SD,
                              .censored_count = reciprocal,
                              .censored = score,
                              .censored_at = second};
-  int64_t start =
-      pairs > 0 ? sb_tail_start(counts, study->bins, pairs, MOST_EXCEEDANCES) : study->bins;
+  int64_t start = pairs > 0 ? sb_tail_start(counts, study->bins, pairs, false) : study->bins;
   SB_TRY(clustering(study, start, with_mated, &cluster));
   SB_TRY(sb_tail_fit(&data, cluster, out));
 cleanup:

@@ -32,7 +32,6 @@ typedef struct sb_tail_data {
   bool fisher; // the range is of scores, to be transformed; else it is z already
   int64_t bins;
   const double *counts;       // pairs, each once
-  double most_exceedances;    // pairs in the tail, a tenth of all at most
   bool known_nonmated;        // nothing is a mate in disguise: all above u is used
   double xi_sd, log_sigma_sd; // of the prior
   bool zoom; // lay the grid anew over where the weight is: for much data and intervals; the mean
@@ -59,7 +58,8 @@ typedef struct sb_tail {
 } sb_tail;
 
 static inline double sb_tail_xi(const sb_tail *t, int cell) {
-  return t->xi_first + t->xi_step * (cell / SB_TAIL_SIGMA);
+  const int row = cell / SB_TAIL_SIGMA;
+  return t->xi_first + t->xi_step * row;
 }
 static inline double sb_tail_sigma(const sb_tail *t, int cell) {
   return exp(t->log_sigma_first + t->log_sigma_step * (cell % SB_TAIL_SIGMA));
@@ -71,7 +71,7 @@ double sb_tail_surprise(const sb_tail *tail, double z);
 // Fits. `cluster`: by what the logarithm of the likelihood is divided.
 sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out);
 // The bin above which the tail's share begins: the caller counts clusters there.
-int64_t sb_tail_start(const double *counts, int64_t bins, double pairs, double most_exceedances);
+int64_t sb_tail_start(const double *counts, int64_t bins, double pairs, bool known_nonmated);
 
 // P(a non-mated pair is at least this close), given xi and sigma (cell of the grid).
 double sb_tail_above_cell(const sb_tail *tail, int cell, double z);
