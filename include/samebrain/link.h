@@ -27,7 +27,8 @@ typedef struct sb_link_options {
   const char *identities; // see above
   bool matrix;            // write the dense scores-MEASURE.npy
   const char *backend;    // "auto", "cpu" or "cuda"
-  const char *precision;  // of the screen: "auto", "fp32", on a GPU also "tf32", "fp16", "bf16"
+  const char *precision;  // of the screen: "auto", "fp32"; on the CPU "int8", on a GPU "tf32", "fp16",
+                          // "bf16"
   int64_t memory_bytes;   // 0: the smaller of 4 GiB and a quarter of RAM
   int threads;            // 0: all processors
   int shard_index, shard_count; // this run compares every shard_count-th part of the pairs, the

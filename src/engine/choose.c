@@ -18,50 +18,64 @@ static const double INT8_COST = 0.25, ROUNDING_COST = 20;
 // int8 must promise to take less than this part of the time of float32.
 static const double WORTHWHILE = 0.85;
 
+typedef struct side {
+  int64_t count, step; // every step-th scan
+  const float *vectors;
+  int64_t stride;
+  float *copy; // NULL: the vectors are in memory already
+} side;
+
 typedef struct sample {
-  int64_t probes, gallery, stride;
-  int64_t *probe_scans, *gallery_scans;
-  float *a, *b;
+  side a, b; // probes, gallery
   double *dots;
   sb_candidate *pairs; // closenesses
   int64_t count;
 } sample;
 
-static int64_t spread(int64_t wanted, int64_t all, int64_t *scans) {
-  const int64_t count = wanted < all ? wanted : all;
-  for (int64_t i = 0; i < count; i++) scans[i] = i * all / count;
-  return count;
-}
-
 static void sample_free(sample *s) {
-  free(s->probe_scans);
-  free(s->gallery_scans);
-  free(s->a);
-  free(s->b);
+  free(s->a.copy);
+  free(s->b.copy);
   free(s->dots);
   free(s->pairs);
 }
 
-// The sample's vectors, as many as take an eighth of the memory; none where that is too few.
-static sb_status sample_draw(sb_comparison *c, const sb_wish *wish, sample *s) {
-  const sb_embedder *e = c->embedder;
-  const int64_t fit = wish->memory_bytes / 8 / (e->size * (int64_t)(sizeof(float) + 1));
-  const int64_t shrunk =
-      fit < SAMPLE_PROBES + SAMPLE_GALLERY ? fit : SAMPLE_PROBES + SAMPLE_GALLERY;
+// Up to `wanted` of all scans of a side, and their vectors.
+static sb_status draw(const sb_comparison *c, sb_slot slot, int64_t wanted, int64_t all, side *s) {
+  int64_t *scans = NULL;
+  const int64_t size = c->embedder->size;
   sb_status status = sb_ok();
-  s->stride = e->size;
-  SB_TRY(SB_NEW(&s->probe_scans, SAMPLE_PROBES, "a sample"));
-  SB_TRY(SB_NEW(&s->gallery_scans, SAMPLE_GALLERY, "a sample"));
-  s->probes = spread(shrunk / 8, wish->probes, s->probe_scans);
-  s->gallery = spread(shrunk - shrunk / 8, wish->gallery, s->gallery_scans);
-  if (s->probes < LEAST_SAMPLE || s->gallery < LEAST_SAMPLE) return status;
-  SB_TRY(SB_NEW(&s->a, s->probes * s->stride, "a sample"));
-  SB_TRY(SB_NEW(&s->b, s->gallery * s->stride, "a sample"));
-  SB_TRY(SB_NEW(&s->dots, s->probes * s->gallery, "a sample"));
-  SB_TRY(SB_NEW(&s->pairs, s->probes * s->gallery, "a sample"));
-  SB_TRY(sb_reader_open(e, wish->threads, &c->reader));
-  SB_TRY(sb_comparison_embed(c, SB_SLOT_PROBES, s->probe_scans, 0, s->probes, s->a));
-  SB_TRY(sb_comparison_embed(c, SB_SLOT_GALLERY, s->gallery_scans, 0, s->gallery, s->b));
+  s->count = wanted < all ? wanted : all;
+  s->step = all / s->count;
+  if (c->ready[slot] != NULL) {
+    s->vectors = c->ready[slot];
+    s->stride = s->step * size;
+    return status;
+  }
+  SB_TRY(SB_NEW(&scans, s->count, "a sample"));
+  for (int64_t i = 0; i < s->count; i++) scans[i] = i * s->step;
+  SB_TRY(SB_NEW(&s->copy, s->count * size, "a sample"));
+  SB_TRY(sb_comparison_embed(c, slot, scans, 0, s->count, s->copy));
+  s->vectors = s->copy;
+  s->stride = size;
+cleanup:
+  free(scans);
+  return status;
+}
+
+// A sample that takes up to an eighth of the memory; none where that is too little.
+static sb_status sample_draw(sb_comparison *c, const sb_wish *wish, sample *s) {
+  const int64_t vector_bytes = c->embedder->size * (int64_t)(sizeof(float) + 1);
+  int64_t fit = wish->memory_bytes / 8 / vector_bytes;
+  if (fit > SAMPLE_PROBES + SAMPLE_GALLERY) fit = SAMPLE_PROBES + SAMPLE_GALLERY;
+  const int64_t probes = fit / 8, gallery = fit - probes;
+  sb_status status = sb_ok();
+  if (probes < LEAST_SAMPLE || wish->probes < LEAST_SAMPLE || wish->gallery < LEAST_SAMPLE)
+    return status;
+  SB_TRY(sb_reader_open(c->embedder, wish->threads, &c->reader));
+  SB_TRY(draw(c, SB_SLOT_PROBES, probes, wish->probes, &s->a));
+  SB_TRY(draw(c, SB_SLOT_GALLERY, gallery, wish->gallery, &s->b));
+  SB_TRY(SB_NEW(&s->dots, s->a.count * s->b.count, "a sample"));
+  SB_TRY(SB_NEW(&s->pairs, s->a.count * s->b.count, "a sample"));
 cleanup:
   sb_reader_close(&c->reader);
   return status;
@@ -73,21 +87,22 @@ static sb_status sample_screen(const sb_comparison *c, const sb_wish *wish, samp
   const sb_backend *backend = c->compute->backend;
   void *context = c->compute->context;
   const bool rises = e->measure->info.higher_is_closer;
+  const side *a = &s->a, *b = &s->b;
   sb_status status;
-  SB_TRY(backend->put(context, SB_SLOT_PROBES, s->a, s->probes, e->length, s->stride));
-  SB_TRY(backend->put(context, SB_SLOT_GALLERY, s->b, s->gallery, e->length, s->stride));
-  SB_TRY(backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, s->probes},
-                          (sb_part){SB_SLOT_GALLERY, 0, s->gallery}, s->dots, s->gallery));
+  SB_TRY(backend->put(context, SB_SLOT_PROBES, a->vectors, a->count, e->length, a->stride));
+  SB_TRY(backend->put(context, SB_SLOT_GALLERY, b->vectors, b->count, e->length, b->stride));
+  SB_TRY(backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, a->count},
+                          (sb_part){SB_SLOT_GALLERY, 0, b->count}, s->dots, b->count));
   const double *lost_a = backend->lost(context, SB_SLOT_PROBES),
                *lost_b = backend->lost(context, SB_SLOT_GALLERY);
   const double base = sb_dot_error(backend->gemm_error(context, e->length), e->length);
-  for (int64_t i = 0; i < s->probes; i++)
-    for (int64_t j = 0; j < s->gallery; j++) {
-      if (wish->self && s->probe_scans[i] == s->gallery_scans[j]) continue;
+  for (int64_t i = 0; i < a->count; i++)
+    for (int64_t j = 0; j < b->count; j++) {
+      if (wish->self && i * a->step == j * b->step) continue;
       const sb_screened score = sb_screen_interval(
-          e->measure, s->dots[i * s->gallery + j], sb_pair_error(base, lost_a[i], lost_b[j]),
-          e->length, sb_embedding_at(e, s->a + i * s->stride).terms,
-          sb_embedding_at(e, s->b + j * s->stride).terms);
+          e->measure, s->dots[i * b->count + j], sb_pair_error(base, lost_a[i], lost_b[j]),
+          e->length, sb_embedding_at(e, a->vectors + i * a->stride).terms,
+          sb_embedding_at(e, b->vectors + j * b->stride).terms);
       // `low` is where the score is, `high` where it could be.
       s->pairs[s->count++] = rises ? (sb_candidate){score.score, score.high, 0}
                                    : (sb_candidate){-score.score, -score.low, 0};

@@ -161,12 +161,27 @@ static void score_tile(const sb_comparison *c, const sb_tile *t, const walk *w) 
   }
 }
 
+// The tile's dot products. Of a block of probes with itself only those up to the diagonal count: parts
+// of it, each with the probes up to its last, so that little beyond is computed.
+static sb_status multiply(const sb_backend *backend, void *context, const sb_tile *t, sb_part b) {
+  enum { PART = 256 };
+  sb_status status = sb_ok();
+  if (b.slot != SB_SLOT_PROBES)
+    return backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, t->probes}, b, t->values,
+                            t->galleries);
+  for (int64_t at = 0; at < b.count && status.code == SB_OK; at += PART) {
+    const sb_part part = {b.slot, b.first + at, smaller(PART, b.count - at)};
+    const sb_part before = {SB_SLOT_PROBES, 0, part.first + part.count};
+    status = backend->gemm_nt(context, before, part, t->values + at, t->galleries);
+  }
+  return status;
+}
+
 // Dot products by the screen, and what rounding lost of the vectors.
 static sb_status multiply_tile(sb_comparison *c, sb_tile *t, sb_part b) {
-  const sb_part a = {SB_SLOT_PROBES, 0, t->probes};
-  sb_status status = c->screen->gemm_nt(c->screen_context, a, b, t->values, t->galleries);
+  sb_status status = multiply(c->screen, c->screen_context, t, b);
   if (status.code != SB_OK && go_on(c, &status))
-    status = c->screen->gemm_nt(c->screen_context, a, b, t->values, t->galleries);
+    status = multiply(c->screen, c->screen_context, t, b);
   t->error = dot_error(c);
   t->lost_a = lost(c, SB_SLOT_PROBES);
   t->lost_b = t->lost_a == NULL ? NULL : lost(c, b.slot) + b.first;
@@ -181,8 +196,7 @@ static sb_status settle_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, sb_par
   if (status.code != SB_OK) return status;
   if (open > t->pairs / SB_CANONICAL_COST && c->compute->fine != NULL) {
     const double start = sb_now_s();
-    const sb_part a = {SB_SLOT_PROBES, 0, t->probes};
-    status = sb_backend_cpu.gemm_nt(c->compute->fine, a, b, t->values, t->galleries);
+    status = multiply(&sb_backend_cpu, c->compute->fine, t, b);
     t->error =
         sb_dot_error(sb_backend_cpu.gemm_error(c->compute->fine, c->plan->length), c->plan->length);
     t->lost_a = t->lost_b = NULL;

@@ -153,16 +153,16 @@ static bool listed_under(const sb_study *study, const int64_t *start, int64_t pr
   return false;
 }
 
-// Takes one count of a pair out of its probe's histogram; the screen's bin may be the neighbour of
-// the canonical score's. False when it is in neither.
+// Takes one count of a pair out of its probe's histogram: the screen's bin is near the canonical
+// score's, the nearest that is not empty. False when all are.
 static bool take_out(const sb_study *study, const material *m, int64_t probe, int64_t *bin) {
-  static const int64_t offsets[] = {0, 1, -1};
   float *line = m->rest + study->probe_person[probe] * m->span;
-  for (int i = 0; i < 3; i++) {
-    int64_t at = *bin - m->first + offsets[i];
+  const int64_t own = *bin - m->first, beyond = own < 0 ? -own : own;
+  for (int64_t step = 0; step < 2 * (m->span + beyond); step++) { // 0, 1, -1, 2, -2, ...
+    const int64_t at = own + (step % 2 != 0 ? (step + 1) / 2 : -step / 2);
     if (at < 0 || at >= m->span || line[at] < 1) continue;
     line[at]--;
-    *bin += offsets[i];
+    *bin = m->first + at;
     return true;
   }
   return false;

@@ -248,11 +248,10 @@ cleanup:
 // ---- From scores to a study ---------------------------------------------------------------------
 
 // Moves a pair out of a probe's histogram or into it. Its bin is that of the canonical score, the
-// one counted was the screen's: next to an edge it may be the neighbour.
+// one counted was the screen's: the nearest that is not empty.
 static bool move(uint32_t *histogram, int64_t bins, int64_t bin, bool enters) {
-  static const int64_t offsets[] = {0, 1, -1};
-  for (int i = 0; i < 3; i++) {
-    int64_t at = bin + offsets[i];
+  for (int64_t step = 0; step < 2 * bins; step++) { // 0, 1, -1, 2, -2, ...
+    const int64_t at = bin + (step % 2 != 0 ? (step + 1) / 2 : -step / 2);
     if (at < 0 || at >= bins || (!enters && histogram[at] == 0)) continue;
     histogram[at] += enters ? 1 : UINT32_MAX; // minus one
     return true;
