@@ -21,6 +21,33 @@ cudaError_t sb_kernel_round(const float *in, int64_t stride, int64_t rows, int64
 cudaError_t sb_kernel_add_parts(const float *parts, int64_t count, int number, bool first,
                                 double scale, double *sum, cudaStream_t stream);
 
+// All pairs of m embeddings with n others, each `size` floats after the one before, whose terms lie
+// behind `terms` floats, and what the kernels need.
+typedef struct sb_kernel_pairs {
+  const float *a, *b;
+  int64_t size, m, n;
+  void *work;     // for what kernels leave for each other
+  double *scores; // m x n
+  cudaStream_t stream;
+} sb_kernel_pairs;
+
+// How many differences are summed in float32: SB_RUN one after the other, and the sums of runs in a
+// chunk.
+#ifdef SAMEBRAIN_EMULATED // few, so that small tests take more than one
+enum { SB_RUN = 8, SB_CHUNK = 48 };
+#else
+enum { SB_RUN = 64, SB_CHUNK = 8192 };
+#endif
+SB_HD static inline int64_t sb_kernel_chunks(int64_t voxels) {
+  return (voxels + SB_CHUNK - 1) / SB_CHUNK;
+}
+
+// Mean |a - b| over the first `voxels` floats. Work: a float for each pair and chunk.
+cudaError_t sb_kernel_differences(const sb_kernel_pairs *pairs, int64_t voxels);
+
+// From the joint histogram of the first `voxels` bytes.
+cudaError_t sb_kernel_levels(const sb_kernel_pairs *pairs, int64_t voxels, sb_levels_score score);
+
 #ifdef __cplusplus
 }
 #endif

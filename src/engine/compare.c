@@ -54,14 +54,23 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-// Whether the measure is of the pair family: computed here, on embeddings that are no vectors.
+// Whether the measure is of the pair family: its embeddings are no vectors.
 static bool by_pairs(const sb_comparison *c) {
   return c->embedder->measure->epilogue == NULL;
+}
+
+// Whether the backend scores such a measure's pairs; else that is done here.
+static bool backend_scores_pairs(const sb_comparison *c) {
+  const sb_backend *backend = c->compute != NULL ? c->compute->backend : NULL;
+  return by_pairs(c) && backend != NULL && backend->pair_supports != NULL &&
+         backend->pair_supports(&c->embedder->form);
 }
 
 // Hands what a block holds to the backend.
 static sb_status put(sb_comparison *c, sb_slot slot) {
   const sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
+  if (block->count > 0 && backend_scores_pairs(c))
+    return c->compute->backend->pair_put(c->compute->context, slot, block->vectors, block->count);
   if (c->compute == NULL || by_pairs(c) || block->count == 0) return sb_ok();
   return c->compute->backend->put(c->compute->context, slot, block->vectors, block->count,
                                   c->plan->length, c->plan->stride);
@@ -116,6 +125,7 @@ typedef struct tile {
   const float *a, *b;  // their embeddings
   double *values;      // [i * galleries + j]: dot products, or scores of the pair family
   double error;        // of the dot products
+  sb_pair_error apart; // of the scores of the pair family
   sb_screened *scores; // for each thread: a line of the tile
   float *lines;        // for each thread: scores on their way into the matrix
   int64_t line;        // elements of each of them
@@ -125,7 +135,8 @@ typedef struct tile {
 static inline sb_screened score_of(const sb_comparison *c, const tile *t, int64_t i, int64_t j) {
   const sb_embedder *e = c->embedder;
   double value = t->values[i * t->galleries + j];
-  if (by_pairs(c)) return (sb_screened){value, value, value};
+  if (by_pairs(c))
+    return sb_screen_around(e->measure, value, t->apart.absolute + t->apart.relative * fabs(value));
   return sb_screen_interval(e->measure, value, t->error, e->length,
                             sb_embedding_at(e, t->a + i * e->size).terms,
                             sb_embedding_at(e, t->b + j * e->size).terms);
@@ -182,7 +193,7 @@ static sb_status deliver(const sb_comparison *c, sb_sink *sink, const tile *t) {
   return failure;
 }
 
-// The pair family: a few gallery scans at a time, so that they stay near while the probes pass.
+// Canonical scores: a few gallery scans at a time, so that they stay near while the probes pass.
 static void score_tile(const sb_comparison *c, const tile *t, const walk *w) {
   enum { GALLERIES = 4, PROBES = 8 };
   const sb_plan *plan = c->plan;
@@ -200,6 +211,21 @@ static void score_tile(const sb_comparison *c, const tile *t, const walk *w) {
                               sb_reader_scratch(&c->reader));
       }
   }
+}
+
+// The pair family: by the backend where it can, as a screen, or here, canonically.
+static sb_status score_pairs(sb_comparison *c, tile *t, const walk *w, sb_part b) {
+  const sb_part a = {SB_SLOT_PROBES, 0, t->probes};
+  t->apart = (sb_pair_error){0};
+  if (backend_scores_pairs(c)) {
+    const sb_backend *backend = c->compute->backend;
+    sb_status status = backend->pair_tile(c->compute->context, a, b, t->values, t->galleries);
+    t->apart = backend->pair_error(&c->embedder->form);
+    if (status.code == SB_OK || !go_on(c, &status)) return status;
+    return score_pairs(c, t, w, b);
+  }
+  score_tile(c, t, w);
+  return sb_ok();
 }
 
 // Dot products by the backend.
@@ -220,7 +246,7 @@ static sb_status do_tile(sb_comparison *c, sb_sink *sink, tile *t, walk *w, sb_p
   t->a = c->a.vectors;
   t->b = (b.slot == SB_SLOT_PROBES ? c->a.vectors : c->b.vectors) + b.first * plan->stride;
   if (by_pairs(c))
-    score_tile(c, t, w);
+    status = score_pairs(c, t, w, b);
   else
     status = multiply_tile(c, t, b);
   double multiplied = sb_now_s();
@@ -262,6 +288,13 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, tile *t, walk *
   return status;
 }
 
+// Tells the backend what its pairs are scored by.
+static sb_status begin_pairs(sb_comparison *c) {
+  if (!backend_scores_pairs(c)) return sb_ok();
+  sb_status status = c->compute->backend->pair_begin(c->compute->context, &c->embedder->form);
+  return status.code != SB_OK && go_on(c, &status) ? sb_ok() : status;
+}
+
 sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_ok();
@@ -273,6 +306,7 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   SB_TRY(SB_NEW(&t.values, plan->probe_tile * plan->gallery_tile, "a tile of scores"));
   SB_TRY(SB_NEW(&t.scores, plan->threads * t.line, "a tile of scores"));
   SB_TRY(SB_NEW(&t.lines, plan->threads * t.line, "a tile of scores"));
+  SB_TRY(begin_pairs(c));
   for (int64_t at = 0; at < plan->probes; at += plan->probe_tile) {
     SB_TRY(load(c, SB_SLOT_PROBES, c->probe, at, smaller(plan->probe_tile, plan->probes - at)));
     if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));
