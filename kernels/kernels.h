@@ -21,8 +21,12 @@ cudaError_t sb_kernel_round(const float *in, int64_t stride, int64_t rows, int64
 cudaError_t sb_kernel_add_parts(const float *parts, int64_t count, int number, bool first,
                                 double scale, double *sum, cudaStream_t stream);
 
-// All pairs of m embeddings with n others, each `size` floats after the one before, whose terms lie
-// behind `terms` floats, and what the kernels need.
+// sum[i] = scale (parts[i] + parts[count + i] + ...), as above.
+cudaError_t sb_kernel_add_sums(const double *parts, int64_t count, int number, double scale,
+                               double *sum, cudaStream_t stream);
+
+// All pairs of m embeddings with n others, each `size` floats after the one before, and what the
+// kernels need.
 typedef struct sb_kernel_pairs {
   const float *a, *b;
   int64_t size, m, n;
@@ -47,6 +51,23 @@ cudaError_t sb_kernel_differences(const sb_kernel_pairs *pairs, int64_t voxels);
 
 // From the joint histogram of the first `voxels` bytes.
 cudaError_t sb_kernel_levels(const sb_kernel_pairs *pairs, int64_t voxels, sb_levels_score score);
+
+// What the pairs of a windows form share. Pointers are the device's.
+enum { SB_MOST_RADIUS = 6 };
+typedef struct sb_kernel_windows {
+  sb_windows_score score;
+  int radius;
+  int64_t nx, ny, nz; // of the mask's box
+  int64_t voxels, stride, terms;
+  const int32_t *row_of; // of the box, x fastest: the row's element there, -1 outside the mask
+  const float *factor;   // a row
+  float weight[SB_MOST_RADIUS + 1], scale;
+  sb_structure_constants constants;
+} sb_kernel_windows;
+
+// Work: a double for each pair and tile of the box.
+int64_t sb_kernel_windows_tiles(const sb_kernel_windows *windows);
+cudaError_t sb_kernel_window_scores(const sb_kernel_pairs *pairs, const sb_kernel_windows *windows);
 
 #ifdef __cplusplus
 }

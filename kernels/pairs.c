@@ -30,7 +30,9 @@ static const int64_t WORK_BYTES = 512 << 20;
 struct sb_pairs {
   sb_pair_memory memory;
   sb_form form;
-  int64_t work_bytes; // for each pair
+  int64_t work_bytes;    // for each pair
+  sb_buffer index, rows; // what all pairs share
+  sb_kernel_windows windows;
 };
 
 bool sb_pairs_support(const sb_form *form) {
@@ -38,6 +40,8 @@ bool sb_pairs_support(const sb_form *form) {
   case SB_FORM_DIFFERENCES:
   case SB_FORM_LEVELS:
     return true;
+  case SB_FORM_WINDOWS:
+    return form->windows.radius <= SB_MOST_RADIUS;
   default:
     return false;
   }
@@ -53,13 +57,72 @@ sb_pair_error sb_pairs_error(const sb_form *form) {
     return (sb_pair_error){.absolute = form->levels == SB_LEVELS_NMI
                                            ? 6 * entropy * voxels / log(voxels)
                                            : 3 * entropy};
+  case SB_FORM_WINDOWS:
+    return (sb_pair_error){.absolute = 4 * (voxels + 64) * 0x1p-52};
   default:
     return (sb_pair_error){.absolute = 0x1p-40};
   }
 }
 
+// ---- What all pairs share -----------------------------------------------------------------------
+
 void sb_pairs_close(sb_pairs *pairs) {
+  if (pairs == NULL) return;
+  sb_buffer_free(&pairs->index);
+  sb_buffer_free(&pairs->rows);
   free(pairs);
+}
+
+static sb_status upload(sb_pairs *p, sb_buffer *to, const void *from, int64_t count, size_t size) {
+  const size_t bytes = (size_t)count * size;
+  sb_status status = sb_buffer_reserve(to, bytes, "tables");
+  if (status.code == SB_OK)
+    status = sb_cuda_failure(cudaMemcpy2DAsync(to->data, bytes, from, bytes, bytes, 1,
+                                               cudaMemcpyHostToDevice, p->memory.stream),
+                             "copying tables");
+  if (status.code == SB_OK)
+    status = sb_cuda_failure(cudaStreamSynchronize(p->memory.stream), "copying tables");
+  return status;
+}
+
+// For each place of the mask's box the row's element there, or -1.
+static void index_box(const sb_windows_form *form, int32_t *row_of) {
+  int32_t element = 0;
+  for (int64_t z = 0; z < form->size[2]; z++)
+    for (int64_t y = 0; y < form->size[1]; y++) {
+      const int64_t line = form->first[1] + y + form->dims[1] * (form->first[2] + z);
+      const uint8_t *mask = form->mask + form->first[0] + form->dims[0] * line;
+      for (int64_t x = 0; x < form->size[0]; x++) *row_of++ = mask[x] ? element++ : -1;
+    }
+}
+
+static sb_status open_windows(sb_pairs *p) {
+  const sb_windows_form *form = &p->form.windows;
+  sb_kernel_windows *w = &p->windows;
+  const int64_t box = form->size[0] * form->size[1] * form->size[2];
+  int32_t *row_of = NULL;
+  sb_status status;
+  *w = (sb_kernel_windows){.score = form->score,
+                           .radius = form->radius,
+                           .nx = form->size[0],
+                           .ny = form->size[1],
+                           .nz = form->size[2],
+                           .voxels = p->form.voxels,
+                           .stride = form->stride,
+                           .terms = p->form.terms,
+                           .scale = form->scale,
+                           .constants = form->constants};
+  memcpy(w->weight, form->weight, (size_t)(form->radius + 1) * sizeof *w->weight);
+  SB_TRY(SB_NEW(&row_of, box, "index of the mask"));
+  index_box(form, row_of);
+  SB_TRY(upload(p, &p->index, row_of, box, sizeof *row_of));
+  SB_TRY(upload(p, &p->rows, form->factor, p->form.voxels, sizeof *form->factor));
+  w->row_of = p->index.data;
+  w->factor = p->rows.data;
+  p->work_bytes = sb_kernel_windows_tiles(w) * (int64_t)sizeof(double);
+cleanup:
+  free(row_of);
+  return status;
 }
 
 sb_status sb_pairs_open(const sb_pair_memory *memory, const sb_form *form, sb_pairs **out) {
@@ -72,12 +135,15 @@ sb_status sb_pairs_open(const sb_pair_memory *memory, const sb_form *form, sb_pa
   for (int s = 0; s < SB_SLOTS; s++) memory->slots[s].count = 0;
   if (form->kind == SB_FORM_DIFFERENCES)
     p->work_bytes = sb_kernel_chunks(form->voxels) * (int64_t)sizeof(float);
+  if (form->kind == SB_FORM_WINDOWS) SB_TRY(open_windows(p));
   *out = p;
   p = NULL;
 cleanup:
   sb_pairs_close(p);
   return status;
 }
+
+// ---- Pairs --------------------------------------------------------------------------------------
 
 sb_status sb_pairs_put(sb_pairs *p, sb_slot slot, const float *embeddings, int64_t count) {
   sb_device_block *block = &p->memory.slots[slot];
@@ -99,8 +165,10 @@ static cudaError_t launch(const sb_pairs *p, const sb_kernel_pairs *pairs) {
   switch (p->form.kind) {
   case SB_FORM_DIFFERENCES:
     return sb_kernel_differences(pairs, p->form.voxels);
-  default:
+  case SB_FORM_LEVELS:
     return sb_kernel_levels(pairs, p->form.voxels, p->form.levels);
+  default:
+    return sb_kernel_window_scores(pairs, &p->windows);
   }
 }
 

@@ -10,7 +10,7 @@
 static bool real_device;
 
 // Every measure that a device scores pair by pair.
-static const char *const MEASURES[] = {"mae", "mi", "nmi", "cr"};
+static const char *const MEASURES[] = {"mae", "mi", "nmi", "cr", "ssim", "uqi", "lncc"};
 enum { MEASURE_COUNT = sizeof MEASURES / sizeof *MEASURES };
 
 // ---- Scenes -------------------------------------------------------------------------------------
@@ -23,7 +23,7 @@ typedef struct shape {
 // A row, odd sizes, a slab of holes, a whole box, a fine grid.
 static const shape SHAPES[] = {{{3, 1, 1}, 2, 1},     {{1, 1, 40}, 2, 1},  {{11, 10, 9}, 2, 0.6},
                                {{37, 13, 3}, 3, 0.3}, {{16, 16, 4}, 2, 1}, {{19, 18, 17}, 1, 0.5}};
-enum { SHAPE_COUNT = sizeof SHAPES / sizeof *SHAPES, SCANS = 12 };
+enum { SHAPE_COUNT = sizeof SHAPES / sizeof *SHAPES, SCANS = 22 };
 
 // What rows are like: smooth with noise, small integers, shifted copies of the first, nearly constant.
 typedef enum content { WAVES, INTEGERS, SHIFTED, SPARSE, CONTENTS } content;
@@ -119,23 +119,29 @@ static double canonical(const scene *s, int64_t a, int64_t b) {
                            s->embeddings + b * s->embedder.size, s->scratch);
 }
 
-// Scores of scans [1, 6) with [4, 12), in two parts; nothing beside the result is touched.
-enum { FIRST_A = 1, M = 5, FIRST_B = 4, N = 8, LINE = N + 2 };
-static void score_on_device(const scene *s, const sb_backend *backend, void *context, double *c) {
+// Scores of m scans from the second on with n from the third on, in two parts; nothing beside the result
+// is touched. Products of scans are cut into tiles of several.
+enum { FIRST_A = 1, FIRST_B = 2, MOST_M = 10, MOST_N = 19, LINE = MOST_N + 2 };
+static void score_on_device(const scene *s, const sb_backend *backend, void *context, int64_t m,
+                            int64_t n, double *c) {
   const sb_form *form = &s->embedder.form;
   assert_true(backend->pair_supports(form));
   assert_ok(backend->pair_begin(context, form));
-  assert_ok(backend->pair_put(context, SB_SLOT_PROBES, s->embeddings, FIRST_A + M));
-  assert_ok(backend->pair_put(context, SB_SLOT_GALLERY, s->embeddings, FIRST_B + N));
-  for (int i = 0; i < M * LINE; i++) c[i] = NAN;
+  assert_ok(backend->pair_put(context, SB_SLOT_PROBES, s->embeddings, FIRST_A + m));
+  assert_ok(backend->pair_put(context, SB_SLOT_GALLERY, s->embeddings, FIRST_B + n));
+  for (int i = 0; i < MOST_M * LINE; i++) c[i] = NAN;
   for (int part = 0; part < 2; part++) {
-    const int64_t first = part == 0 ? 0 : 3, count = part == 0 ? 3 : N - 3;
-    assert_ok(backend->pair_tile(context, (sb_part){SB_SLOT_PROBES, FIRST_A, M},
+    const int64_t first = part == 0 ? 0 : 2, count = part == 0 ? 2 : n - 2;
+    assert_ok(backend->pair_tile(context, (sb_part){SB_SLOT_PROBES, FIRST_A, m},
                                  (sb_part){SB_SLOT_GALLERY, FIRST_B + first, count}, c + first,
                                  LINE));
   }
-  for (int i = 0; i < M; i++)
-    for (int j = N; j < LINE; j++) assert_true(isnan(c[i * LINE + j]));
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = n; j < LINE; j++) assert_true(isnan(c[i * LINE + j]));
+}
+
+static int64_t wanted(const char *measure, int64_t many, int64_t few) {
+  return strcmp(measure, "mae") == 0 ? many : few;
 }
 
 static void test_scores_stay_within_their_error(void **state) {
@@ -147,12 +153,13 @@ static void test_scores_stay_within_their_error(void **state) {
     const shape *of = &SHAPES[trial / MEASURE_COUNT / CONTENTS];
     const content kind = (content)(trial / MEASURE_COUNT % CONTENTS);
     scene s = make_scene(of, measure, kind);
+    const int64_t m = wanted(measure, MOST_M, 2), n = wanted(measure, MOST_N, 5);
     const sb_pair_error error = backend->pair_error(&s.embedder.form);
-    double c[M * LINE];
-    score_on_device(&s, backend, context, c);
+    double c[MOST_M * LINE];
+    score_on_device(&s, backend, context, m, n, c);
     assert_true(error.absolute < 1e-6 && error.relative < 2e-5);
-    for (int64_t i = 0; i < M; i++)
-      for (int64_t j = 0; j < N; j++) {
+    for (int64_t i = 0; i < m; i++)
+      for (int64_t j = 0; j < n; j++) {
         const double value = c[i * LINE + j], expected = canonical(&s, FIRST_A + i, FIRST_B + j);
         if (!(fabs(value - expected) <= error.absolute + error.relative * fabs(value)))
           fail_msg("%s, %lld voxels, content %d, pair %lld %lld: %.15g, not %.15g", measure,
@@ -179,11 +186,12 @@ static void test_exact_scores_are_equal(void **state) {
   const sb_backend *backend;
   void *context = open_cuda(&backend);
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    const int64_t m = wanted(cases[k].measure, MOST_M, 2), n = wanted(cases[k].measure, MOST_N, 5);
     scene s = make_scene(&cases[k].of, cases[k].measure, cases[k].kind);
-    double c[M * LINE];
-    score_on_device(&s, backend, context, c);
-    for (int64_t i = 0; i < M; i++)
-      for (int64_t j = 0; j < N; j++)
+    double c[MOST_M * LINE];
+    score_on_device(&s, backend, context, m, n, c);
+    for (int64_t i = 0; i < m; i++)
+      for (int64_t j = 0; j < n; j++)
         assert_true(c[i * LINE + j] == canonical(&s, FIRST_A + i, FIRST_B + j));
     free_scene(&s);
   }
@@ -288,8 +296,9 @@ static void test_a_failing_device(void **state) {
              .out = sb_path_join(folder, "out")};
   t.options.threads = 1;
   t.options.measure_count = 1;
-  for (int m = 0; m < MEASURE_COUNT; m++) {
-    t.options.measures = &MEASURES[m];
+  static const char *const forms[] = {"mae", "nmi", "lncc"};
+  for (size_t m = 0; m < sizeof forms / sizeof *forms; m++) {
+    t.options.measures = &forms[m];
     t.options.backend = "cpu";
     assert_ok(sb_link(t.store, NULL, &t.options, t.out, NULL, NULL));
     read_files(t.out, t.expected);
@@ -334,16 +343,18 @@ int main(int argc, char **argv) {
     printf("test_cuda_pairs: skipped: %s\n", status.message);
     return SKIPPED;
   }
-  const struct CMUnitTest tests[] = {
+  const struct CMUnitTest kernels[] = {
       cmocka_unit_test(test_scores_stay_within_their_error),
       cmocka_unit_test(test_exact_scores_are_equal),
+  };
+  const struct CMUnitTest links[] = {
       cmocka_unit_test(test_links_report_the_same_files),
       cmocka_unit_test(test_a_failing_device),
   };
   int failed = 0;
   for (size_t i = 0; i < (real_device ? 1 : sizeof orders / sizeof *orders); i++) {
     setenv("SAMEBRAIN_EMULATED_ORDER", orders[i], 1);
-    failed += cmocka_run_group_tests(tests, NULL, NULL);
+    failed += cmocka_run_group_tests(kernels, NULL, NULL);
   }
-  return failed;
+  return failed + cmocka_run_group_tests(links, NULL, NULL);
 }
