@@ -69,6 +69,17 @@ typedef struct sb_kernel_windows {
 int64_t sb_kernel_windows_tiles(const sb_kernel_windows *windows);
 cudaError_t sb_kernel_window_scores(const sb_kernel_pairs *pairs, const sb_kernel_windows *windows);
 
+// What the pairs of a phases form share (measure/form.h); turns are the device's.
+typedef struct sb_kernel_phases {
+  int64_t width, rows, slabs;
+  int band;
+  const float *turn_re[3], *turn_im[3];
+} sb_kernel_phases;
+
+// Work for each pair.
+int64_t sb_kernel_phases_bytes(const sb_kernel_phases *phases);
+cudaError_t sb_kernel_phase_scores(const sb_kernel_pairs *pairs, const sb_kernel_phases *phases);
+
 #ifdef __cplusplus
 }
 #endif

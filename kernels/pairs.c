@@ -31,8 +31,10 @@ struct sb_pairs {
   sb_pair_memory memory;
   sb_form form;
   int64_t work_bytes;    // for each pair
-  sb_buffer index, rows; // what all pairs share
+  sb_buffer index, rows; // what all pairs share: of windows
   sb_kernel_windows windows;
+  sb_buffer turns[6]; // of phases: real and imaginary parts of three axes
+  sb_kernel_phases phases;
 };
 
 bool sb_pairs_support(const sb_form *form) {
@@ -42,6 +44,8 @@ bool sb_pairs_support(const sb_form *form) {
     return true;
   case SB_FORM_WINDOWS:
     return form->windows.radius <= SB_MOST_RADIUS;
+  case SB_FORM_PHASES:
+    return true;
   default:
     return false;
   }
@@ -70,6 +74,7 @@ void sb_pairs_close(sb_pairs *pairs) {
   if (pairs == NULL) return;
   sb_buffer_free(&pairs->index);
   sb_buffer_free(&pairs->rows);
+  for (int t = 0; t < 6; t++) sb_buffer_free(&pairs->turns[t]);
   free(pairs);
 }
 
@@ -125,6 +130,25 @@ cleanup:
   return status;
 }
 
+static sb_status open_phases(sb_pairs *p) {
+  const sb_phases_form *form = &p->form.phases;
+  const int64_t frequencies[3] = {form->width, form->rows, form->slabs};
+  sb_status status = sb_ok();
+  p->phases = (sb_kernel_phases){
+      .width = form->width, .rows = form->rows, .slabs = form->slabs, .band = form->band};
+  for (int axis = 0; axis < 3; axis++) {
+    sb_buffer *re = &p->turns[2 * axis], *im = &p->turns[2 * axis + 1];
+    const int64_t count = SB_SHIFTS * frequencies[axis];
+    SB_TRY(upload(p, re, form->turn_re[axis], count, sizeof(float)));
+    SB_TRY(upload(p, im, form->turn_im[axis], count, sizeof(float)));
+    p->phases.turn_re[axis] = re->data;
+    p->phases.turn_im[axis] = im->data;
+  }
+  p->work_bytes = sb_kernel_phases_bytes(&p->phases);
+cleanup:
+  return status;
+}
+
 sb_status sb_pairs_open(const sb_pair_memory *memory, const sb_form *form, sb_pairs **out) {
   sb_pairs *p = NULL;
   sb_status status;
@@ -136,6 +160,7 @@ sb_status sb_pairs_open(const sb_pair_memory *memory, const sb_form *form, sb_pa
   if (form->kind == SB_FORM_DIFFERENCES)
     p->work_bytes = sb_kernel_chunks(form->voxels) * (int64_t)sizeof(float);
   if (form->kind == SB_FORM_WINDOWS) SB_TRY(open_windows(p));
+  if (form->kind == SB_FORM_PHASES) SB_TRY(open_phases(p));
   *out = p;
   p = NULL;
 cleanup:
@@ -167,8 +192,10 @@ static cudaError_t launch(const sb_pairs *p, const sb_kernel_pairs *pairs) {
     return sb_kernel_differences(pairs, p->form.voxels);
   case SB_FORM_LEVELS:
     return sb_kernel_levels(pairs, p->form.voxels, p->form.levels);
-  default:
+  case SB_FORM_WINDOWS:
     return sb_kernel_window_scores(pairs, &p->windows);
+  default:
+    return sb_kernel_phase_scores(pairs, &p->phases);
   }
 }
 

@@ -10,7 +10,7 @@
 static bool real_device;
 
 // Every measure that a device scores pair by pair.
-static const char *const MEASURES[] = {"mae", "mi", "nmi", "cr", "ssim", "uqi", "lncc"};
+static const char *const MEASURES[] = {"mae", "mi", "nmi", "cr", "ssim", "uqi", "lncc", "poc"};
 enum { MEASURE_COUNT = sizeof MEASURES / sizeof *MEASURES };
 
 // ---- Scenes -------------------------------------------------------------------------------------
@@ -172,17 +172,16 @@ static void test_scores_stay_within_their_error(void **state) {
 }
 
 // Where nothing is rounded, or all of it as on the host: differences of small integers over a power of
-// two, sums over levels.
+// two, sums over levels, phases.
 static void test_exact_scores_are_equal(void **state) {
   (void)state;
   static const struct {
     const char *measure;
     shape of;
     content kind;
-  } cases[] = {{"mae", {{16, 16, 4}, 2, 1}, INTEGERS},
-               {"mae", {{1, 1, 64}, 2, 1}, INTEGERS},
-               {"cr", {{11, 10, 9}, 2, 0.6}, WAVES},
-               {"cr", {{19, 18, 17}, 1, 0.5}, SPARSE}};
+  } cases[] = {{"mae", {{16, 16, 4}, 2, 1}, INTEGERS}, {"mae", {{1, 1, 64}, 2, 1}, INTEGERS},
+               {"cr", {{11, 10, 9}, 2, 0.6}, WAVES},   {"cr", {{19, 18, 17}, 1, 0.5}, SPARSE},
+               {"poc", {{11, 10, 9}, 2, 0.6}, WAVES},  {"poc", {{37, 13, 3}, 3, 0.3}, SHIFTED}};
   const sb_backend *backend;
   void *context = open_cuda(&backend);
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
@@ -296,7 +295,7 @@ static void test_a_failing_device(void **state) {
              .out = sb_path_join(folder, "out")};
   t.options.threads = 1;
   t.options.measure_count = 1;
-  static const char *const forms[] = {"mae", "nmi", "lncc"};
+  static const char *const forms[] = {"mae", "nmi", "lncc", "poc"};
   for (size_t m = 0; m < sizeof forms / sizeof *forms; m++) {
     t.options.measures = &forms[m];
     t.options.backend = "cpu";
