@@ -1,9 +1,10 @@
-// The float32 products of chunks, added up in float64.
+// Sums of chunks, added up in float64.
 #include "kernels.h"
 
 #include "device.h"
 
-static __global__ void add_parts(const float *parts, int64_t count, int number, bool first,
+template <typename value>
+static __global__ void add_parts(const value *parts, int64_t count, int number, bool first,
                                  double scale, double *sum) {
   for (int64_t i = sb_first_item(); i < count; i += sb_item_step()) {
     double total = first ? 0 : sum[i];
@@ -14,7 +15,14 @@ static __global__ void add_parts(const float *parts, int64_t count, int number, 
 
 cudaError_t sb_kernel_add_parts(const float *parts, int64_t count, int number, bool first,
                                 double scale, double *sum, cudaStream_t stream) {
-  SB_LAUNCH(add_parts, sb_blocks(count), SB_THREADS, stream, parts, count, number, first, scale,
-            sum);
+  SB_LAUNCH(add_parts<float>, sb_blocks(count), SB_THREADS, stream, parts, count, number, first,
+            scale, sum);
+  return cudaGetLastError();
+}
+
+cudaError_t sb_kernel_add_sums(const double *parts, int64_t count, int number, double scale,
+                               double *sum, cudaStream_t stream) {
+  SB_LAUNCH(add_parts<double>, sb_blocks(count), SB_THREADS, stream, parts, count, number, true,
+            scale, sum);
   return cudaGetLastError();
 }

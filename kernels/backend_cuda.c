@@ -22,9 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer.h"
 #include "core/memory.h"
 #include "engine/backend.h"
 #include "kernels.h"
+#include "pairs.h"
 
 enum {
   FP32_CHUNK = 2048,       // for a bound of 1.2e-4
@@ -34,17 +36,6 @@ static const size_t WORKSPACE_BYTES = 32 << 20, STAGING_BYTES = 64 << 20;
 static const size_t PARTS_BYTES = 512 << 20; // of chunk results in work at once
 enum { MOST_BATCH = 32 };                    // chunks at once: enough to fill a GPU
 static const int LEAST_MAJOR = 7, LEAST_MINOR = 5;
-
-// Device memory that grows when more is needed.
-typedef struct buffer {
-  void *data;
-  size_t bytes;
-} buffer;
-
-typedef struct block {
-  buffer elements;
-  int64_t count;
-} block;
 
 // Everything that cuBLASLt wants to know of one product.
 typedef struct product {
@@ -62,38 +53,19 @@ typedef struct cuda {
   int64_t most_chunk;
   cudaStream_t stream;
   cublasLtHandle_t handle;
-  block slots[SB_SLOTS];
+  sb_device_block slots[SB_SLOTS];
   int64_t k, chunk, chunks; // of what is in the slots: chunk * chunks is k, padded
-  buffer staging, parts, sum, workspace;
+  sb_buffer staging, parts, sum, workspace;
   product products[PRODUCTS]; // the latest shapes; choosing an algorithm takes a while
   int next_product;
+  sb_pairs *pairs; // of the pair family; NULL until it is wanted
   char description[600];
 } cuda;
-
-static sb_status cuda_failure(cudaError_t code, const char *what) {
-  if (code == cudaSuccess) return sb_ok();
-  return sb_error(code == cudaErrorMemoryAllocation ? SB_NO_MEMORY : SB_BACKEND,
-                  "the GPU failed: %s: %s", what, cudaGetErrorString(code));
-}
 
 static sb_status cublas_failure(cublasStatus_t code, const char *what) {
   if (code == CUBLAS_STATUS_SUCCESS) return sb_ok();
   return sb_error(code == CUBLAS_STATUS_ALLOC_FAILED ? SB_NO_MEMORY : SB_BACKEND,
                   "the GPU failed: %s: cuBLASLt status %d", what, (int)code);
-}
-
-static sb_status reserve(buffer *b, size_t bytes, const char *what) {
-  if (bytes <= b->bytes) return sb_ok();
-  cudaFree(b->data);
-  *b = (buffer){0};
-  const cudaError_t code = cudaMalloc(&b->data, bytes);
-  if (code == cudaSuccess) {
-    b->bytes = bytes;
-    return sb_ok();
-  }
-  cudaGetLastError(); // it is told below, and must not be found again after another call
-  return sb_error(SB_NO_MEMORY, "the GPU has no room for %zu MiB of %s: allow less --memory",
-                  bytes >> 20, what);
 }
 
 // ---- Opening ------------------------------------------------------------------------------------
@@ -110,11 +82,12 @@ static void product_free(product *p) {
 static void cuda_close(void *context) {
   cuda *c = context;
   if (c == NULL) return;
-  for (int s = 0; s < SB_SLOTS; s++) cudaFree(c->slots[s].elements.data);
-  cudaFree(c->staging.data);
-  cudaFree(c->parts.data);
-  cudaFree(c->sum.data);
-  cudaFree(c->workspace.data);
+  sb_pairs_close(c->pairs);
+  for (int s = 0; s < SB_SLOTS; s++) sb_buffer_free(&c->slots[s].elements);
+  sb_buffer_free(&c->staging);
+  sb_buffer_free(&c->parts);
+  sb_buffer_free(&c->sum);
+  sb_buffer_free(&c->workspace);
   for (int p = 0; p < PRODUCTS; p++) product_free(&c->products[p]);
   if (c->handle != NULL) cublasLtDestroy(c->handle);
   if (c->stream != NULL) cudaStreamDestroy(c->stream);
@@ -132,9 +105,9 @@ static sb_status choose_device(cuda *c) {
   if (code == cudaErrorNoDevice || (code == cudaSuccess && count == 0))
     return sb_error(SB_BACKEND,
                     "no GPU: the driver finds no device (is CUDA_VISIBLE_DEVICES set?)");
-  sb_status status = cuda_failure(code, "asking for devices");
+  sb_status status = sb_cuda_failure(code, "asking for devices");
   if (status.code == SB_OK)
-    status = cuda_failure(cudaGetDeviceProperties(&device, 0), "asking for a device");
+    status = sb_cuda_failure(cudaGetDeviceProperties(&device, 0), "asking for a device");
   if (status.code != SB_OK) return status;
   if (device.major < LEAST_MAJOR || (device.major == LEAST_MAJOR && device.minor < LEAST_MINOR))
     return sb_error(SB_BACKEND, "the GPU %s has compute capability %d.%d: %d.%d is needed",
@@ -165,10 +138,10 @@ static sb_status cuda_open(const sb_backend_options *options, void **context) {
                   : c->precision == SB_FP32 ? FP32_CHUNK
                                             : MATRIX_UNIT_CHUNK;
   SB_TRY(choose_device(c));
-  SB_TRY(cuda_failure(cudaSetDevice(0), "choosing the device"));
-  SB_TRY(cuda_failure(cudaStreamCreate(&c->stream), "making a stream"));
+  SB_TRY(sb_cuda_failure(cudaSetDevice(0), "choosing the device"));
+  SB_TRY(sb_cuda_failure(cudaStreamCreate(&c->stream), "making a stream"));
   SB_TRY(cublas_failure(cublasLtCreate(&c->handle), "starting cuBLASLt"));
-  SB_TRY(reserve(&c->workspace, WORKSPACE_BYTES, "workspace"));
+  SB_TRY(sb_buffer_reserve(&c->workspace, WORKSPACE_BYTES, "workspace"));
   *context = c;
   c = NULL;
 cleanup:
@@ -213,7 +186,7 @@ static void choose_chunks(cuda *c, int64_t k) {
 static sb_status cuda_put(void *context, sb_slot slot, const float *vectors, int64_t count,
                           int64_t k, int64_t stride) {
   cuda *c = context;
-  block *b = &c->slots[slot];
+  sb_device_block *b = &c->slots[slot];
   choose_chunks(c, k);
   const int64_t padded = c->chunk * c->chunks;
   const size_t row_bytes = (size_t)k * sizeof(float),
@@ -223,20 +196,20 @@ static sb_status cuda_put(void *context, sb_slot slot, const float *vectors, int
   if (at_once > count) at_once = count;
   sb_status status;
   b->count = 0;
-  SB_TRY(reserve(&b->elements, (size_t)count * stored_bytes, "vectors"));
-  SB_TRY(reserve(&c->staging, (size_t)at_once * row_bytes, "vectors on their way"));
+  SB_TRY(sb_buffer_reserve(&b->elements, (size_t)count * stored_bytes, "vectors"));
+  SB_TRY(sb_buffer_reserve(&c->staging, (size_t)at_once * row_bytes, "vectors on their way"));
   for (int64_t at = 0; at < count; at += at_once) {
     const int64_t rows = count - at < at_once ? count - at : at_once;
-    SB_TRY(cuda_failure(cudaMemcpy2DAsync(c->staging.data, row_bytes, vectors + at * stride,
-                                          (size_t)stride * sizeof(float), row_bytes, (size_t)rows,
-                                          cudaMemcpyHostToDevice, c->stream),
-                        "copying vectors"));
-    SB_TRY(cuda_failure(
+    SB_TRY(sb_cuda_failure(cudaMemcpy2DAsync(c->staging.data, row_bytes, vectors + at * stride,
+                                             (size_t)stride * sizeof(float), row_bytes,
+                                             (size_t)rows, cudaMemcpyHostToDevice, c->stream),
+                           "copying vectors"));
+    SB_TRY(sb_cuda_failure(
         sb_kernel_round(c->staging.data, k, rows, k, (float)SCALE, c->precision, padded,
                         (char *)b->elements.data + (size_t)at * stored_bytes, c->stream),
         "rounding vectors"));
   }
-  SB_TRY(cuda_failure(cudaStreamSynchronize(c->stream), "filling a block"));
+  SB_TRY(sb_cuda_failure(cudaStreamSynchronize(c->stream), "filling a block"));
   b->count = count;
 cleanup:
   return status;
@@ -349,21 +322,22 @@ static sb_status cuda_gemm_nt(void *context, sb_part a, sb_part b, double *out, 
   if (at_once > MOST_BATCH) at_once = MOST_BATCH;
   if (at_once > c->chunks) at_once = c->chunks;
   sb_status status;
-  SB_TRY(reserve(&c->parts, (size_t)at_once * part_bytes, "products"));
-  SB_TRY(reserve(&c->sum, (size_t)(m * n) * sizeof(double), "scores"));
+  SB_TRY(sb_buffer_reserve(&c->parts, (size_t)at_once * part_bytes, "products"));
+  SB_TRY(sb_buffer_reserve(&c->sum, (size_t)(m * n) * sizeof(double), "scores"));
   for (int64_t at = 0; at < c->chunks; at += at_once) {
     const int batch = (int)(c->chunks - at < at_once ? c->chunks - at : at_once);
     const bool last = at + batch == c->chunks;
     SB_TRY(multiply(c, a, b, at, batch));
-    SB_TRY(cuda_failure(sb_kernel_add_parts(c->parts.data, m * n, batch, at == 0,
+    SB_TRY(
+        sb_cuda_failure(sb_kernel_add_parts(c->parts.data, m * n, batch, at == 0,
                                             last ? 1 / (SCALE * SCALE) : 1, c->sum.data, c->stream),
                         "adding products"));
   }
-  SB_TRY(cuda_failure(cudaMemcpy2DAsync(out, (size_t)ldc * sizeof(double), c->sum.data,
-                                        (size_t)n * sizeof(double), (size_t)n * sizeof(double),
-                                        (size_t)m, cudaMemcpyDeviceToHost, c->stream),
-                      "copying scores"));
-  SB_TRY(cuda_failure(cudaStreamSynchronize(c->stream), "multiplying"));
+  SB_TRY(sb_cuda_failure(cudaMemcpy2DAsync(out, (size_t)ldc * sizeof(double), c->sum.data,
+                                           (size_t)n * sizeof(double), (size_t)n * sizeof(double),
+                                           (size_t)m, cudaMemcpyDeviceToHost, c->stream),
+                         "copying scores"));
+  SB_TRY(sb_cuda_failure(cudaStreamSynchronize(c->stream), "multiplying"));
 cleanup:
   return status;
 }
@@ -382,6 +356,24 @@ static double cuda_gemm_error(const void *context, int64_t k) {
          2 * (double)k * 0x1p-126;
 }
 
+// ---- The pair family ----------------------------------------------------------------------------
+
+static sb_status cuda_pair_begin(void *context, const sb_form *form) {
+  cuda *c = context;
+  const sb_pair_memory memory = {c->stream, c->slots, &c->parts, &c->sum};
+  sb_pairs_close(c->pairs);
+  return sb_pairs_open(&memory, form, &c->pairs);
+}
+
+static sb_status cuda_pair_put(void *context, sb_slot slot, const float *embeddings,
+                               int64_t count) {
+  return sb_pairs_put(((cuda *)context)->pairs, slot, embeddings, count);
+}
+
+static sb_status cuda_pair_tile(void *context, sb_part a, sb_part b, double *out, int64_t ldc) {
+  return sb_pairs_tile(((cuda *)context)->pairs, a, b, out, ldc);
+}
+
 static const sb_backend BACKEND = {
     .name = "cuda",
     .open = cuda_open,
@@ -392,6 +384,11 @@ static const sb_backend BACKEND = {
     .put = cuda_put,
     .gemm_nt = cuda_gemm_nt,
     .gemm_error = cuda_gemm_error,
+    .pair_supports = sb_pairs_support,
+    .pair_error = sb_pairs_error,
+    .pair_begin = cuda_pair_begin,
+    .pair_put = cuda_pair_put,
+    .pair_tile = cuda_pair_tile,
 };
 
 __attribute__((visibility("default"))) const sb_backend *sb_module_backend(int version);

@@ -9,10 +9,17 @@
 #include <cuda_runtime.h>
 #define SB_LAUNCH(kernel, blocks, threads, stream, ...)                                            \
   kernel<<<(unsigned)(blocks), (unsigned)(threads), 0, (stream)>>>(__VA_ARGS__)
+// Memory that a block's threads share; under emulation every access is checked (emulation.h).
+#define SB_SHARED(type, name, count) __shared__ type name[count]
+template <typename type> static __device__ const type *sb_plain(const type *array) {
+  return array;
+}
+#define SB_UNROLL _Pragma("unroll")
 #else
 #include "emulation/emulation.h"
 #define SB_LAUNCH(kernel, blocks, threads, stream, ...)                                            \
   sb_emulate((unsigned)(blocks), (unsigned)(threads), (stream), [=] { kernel(__VA_ARGS__); })
+#define SB_UNROLL
 #endif
 
 // For kernels whose threads each take every so-manieth item: few blocks under emulation, so that
@@ -31,6 +38,25 @@ static inline __device__ int64_t sb_first_item() {
 }
 static inline __device__ int64_t sb_item_step() {
   return (int64_t)gridDim.x * blockDim.x;
+}
+
+// For kernels whose blocks each take every so-manieth item.
+static inline int64_t sb_most_blocks(int64_t items) {
+  return items < SB_MOST_BLOCKS ? items : SB_MOST_BLOCKS;
+}
+
+// The sum of what the threads of a block have, a power of two of them, in a fixed tree. `sums` holds as
+// many, and can be used again at once.
+template <typename shared> static __device__ double sb_block_sum(shared &sums, double mine) {
+  sums[threadIdx.x] = mine;
+  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+  }
+  __syncthreads();
+  const double sum = sums[0];
+  __syncthreads();
+  return sum;
 }
 
 #endif

@@ -21,6 +21,65 @@ cudaError_t sb_kernel_round(const float *in, int64_t stride, int64_t rows, int64
 cudaError_t sb_kernel_add_parts(const float *parts, int64_t count, int number, bool first,
                                 double scale, double *sum, cudaStream_t stream);
 
+// sum[i] = scale (parts[i] + parts[count + i] + ...), as above.
+cudaError_t sb_kernel_add_sums(const double *parts, int64_t count, int number, double scale,
+                               double *sum, cudaStream_t stream);
+
+// All pairs of m embeddings with n others, each `size` floats after the one before, and what the
+// kernels need.
+typedef struct sb_kernel_pairs {
+  const float *a, *b;
+  int64_t size, m, n;
+  void *work;     // for what kernels leave for each other
+  double *scores; // m x n
+  cudaStream_t stream;
+} sb_kernel_pairs;
+
+// How many differences are summed in float32: SB_RUN one after the other, and the sums of runs in a
+// chunk.
+#ifdef SAMEBRAIN_EMULATED // few, so that small tests take more than one
+enum { SB_RUN = 8, SB_CHUNK = 48 };
+#else
+enum { SB_RUN = 64, SB_CHUNK = 8192 };
+#endif
+SB_HD static inline int64_t sb_kernel_chunks(int64_t voxels) {
+  return (voxels + SB_CHUNK - 1) / SB_CHUNK;
+}
+
+// Mean |a - b| over the first `voxels` floats. Work: a float for each pair and chunk.
+cudaError_t sb_kernel_differences(const sb_kernel_pairs *pairs, int64_t voxels);
+
+// From the joint histogram of the first `voxels` bytes.
+cudaError_t sb_kernel_levels(const sb_kernel_pairs *pairs, int64_t voxels, sb_levels_score score);
+
+// What the pairs of a windows form share. Pointers are the device's.
+enum { SB_MOST_RADIUS = 6 };
+typedef struct sb_kernel_windows {
+  sb_windows_score score;
+  int radius;
+  int64_t nx, ny, nz; // of the mask's box
+  int64_t voxels, stride, terms;
+  const int32_t *row_of; // of the box, x fastest: the row's element there, -1 outside the mask
+  const float *factor;   // a row
+  float weight[SB_MOST_RADIUS + 1], scale;
+  sb_structure_constants constants;
+} sb_kernel_windows;
+
+// Work: a double for each pair and tile of the box.
+int64_t sb_kernel_windows_tiles(const sb_kernel_windows *windows);
+cudaError_t sb_kernel_window_scores(const sb_kernel_pairs *pairs, const sb_kernel_windows *windows);
+
+// What the pairs of a phases form share (measure/form.h); turns are the device's.
+typedef struct sb_kernel_phases {
+  int64_t width, rows, slabs;
+  int band;
+  const float *turn_re[3], *turn_im[3];
+} sb_kernel_phases;
+
+// Work for each pair.
+int64_t sb_kernel_phases_bytes(const sb_kernel_phases *phases);
+cudaError_t sb_kernel_phase_scores(const sb_kernel_pairs *pairs, const sb_kernel_phases *phases);
+
 #ifdef __cplusplus
 }
 #endif

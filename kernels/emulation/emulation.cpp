@@ -13,7 +13,8 @@ thread_local sb_index blockIdx, threadIdx, blockDim, gridDim;
 
 namespace {
 
-const size_t STACK_BYTES = 64 << 10, SHARED_BYTES = 228 << 10, POISON = 0xff;
+const size_t STACK_BYTES = 64 << 10, POISON = 0xff;
+const size_t SHARED_BYTES = 48 << 10; // what a block has without asking for more
 
 enum state { READY, WAITING, ENDED };
 
@@ -24,9 +25,19 @@ struct thread {
   size_t shared; // bytes of the block's memory that it has asked for
 };
 
+// What was done to one place of shared memory since the barrier number `when`.
+struct touched {
+  uint64_t when;
+  unsigned reader, writer; // the thread, or one of these
+  bool atomic;             // by any number of threads
+};
+const unsigned NOBODY = ~0u, SEVERAL = ~0u - 1;
+
 // One launch at a time in each thread of the host.
 thread_local std::vector<thread> threads;
 thread_local std::vector<char> shared(SHARED_BYTES);
+thread_local std::vector<touched> touches(SHARED_BYTES);
+thread_local uint64_t barriers; // of all blocks so far
 thread_local ucontext_t scheduler;
 thread_local unsigned current;
 thread_local const std::function<void()> *work;
@@ -76,6 +87,7 @@ void run_block(std::vector<unsigned> &order, const char *wanted, uint64_t *seed)
   for (unsigned i = 0; i < order.size(); i++) start(i);
   for (;;) {
     size_t waiting = 0, ended = 0;
+    barriers++;
     arrange(order, wanted, seed);
     for (unsigned i : order) {
       if (threads[i].now != READY) continue;
@@ -102,12 +114,29 @@ void __syncthreads() {
   threadIdx.x = self;
 }
 
-void *sb_shared(size_t bytes) {
+void *sb_shared(size_t bytes, size_t *place) {
   thread &t = threads[current];
-  void *place = shared.data() + t.shared;
+  *place = t.shared;
   t.shared += (bytes + 15) / 16 * 16;
   if (t.shared > SHARED_BYTES) fault("more shared memory than a block has");
-  return place;
+  return shared.data() + *place;
+}
+
+void sb_touch(size_t place, sb_access access) {
+  touched &t = touches[place];
+  if (t.when != barriers) t = {barriers, NOBODY, NOBODY, false};
+  const bool read = t.reader != NOBODY && t.reader != current;
+  const bool written = t.writer != NOBODY && t.writer != current;
+  if (access == SB_READ ? written || t.atomic : read || written || (access == SB_WRITE && t.atomic))
+    fault("two threads at one place of shared memory, no barrier between them");
+  if (access == SB_READ) t.reader = t.reader == NOBODY || t.reader == current ? current : SEVERAL;
+  if (access == SB_WRITE) t.writer = current;
+  if (access == SB_ATOMIC) t.atomic = true;
+}
+
+void sb_beyond_shared(size_t at, size_t count) {
+  std::fprintf(stderr, "emulated GPU: element %zu of an array of %zu\n", at, count);
+  fault("a place beyond its array in shared memory");
 }
 
 void sb_emulate(unsigned blocks, unsigned count, cudaStream_t stream,

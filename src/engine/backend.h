@@ -1,12 +1,14 @@
 // The one seam between what is compared and what computes it: a table of functions and a context.
-// The engine hands a backend blocks of unit vectors and gets back their dot products, with a bound
-// on their error; what follows (candidates, canonical scores) is the same for all backends.
+// The engine hands a backend blocks of unit vectors and gets back their dot products, or blocks of
+// other embeddings and gets back their scores, with a bound on their error; what follows (candidates,
+// canonical scores) is the same for all backends.
 #ifndef SB_ENGINE_BACKEND_H
 #define SB_ENGINE_BACKEND_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "measure/form.h"
 #include "samebrain/status.h"
 
 // What the operands of a product are rounded to. Products are exact, sums are at least float32.
@@ -33,6 +35,11 @@ typedef struct sb_part {
   sb_slot slot;
   int64_t first, count;
 } sb_part;
+
+// |c - canonical score| <= absolute + relative |c|.
+typedef struct sb_score_error {
+  double absolute, relative;
+} sb_score_error;
 
 typedef struct sb_backend {
   const char *name; // what --backend takes
@@ -61,6 +68,19 @@ typedef struct sb_backend {
   // product with these vectors on, until the slot is filled again. No such function, or NULL: gemm_error
   // is all.
   const double *(*lost)(const void *context, sb_slot slot);
+
+  // The pair family, scored by the backend; all NULL where it scores none. What it cannot score is
+  // left to the host.
+  bool (*pair_supports)(const sb_form *form);
+  // A bound on the error of a score by a form that is supported.
+  sb_score_error (*pair_error)(const sb_form *form);
+  // From here on pairs are scored by this form; slots are empty. It and what it points at stay the
+  // caller's and as they are.
+  sb_status (*pair_begin)(void *context, const sb_form *form);
+  // Fills a slot with `count` embeddings of form->size floats, one after the other.
+  sb_status (*pair_put)(void *context, sb_slot slot, const float *embeddings, int64_t count);
+  // c[i * ldc + j] = the score of a's embedding i and b's embedding j.
+  sb_status (*pair_tile)(void *context, sb_part a, sb_part b, double *c, int64_t ldc);
 } sb_backend;
 
 extern const sb_backend sb_backend_cpu;      // fp32

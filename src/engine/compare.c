@@ -52,14 +52,23 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-// Whether the measure is of the pair family: computed here, on embeddings that are no vectors.
+// Whether the measure is of the pair family: its embeddings are no vectors.
 static bool by_pairs(const sb_comparison *c) {
   return c->embedder->measure->epilogue == NULL;
+}
+
+// Whether the backend scores such a measure's pairs; else that is done here.
+static bool backend_scores_pairs(const sb_comparison *c) {
+  const sb_backend *backend = c->compute != NULL ? c->compute->backend : NULL;
+  return by_pairs(c) && backend != NULL && backend->pair_supports != NULL &&
+         backend->pair_supports(&c->embedder->form);
 }
 
 // Hands what a block holds to the backend.
 static sb_status put(sb_comparison *c, sb_slot slot) {
   const sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
+  if (block->count > 0 && backend_scores_pairs(c))
+    return c->compute->backend->pair_put(c->compute->context, slot, block->vectors, block->count);
   if (c->compute == NULL || by_pairs(c) || block->count == 0) return sb_ok();
   sb_status status = c->screen->put(c->screen_context, slot, block->vectors, block->count,
                                     c->plan->length, c->plan->stride);
@@ -141,7 +150,7 @@ static void advance(const sb_comparison *c, walk *w, int64_t pairs) {
   tell(c, w, 0);
 }
 
-// The pair family: a few gallery scans at a time, so that they stay near while the probes pass.
+// Canonical scores: a few gallery scans at a time, so that they stay near while the probes pass.
 static void score_tile(const sb_comparison *c, const sb_tile *t, const walk *w) {
   enum { GALLERIES = 4, PROBES = 8 };
   const sb_plan *plan = c->plan;
@@ -159,6 +168,21 @@ static void score_tile(const sb_comparison *c, const sb_tile *t, const walk *w) 
                               sb_reader_scratch(&c->reader));
       }
   }
+}
+
+// The pair family: by the backend where it can, as a screen, or here, canonically.
+static sb_status score_pairs(sb_comparison *c, sb_tile *t, const walk *w, sb_part b) {
+  const sb_part a = {SB_SLOT_PROBES, 0, t->probes};
+  t->apart = (sb_score_error){0};
+  if (backend_scores_pairs(c)) {
+    const sb_backend *backend = c->compute->backend;
+    sb_status status = backend->pair_tile(c->compute->context, a, b, t->values, t->galleries);
+    t->apart = backend->pair_error(&c->embedder->form);
+    if (status.code == SB_OK || !go_on(c, &status)) return status;
+    return score_pairs(c, t, w, b);
+  }
+  score_tile(c, t, w);
+  return sb_ok();
 }
 
 // The tile's dot products. Of a block of probes with itself only those up to the diagonal count: parts
@@ -214,7 +238,7 @@ static sb_status do_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w, s
   t->a = c->a.vectors;
   t->b = (b.slot == SB_SLOT_PROBES ? c->a.vectors : c->b.vectors) + b.first * plan->stride;
   if (by_pairs(c))
-    score_tile(c, t, w);
+    status = score_pairs(c, t, w, b);
   else
     status = multiply_tile(c, t, b);
   double multiplied = sb_now_s();
@@ -257,6 +281,13 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, sb_tile *t, wal
   return status;
 }
 
+// Tells the backend what its pairs are scored by.
+static sb_status begin_pairs(sb_comparison *c) {
+  if (!backend_scores_pairs(c)) return sb_ok();
+  sb_status status = c->compute->backend->pair_begin(c->compute->context, &c->embedder->form);
+  return status.code != SB_OK && go_on(c, &status) ? sb_ok() : status;
+}
+
 sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_ok();
@@ -265,6 +296,7 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   walk w = {.total = sb_range_pairs(range, plan->gallery, plan->self)};
   snprintf(w.stage, sizeof w.stage, "comparing by %s", c->embedder->measure->info.name);
   SB_TRY(sb_tile_open(plan, &t));
+  SB_TRY(begin_pairs(c));
   for (int64_t at = range.first; at < range.last; at += plan->probe_tile) {
     SB_TRY(load(c, SB_SLOT_PROBES, at, smaller(plan->probe_tile, range.last - at)));
     if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));

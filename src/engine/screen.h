@@ -38,6 +38,13 @@ static inline sb_screened sb_screen_interval(const sb_measure *measure, double d
                        .high = high + rounding * (fabs(high) + more)};
 }
 
+// From a score of the pair family that is within `error` of the canonical one.
+static inline sb_screened sb_screen_around(const sb_measure *measure, double score, double error) {
+  return (sb_screened){.score = score,
+                       .low = fmax(score - error, measure->info.range_min),
+                       .high = fmin(score + error, measure->info.range_max)};
+}
+
 // The error of a dot product of `length` elements: the backend's, and four times the one of a sum in
 // float64 (of the canonical dot product, and of norms).
 static inline double sb_dot_error(double backend_error, int64_t length) {

@@ -104,7 +104,8 @@ static inline sb_screened score_of(const sb_comparison *c, const sb_tile *t, con
                                    int64_t x) {
   const sb_embedder *e = c->embedder;
   const double value = t->values[l->at + x * l->step];
-  if (e->measure->epilogue == NULL) return (sb_screened){value, value, value};
+  if (e->measure->epilogue == NULL)
+    return sb_screen_around(e->measure, value, t->apart.absolute + t->apart.relative * fabs(value));
   const double error =
       l->others_lost == NULL ? t->error : sb_pair_error(t->error, l->own_lost, l->others_lost[x]);
   return sb_screen_interval(e->measure, value, error, e->length, sb_embedding_at(e, l->own).terms,

@@ -22,6 +22,7 @@ typedef struct sb_tile {
   const double *lost_a, *lost_b; // of each of them; NULL: a fine screen
   double *values;                // [i * galleries + j]: dot products, or scores of the pair family
   double error;                  // of the dot products, beside what is lost
+  sb_score_error apart;          // of the scores of the pair family
   int64_t line;                  // the most scans that one scan meets in a tile
   // For each thread, `line` of them.
   sb_screened *scores;

@@ -1,28 +1,18 @@
 // cr: the correlation ratio, how far one scan's level of intensity (of 64) tells the other's: 1 minus
 // the variance left within the levels, over the whole. It differs by direction; the score is the
 // mean of both.
-#include "measure/elements.h"
 #include "measure/joint.h"
 
-// The second scan's variance that the first one's levels leave, in shares. `count` has the first's
-// levels `step` apart and the second's `inner` apart. A scan of one level has nothing to tell.
+// How far the first scan's levels tell the second's: `count` has the first's levels `step` apart and
+// the second's `inner` apart.
 static double ratio(const uint32_t *count, int step, int inner, double voxels) {
-  double within = 0, all_sum = 0, all_squares = 0; // of integers below 2^53: exact
+  sb_ratio out = {0, 0, 0};
   for (int i = 0; i < SB_LEVELS; i++) {
-    uint64_t n = 0, sum = 0, squares = 0;
-    for (int j = 0; j < SB_LEVELS; j++) {
-      uint64_t here = count[i * step + j * inner], level = (uint64_t)j;
-      n += here;
-      sum += here * level;
-      squares += here * level * level;
-    }
-    if (n == 0) continue;
-    within += (double)squares - (double)sum * (double)sum / (double)n;
-    all_sum += (double)sum;
-    all_squares += (double)squares;
+    sb_level_sums level = {0, 0, 0};
+    for (int j = 0; j < SB_LEVELS; j++) sb_level_add(&level, count[i * step + j * inner], j);
+    sb_ratio_add(&out, &level);
   }
-  double whole = all_squares - all_sum * all_sum / voxels;
-  return whole > 0 ? sb_clamp(1 - within / whole, 0, 1) : 0;
+  return sb_ratio_of(&out, voxels);
 }
 
 static double score(const sb_grid *grid, const void *context, sb_embedding a, sb_embedding b,
@@ -32,6 +22,13 @@ static double score(const sb_grid *grid, const void *context, sb_embedding a, sb
   double voxels = (double)grid->row_length;
   return (ratio(joint->count, SB_LEVELS, 1, voxels) + ratio(joint->count, 1, SB_LEVELS, voxels)) /
          2;
+}
+
+static void form(const sb_grid *grid, const void *context, sb_form *out) {
+  (void)grid;
+  (void)context;
+  out->kind = SB_FORM_LEVELS;
+  out->levels = SB_LEVELS_CR;
 }
 
 const sb_measure sb_measure_cr = {
@@ -48,4 +45,5 @@ const sb_measure sb_measure_cr = {
     .scratch_length = sb_joint_scratch,
     .embed = sb_joint_embed,
     .score = score,
+    .form = form,
 };

@@ -4,6 +4,7 @@
 #define SB_MEASURE_ELEMENTS_H
 
 #include <math.h>
+#include <stdint.h>
 
 #ifdef __CUDACC__
 #define SB_HD __host__ __device__
@@ -50,6 +51,61 @@ SB_HD static inline double sb_dice_from_dot(double dot, const double *a, const d
   return sb_clamp(2 * shared / (a[SB_TERM_SET_SIZE] + b[SB_TERM_SET_SIZE]), 0, 1);
 }
 
+// ---- Joint histograms ---------------------------------------------------------------------------
+
+enum { SB_LEVELS = 64, SB_JOINT_BINS = SB_LEVELS * SB_LEVELS };
+
+SB_HD static inline double sb_n_log_n(uint32_t n) {
+  return n > 1 ? (double)n * log((double)n) : 0;
+}
+
+// H = log N - sum n log n / N; never below 0 by rounding.
+SB_HD static inline double sb_entropy_of(double sum, double voxels) {
+  double h = log(voxels) - sum / voxels;
+  return h > 0 ? h : 0;
+}
+
+// In nats.
+typedef struct sb_entropies {
+  double a, b, joint;
+} sb_entropies;
+SB_HD static inline double sb_mi_of(sb_entropies h) {
+  return sb_clamp(h.a + h.b - h.joint, 0, 6 * M_LN2);
+}
+SB_HD static inline double sb_nmi_of(sb_entropies h) {
+  return h.joint > 0 ? sb_clamp((h.a + h.b) / h.joint, 1, 2) : 2;
+}
+
+// Of the voxels in one level of a scan: how many, and the sums of the other scan's levels there.
+typedef struct sb_level_sums {
+  uint64_t count, sum, squares;
+} sb_level_sums;
+
+// Adds `count` voxels of the other scan's `level`.
+SB_HD static inline void sb_level_add(sb_level_sums *sums, uint32_t count, int level) {
+  const uint64_t here = count, at = (uint64_t)level;
+  sums->count += here;
+  sums->sum += here * at;
+  sums->squares += here * at * at;
+}
+
+// The share of the other scan's variance that the levels explain: 1 minus what is left within them,
+// over the whole. Level by level, then sb_ratio_of. A scan of one level has nothing to tell.
+typedef struct sb_ratio {
+  double within, sum, squares; // sums: of integers below 2^53, exact
+} sb_ratio;
+SB_HD static inline void sb_ratio_add(sb_ratio *ratio, const sb_level_sums *level) {
+  const double sum = (double)level->sum, squares = (double)level->squares;
+  if (level->count == 0) return;
+  ratio->within += squares - sum * sum / (double)level->count;
+  ratio->sum += sum;
+  ratio->squares += squares;
+}
+SB_HD static inline double sb_ratio_of(const sb_ratio *ratio, double voxels) {
+  double whole = ratio->squares - ratio->sum * ratio->sum / voxels;
+  return whole > 0 ? sb_clamp(1 - ratio->within / whole, 0, 1) : 0;
+}
+
 // ---- Local structure ----------------------------------------------------------------------------
 
 // What two windows are compared by.
@@ -68,6 +124,52 @@ SB_HD static inline float sb_structural_similarity(sb_windows w, float c1, float
   return first * second;
 }
 
+// Of the range that two scans and the background's 0 span.
+typedef struct sb_structure_constants {
+  double k1, k2;     // the constants of the two factors are their squares, times the range's
+  double dark, flat; // of the squared range: squared means, and variances, that do not exceed them
+                     // are taken for nothing
+} sb_structure_constants;
+enum { SB_TERM_MEAN, SB_TERM_LEAST, SB_TERM_MOST, SB_STRUCTURE_TERMS };
+
+// What all voxels of a pair share: both scans' means, and the constants in their units.
+typedef struct sb_structure_pair {
+  float m, n, c1, c2, dark, flat;
+} sb_structure_pair;
+SB_HD static inline sb_structure_pair sb_structure_pair_of(const sb_structure_constants *k,
+                                                           const double *a, const double *b) {
+  double most = a[SB_TERM_MOST] > b[SB_TERM_MOST] ? a[SB_TERM_MOST] : b[SB_TERM_MOST];
+  double least = a[SB_TERM_LEAST] < b[SB_TERM_LEAST] ? a[SB_TERM_LEAST] : b[SB_TERM_LEAST];
+  double range = most - least;
+  sb_structure_pair out;
+  out.m = (float)a[SB_TERM_MEAN];
+  out.n = (float)b[SB_TERM_MEAN];
+  out.c1 = (float)(k->k1 * k->k1 * range * range);
+  out.c2 = (float)(k->k2 * k->k2 * range * range);
+  out.dark = (float)(k->dark * range * range);
+  out.flat = (float)(k->flat * range * range);
+  return out;
+}
+
+// A voxel's window: the sum of the products of deviations, the weights' inverse sum and share in the
+// mask, and both scans' mean deviation and variance there (see structure.c).
+SB_HD static inline float sb_window_covariance(float sum, float weight, float share, float mean_a,
+                                               float mean_b, float m, float n) {
+  float outside = 1 - share, edge = m * mean_b + n * mean_a + m * n * share;
+  return sum * weight - mean_a * mean_b + outside * edge;
+}
+SB_HD static inline float sb_window_similarity(float sum, float weight, float share, float mean_a,
+                                               float mean_b, float variance_a, float variance_b,
+                                               sb_structure_pair p) {
+  sb_windows w;
+  w.mean_a = mean_a + p.m * share;
+  w.mean_b = mean_b + p.n * share;
+  w.variance_a = variance_a;
+  w.variance_b = variance_b;
+  w.covariance = sb_window_covariance(sum, weight, share, mean_a, mean_b, p.m, p.n);
+  return sb_structural_similarity(w, p.c1, p.c2, p.dark, p.flat);
+}
+
 // Squared correlation in a window, from the covariance and one over each standard deviation, which
 // is 0 in a flat window: two flat ones are alike, one alone is not like any other.
 SB_HD static inline float sb_squared_correlation(float covariance, float inverse_a,
@@ -75,6 +177,64 @@ SB_HD static inline float sb_squared_correlation(float covariance, float inverse
   float r = covariance * (inverse_a * inverse_b), squared = r * r;
   if (inverse_a == 0 && inverse_b == 0) return 1;
   return squared < 1 ? squared : 1;
+}
+SB_HD static inline float sb_window_correlation(float sum, float inverse, float mean_a,
+                                                float mean_b, float inverse_a, float inverse_b) {
+  return sb_squared_correlation(sum * inverse - mean_a * mean_b, inverse_a, inverse_b);
+}
+
+// ---- Phases -------------------------------------------------------------------------------------
+
+enum { SB_MOST_SHIFT = 6, SB_SHIFTS = 2 * SB_MOST_SHIFT + 1 }; // along an axis
+
+// a times the conjugate of b.
+SB_HD static inline float sb_phase_re(float a_re, float a_im, float b_re, float b_im) {
+  return a_re * b_re + a_im * b_im;
+}
+SB_HD static inline float sb_phase_im(float a_re, float a_im, float b_re, float b_im) {
+  return a_im * b_re - a_re * b_im;
+}
+// Whether both scans have the frequency of this product.
+SB_HD static inline int sb_phase_there(float re, float im) {
+  return re * re + im * im > 0.5f;
+}
+// A number turned by a phase.
+SB_HD static inline float sb_turned_re(float re, float im, float turn_re, float turn_im) {
+  return re * turn_re - im * turn_im;
+}
+SB_HD static inline float sb_turned_im(float re, float im, float turn_re, float turn_im) {
+  return re * turn_im + im * turn_re;
+}
+
+// The real part of a line's sum over frequencies -band..band, of which 0..band are given, each turned
+// by its phase.
+SB_HD static inline double sb_line_sum(int band, const float *re, const float *im,
+                                       const float *turn_re, const float *turn_im) {
+  double sum = 0;
+  for (int i = band; i > 0; i--)
+    sum += 2 * ((double)re[i] * (double)turn_re[i] - (double)im[i] * (double)turn_im[i]);
+  return sum + (double)re[0];
+}
+
+// What a parabola through the best of three equidistant values and its neighbours adds to it.
+SB_HD static inline double sb_parabola_gain(double before, double best, double after) {
+  double curvature = 2 * best - before - after, slope = after - before;
+  return curvature > 0 ? slope * slope / (8 * curvature) : 0;
+}
+
+// The highest of the SB_SHIFTS^3 values of a correlation, x fastest, and between them that of a
+// parabola along each axis.
+SB_HD static inline double sb_peak_of(const double *value) {
+  int best = 0, step = 1;
+  for (int i = 1; i < SB_SHIFTS * SB_SHIFTS * SB_SHIFTS; i++)
+    if (value[i] > value[best]) best = i;
+  double gain = 0;
+  for (int axis = 0; axis < 3; axis++, step *= SB_SHIFTS) {
+    const int at = best / step % SB_SHIFTS;
+    if (at == 0 || at == SB_SHIFTS - 1) continue;
+    gain += sb_parabola_gain(value[best - step], value[best], value[best + step]);
+  }
+  return value[best] + gain;
 }
 
 #endif

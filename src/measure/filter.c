@@ -18,12 +18,13 @@ typedef struct run {
 } run;
 
 struct sb_filter {
-  int64_t nx, ny, nz; // box; nx padded to LINE_UNIT
-  int radius;         // of the kernel, voxels
-  float *weight;      // weight[k] = weight[-k], k = 0..radius
-  run *runs;          // of all lines, in row order
-  int64_t *first_run; // of line y + ny * z; one more at the end
-  float *inverse;     // a row
+  int64_t first[3], size[3]; // of the box
+  int64_t nx, ny, nz;        // the same size, but nx padded to LINE_UNIT
+  int radius;                // of the kernel, voxels
+  float *weight;             // weight[k] = weight[-k], k = 0..radius
+  run *runs;                 // of all lines, in row order
+  int64_t *first_run;        // of line y + ny * z; one more at the end
+  float *inverse;            // a row
 };
 
 // Scratch, in floats: one input line with its borders, one plane with borders along y, the box
@@ -180,16 +181,15 @@ static int64_t find_runs(const uint8_t *line, int64_t length, int64_t *row, run 
   return count;
 }
 
-static sb_status index_runs(sb_filter *b, const sb_grid *grid, const int64_t first[3],
-                            int64_t width) {
+static sb_status index_runs(sb_filter *b, const sb_grid *grid) {
   sb_status status = SB_NEW(&b->first_run, b->ny * b->nz + 1, "filter index");
   for (int pass = 0; pass < 2 && status.code == SB_OK; pass++) { // count, then fill
     int64_t runs = 0, row = 0;
     for (int64_t line = 0; line < b->ny * b->nz; line++) {
-      int64_t y = first[1] + line % b->ny, z = first[2] + line / b->ny;
-      const uint8_t *mask = grid->mask + first[0] + grid->dims[0] * (y + grid->dims[1] * z);
+      int64_t y = b->first[1] + line % b->ny, z = b->first[2] + line / b->ny;
+      const uint8_t *mask = grid->mask + b->first[0] + grid->dims[0] * (y + grid->dims[1] * z);
       b->first_run[line] = runs;
-      runs += find_runs(mask, width, &row, pass == 0 ? NULL : b->runs + runs);
+      runs += find_runs(mask, b->size[0], &row, pass == 0 ? NULL : b->runs + runs);
     }
     b->first_run[b->ny * b->nz] = runs;
     if (pass == 0) status = SB_NEW(&b->runs, runs, "filter index");
@@ -203,15 +203,14 @@ sb_status sb_filter_create(const sb_grid *grid, int radius, const float *weight,
   sb_filter *b = NULL;
   *out = NULL;
   SB_TRY(SB_NEW_ZERO(&b, 1, "filter"));
-  int64_t first[3], size[3];
-  SB_TRY(sb_mask_box(grid, first, size));
-  b->nx = (size[0] + LINE_UNIT - 1) / LINE_UNIT * LINE_UNIT;
-  b->ny = size[1];
-  b->nz = size[2];
+  SB_TRY(sb_mask_box(grid, b->first, b->size));
+  b->nx = (b->size[0] + LINE_UNIT - 1) / LINE_UNIT * LINE_UNIT;
+  b->ny = b->size[1];
+  b->nz = b->size[2];
   b->radius = radius;
   SB_TRY(SB_NEW(&b->weight, radius + 1, "filter kernel"));
   memcpy(b->weight, weight, (size_t)(radius + 1) * sizeof *weight);
-  SB_TRY(index_runs(b, grid, first, size[0]));
+  SB_TRY(index_runs(b, grid));
   SB_TRY(SB_NEW(&b->inverse, grid->row_length, "filter denominator"));
   SB_TRY(SB_NEW(&scratch, sb_filter_scratch(b), "filter scratch"));
   sb_filter_apply(b, NULL, NULL, scratch, use_inverse, b->inverse);
@@ -221,6 +220,17 @@ cleanup:
   free(scratch);
   sb_filter_free(b);
   return status;
+}
+
+void sb_filter_form(const sb_filter *b, const sb_grid *grid, sb_form *out) {
+  out->kind = SB_FORM_WINDOWS;
+  out->windows = (sb_windows_form){.mask = grid->mask,
+                                   .stride = sb_round_up(grid->row_length),
+                                   .radius = b->radius,
+                                   .weight = b->weight};
+  memcpy(out->windows.dims, grid->dims, sizeof grid->dims);
+  memcpy(out->windows.first, b->first, sizeof b->first);
+  memcpy(out->windows.size, b->size, sizeof b->size);
 }
 
 int sb_filter_cube_radius(const sb_grid *grid, double width_mm) {

@@ -25,6 +25,10 @@ typedef void (*sb_filter_use)(void *user, int64_t first, int64_t count, const fl
 void sb_filter_apply(const sb_filter *filter, const float *a, const float *b, float *scratch,
                      sb_filter_use use, void *user);
 
+// For a measure that averages over a filter's sums of products of two rows, the first of three in its
+// vectors: the form (form.h), but for what the sums are made into.
+void sb_filter_form(const sb_filter *filter, const sb_grid *grid, sb_form *out);
+
 // A cube with sides as near `width_mm` as an odd number of voxels comes; its radius in voxels.
 int sb_filter_cube_radius(const sb_grid *grid, double width_mm);
 // Equal weights.

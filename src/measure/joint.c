@@ -1,6 +1,5 @@
 #include "measure/joint.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "measure/quantise.h"
@@ -68,24 +67,16 @@ const sb_joint *sb_joint_of(const sb_grid *grid, sb_embedding a, sb_embedding b,
   return joint;
 }
 
-static double n_log_n(uint32_t n) {
-  return n > 1 ? (double)n * log((double)n) : 0;
-}
-
-// H = log N - sum n log n / N; never below 0 by rounding.
-static double entropy(double sum, double voxels) {
-  double h = log(voxels) - sum / voxels;
-  return h > 0 ? h : 0;
-}
-
 sb_entropies sb_joint_entropies(const sb_grid *grid, const sb_joint *joint) {
   double a = 0, b = 0, both = 0, voxels = (double)grid->row_length;
   for (int i = 0; i < SB_LEVELS; i++) {
-    a += n_log_n(joint->a[i]);
-    b += n_log_n(joint->b[i]);
-    both += n_log_n(joint->count[i * SB_LEVELS + i]);
+    a += sb_n_log_n(joint->a[i]);
+    b += sb_n_log_n(joint->b[i]);
+    both += sb_n_log_n(joint->count[i * SB_LEVELS + i]);
     for (int j = 0; j < i; j++) // a cell and its mirror image together, in no order
-      both += n_log_n(joint->count[i * SB_LEVELS + j]) + n_log_n(joint->count[j * SB_LEVELS + i]);
+      both +=
+          sb_n_log_n(joint->count[i * SB_LEVELS + j]) + sb_n_log_n(joint->count[j * SB_LEVELS + i]);
   }
-  return (sb_entropies){entropy(a, voxels), entropy(b, voxels), entropy(both, voxels)};
+  return (sb_entropies){sb_entropy_of(a, voxels), sb_entropy_of(b, voxels),
+                        sb_entropy_of(both, voxels)};
 }

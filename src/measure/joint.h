@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
+#include "measure/elements.h"
+#include "measure/form.h"
 #include "measure/measure.h"
-
-enum { SB_LEVELS = 64, SB_JOINT_BINS = SB_LEVELS * SB_LEVELS };
 
 typedef struct sb_joint {
   uint32_t count[SB_JOINT_BINS]; // of level a * SB_LEVELS + level b
@@ -22,10 +22,7 @@ sb_status sb_joint_embed(const sb_grid *grid, const void *context, const sb_scan
 // The histogram of two embeddings; it lies in `scratch`, of sb_joint_scratch floats.
 const sb_joint *sb_joint_of(const sb_grid *grid, sb_embedding a, sb_embedding b, float *scratch);
 
-// Entropies in nats. The joint one is the same bits for both orders of the scans.
-typedef struct sb_entropies {
-  double a, b, joint;
-} sb_entropies;
+// The joint entropy is the same bits for both orders of the scans.
 sb_entropies sb_joint_entropies(const sb_grid *grid, const sb_joint *joint);
 
 #endif

@@ -56,10 +56,9 @@ SB_VECTOR_CLONES static void use_correlation(void *user, int64_t first, int64_t 
   const float *inverse = w->inverse, *mean_a = w->mean_a, *mean_b = w->mean_b;
   const float *deviation_a = w->deviation_a, *deviation_b = w->deviation_b;
   float *out = w->out;
-  for (int64_t i = first; i < first + count; i++) {
-    float covariance = sums[i - first] * inverse[i] - mean_a[i] * mean_b[i];
-    out[i] = sb_squared_correlation(covariance, deviation_a[i], deviation_b[i]);
-  }
+  for (int64_t i = first; i < first + count; i++)
+    out[i] = sb_window_correlation(sums[i - first], inverse[i], mean_a[i], mean_b[i],
+                                   deviation_a[i], deviation_b[i]);
 }
 
 static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_data *scan,
@@ -91,6 +90,12 @@ static double score(const sb_grid *grid, const void *context, sb_embedding a, sb
   return sb_sum(n, scratch) / (double)n;
 }
 
+static void form(const sb_grid *grid, const void *context, sb_form *out) {
+  sb_filter_form(context, grid, out);
+  out->windows.score = SB_WINDOWS_CORRELATION;
+  out->windows.factor = sb_filter_inverse(context);
+}
+
 const sb_measure sb_measure_lncc = {
     .info = {.name = "lncc",
              .title = "Local squared correlation in cubes of 4 mm radius",
@@ -108,4 +113,5 @@ const sb_measure sb_measure_lncc = {
     .scratch_length = scratch_length,
     .embed = embed,
     .score = score,
+    .form = form,
 };

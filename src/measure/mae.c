@@ -24,6 +24,12 @@ static double score(const sb_grid *grid, const void *context, sb_embedding a, sb
          (double)grid->row_length;
 }
 
+static void form(const sb_grid *grid, const void *context, sb_form *out) {
+  (void)grid;
+  (void)context;
+  out->kind = SB_FORM_DIFFERENCES;
+}
+
 const sb_measure sb_measure_mae = {
     .info = {.name = "mae",
              .title = "Mean absolute difference of the intensities",
@@ -37,4 +43,5 @@ const sb_measure sb_measure_mae = {
     .embedding_length = sb_row_of_voxels,
     .embed = embed,
     .score = score,
+    .form = form,
 };

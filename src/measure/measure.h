@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "measure/form.h"
 #include "samebrain/measure.h"
 #include "samebrain/status.h"
 
@@ -58,6 +59,9 @@ typedef struct sb_measure {
   // equal the epilogue of the exact dot product but for rounding (see sb_screen_interval).
   double (*score)(const sb_grid *grid, const void *context, sb_embedding a, sb_embedding b,
                   float *scratch);
+  // Pair family: how devices make the score (form.h); the caller has filled what all forms share. What
+  // it points at is the context's. NULL: on the host alone.
+  void (*form)(const sb_grid *grid, const void *context, sb_form *out);
 } sb_measure;
 
 // The table; NULL past its end, or when the name is unknown.
@@ -74,6 +78,7 @@ typedef struct sb_embedder {
   int64_t length; // of the vectors
   int64_t size; // floats that an embedding takes: the vector, filled up to 64 bytes, and the terms
   int64_t scratch; // floats
+  sb_form form;    // for devices; of a measure without any its kind is SB_FORM_NONE
 } sb_embedder;
 
 static inline int64_t sb_round_up(int64_t floats) {

@@ -1,14 +1,19 @@
 // mi: the mutual information of two rows in 64 levels each, in nats.
 #include <math.h>
 
-#include "measure/elements.h"
 #include "measure/joint.h"
 
 static double score(const sb_grid *grid, const void *context, sb_embedding a, sb_embedding b,
                     float *scratch) {
   (void)context;
-  sb_entropies h = sb_joint_entropies(grid, sb_joint_of(grid, a, b, scratch));
-  return sb_clamp(h.a + h.b - h.joint, 0, 6 * M_LN2);
+  return sb_mi_of(sb_joint_entropies(grid, sb_joint_of(grid, a, b, scratch)));
+}
+
+static void form(const sb_grid *grid, const void *context, sb_form *out) {
+  (void)grid;
+  (void)context;
+  out->kind = SB_FORM_LEVELS;
+  out->levels = SB_LEVELS_MI;
 }
 
 const sb_measure sb_measure_mi = {
@@ -26,4 +31,5 @@ const sb_measure sb_measure_mi = {
     .scratch_length = sb_joint_scratch,
     .embed = sb_joint_embed,
     .score = score,
+    .form = form,
 };

@@ -1,12 +1,17 @@
 // nmi: normalised mutual information, (H(A) + H(B)) / H(A, B), of two rows in 64 levels each.
-#include "measure/elements.h"
 #include "measure/joint.h"
 
 static double score(const sb_grid *grid, const void *context, sb_embedding a, sb_embedding b,
                     float *scratch) {
   (void)context;
-  sb_entropies h = sb_joint_entropies(grid, sb_joint_of(grid, a, b, scratch));
-  return h.joint > 0 ? sb_clamp((h.a + h.b) / h.joint, 1, 2) : 2;
+  return sb_nmi_of(sb_joint_entropies(grid, sb_joint_of(grid, a, b, scratch)));
+}
+
+static void form(const sb_grid *grid, const void *context, sb_form *out) {
+  (void)grid;
+  (void)context;
+  out->kind = SB_FORM_LEVELS;
+  out->levels = SB_LEVELS_NMI;
 }
 
 const sb_measure sb_measure_nmi = {
@@ -23,4 +28,5 @@ const sb_measure sb_measure_nmi = {
     .scratch_length = sb_joint_scratch,
     .embed = sb_joint_embed,
     .score = score,
+    .form = form,
 };

@@ -20,8 +20,8 @@
 #include "measure/row.h"
 #include "measure/vector.h"
 
-static const double SHORTEST_MM = 8, FAINT = 1e-6; // FAINT: share of the largest magnitude
-enum { MOST_SHIFT_MM = 6, SHIFTS = 2 * MOST_SHIFT_MM + 1 };
+static const double SHORTEST_MM = 8, SHIFT_MM = 1,
+                    FAINT = 1e-6; // FAINT: share of the largest magnitude
 
 // Axis 0 has frequencies 0..band, padded with nothing to `width`; the others -band..band.
 typedef struct poc {
@@ -54,14 +54,14 @@ static void destroy(void *context) {
 
 static sb_status make_shifts(poc *p, int axis, double voxel_mm) {
   const int64_t count = frequencies(p, axis);
-  sb_status status = SB_NEW_ZERO(&p->shift_re[axis], SHIFTS * count, "phases");
-  if (status.code == SB_OK) status = SB_NEW_ZERO(&p->shift_im[axis], SHIFTS * count, "phases");
+  sb_status status = SB_NEW_ZERO(&p->shift_re[axis], SB_SHIFTS * count, "phases");
+  if (status.code == SB_OK) status = SB_NEW_ZERO(&p->shift_im[axis], SB_SHIFTS * count, "phases");
   if (status.code != SB_OK) return status;
   const int64_t used = axis == 0 ? p->band[0] + 1 : count;
-  for (int s = 0; s < SHIFTS; s++)
+  for (int s = 0; s < SB_SHIFTS; s++)
     for (int64_t i = 0; i < used; i++) {
       const int64_t frequency = axis == 0 ? i : i - p->band[axis];
-      double turns = (double)frequency * (s - MOST_SHIFT_MM) / (p->n[axis] * voxel_mm);
+      double turns = (double)frequency * (s - SB_MOST_SHIFT) * SHIFT_MM / (p->n[axis] * voxel_mm);
       p->shift_re[axis][s * count + i] = (float)cos(2 * M_PI * turns);
       p->shift_im[axis][s * count + i] = (float)sin(2 * M_PI * turns);
     }
@@ -73,7 +73,7 @@ static sb_status create(const sb_grid *grid, void **context) {
   sb_status status;
   SB_TRY(SB_NEW_ZERO(&p, 1, "phase correlation"));
   SB_TRY(sb_mask_box(grid, p->first, p->size));
-  const int margin = (int)ceil(MOST_SHIFT_MM / grid->voxel_mm);
+  const int margin = (int)ceil(SB_MOST_SHIFT * SHIFT_MM / grid->voxel_mm);
   for (int axis = 0; axis < 3; axis++) {
     p->n[axis] = kiss_fft_next_fast_size((int)p->size[axis] + margin);
     int most = (p->n[axis] - 1) / 2, band = (int)(p->n[axis] * grid->voxel_mm / SHORTEST_MM);
@@ -204,8 +204,8 @@ SB_VECTOR_CLONES static void multiply(int64_t count, const float *a, const float
                                       complex_rows out) {
   const float *a_im = a + count, *b_im = b + count;
   for (int64_t i = 0; i < count; i++) {
-    out.re[i] = a[i] * b[i] + a_im[i] * b_im[i];
-    out.im[i] = a_im[i] * b[i] - a[i] * b_im[i];
+    out.re[i] = sb_phase_re(a[i], a_im[i], b[i], b_im[i]);
+    out.im[i] = sb_phase_im(a[i], a_im[i], b[i], b_im[i]);
   }
 }
 
@@ -219,8 +219,8 @@ SB_VECTOR_CLONES static void turn_and_add(int64_t length, int64_t count, complex
     const float *re = in.re + k * length, *im = in.im + k * length, c = turn_re[k], s = turn_im[k];
     float *restrict out_re = out.re, *restrict out_im = out.im;
     for (int64_t i = 0; i < length; i++) {
-      out_re[i] += re[i] * c - im[i] * s;
-      out_im[i] += re[i] * s + im[i] * c;
+      out_re[i] += sb_turned_re(re[i], im[i], c, s);
+      out_im[i] += sb_turned_im(re[i], im[i], c, s);
     }
   }
 }
@@ -229,47 +229,11 @@ SB_VECTOR_CLONES static void turn_and_add(int64_t length, int64_t count, complex
 static double weight_of(const poc *p, complex_rows product) {
   int64_t once = 0, all = 0;
   for (int64_t i = 0; i < spectrum_length(p); i++) {
-    bool there = product.re[i] * product.re[i] + product.im[i] * product.im[i] > 0.5f;
+    int there = sb_phase_there(product.re[i], product.im[i]);
     all += there;
-    once += there && i % p->width == 0;
+    once += i % p->width == 0 ? there : 0;
   }
   return (double)(2 * all - once);
-}
-
-// The real part of the last axis' sum.
-static double sum_line(const poc *p, complex_rows line, int shift) {
-  const float *re = p->shift_re[0] + shift * p->width, *im = p->shift_im[0] + shift * p->width;
-  double sum = 0;
-  for (int64_t i = p->band[0]; i > 0; i--)
-    sum += 2 * ((double)line.re[i] * (double)re[i] - (double)line.im[i] * (double)im[i]);
-  return sum + (double)line.re[0];
-}
-
-// What a parabola through the best of three equidistant values and its neighbours adds to it.
-static double parabola_gain(double before, double best, double after) {
-  double curvature = 2 * best - before - after, slope = after - before;
-  return curvature > 0 ? slope * slope / (8 * curvature) : 0;
-}
-
-static double peak(double value[SHIFTS][SHIFTS][SHIFTS]) {
-  int best[3] = {0, 0, 0};
-  for (int z = 0; z < SHIFTS; z++)
-    for (int y = 0; y < SHIFTS; y++)
-      for (int x = 0; x < SHIFTS; x++)
-        if (value[z][y][x] > value[best[2]][best[1]][best[0]]) {
-          best[0] = x;
-          best[1] = y;
-          best[2] = z;
-        }
-  double highest = value[best[2]][best[1]][best[0]], gain = 0;
-  for (int axis = 0; axis < 3; axis++) {
-    int b[3] = {best[0], best[1], best[2]}, a[3] = {best[0], best[1], best[2]};
-    if (best[axis] == 0 || best[axis] == SHIFTS - 1) continue;
-    b[axis]--;
-    a[axis]++;
-    gain += parabola_gain(value[b[2]][b[1]][b[0]], highest, value[a[2]][a[1]][a[0]]);
-  }
-  return highest + gain;
 }
 
 static double score(const sb_grid *grid, const void *context, sb_embedding a, sb_embedding b,
@@ -280,20 +244,35 @@ static double score(const sb_grid *grid, const void *context, sb_embedding a, sb
   const complex_rows product = {scratch, scratch + count};
   const complex_rows slab = {scratch + 2 * count, scratch + 2 * count + plane};
   const complex_rows line = {slab.im + plane, slab.im + plane + p->width};
-  double value[SHIFTS][SHIFTS][SHIFTS];
+  double value[SB_SHIFTS * SB_SHIFTS * SB_SHIFTS], *next = value;
   multiply(count, a.vector, b.vector, product);
   const double weight = weight_of(p, product);
   if (!(weight > 0)) return 0; // no frequency in common
-  for (int z = 0; z < SHIFTS; z++) {
+  for (int z = 0; z < SB_SHIFTS; z++) {
     turn_and_add(plane, p->slabs, product, p->shift_re[2] + z * p->slabs,
                  p->shift_im[2] + z * p->slabs, slab);
-    for (int y = 0; y < SHIFTS; y++) {
+    for (int y = 0; y < SB_SHIFTS; y++) {
       turn_and_add(p->width, p->rows, slab, p->shift_re[1] + y * p->rows,
                    p->shift_im[1] + y * p->rows, line);
-      for (int x = 0; x < SHIFTS; x++) value[z][y][x] = sum_line(p, line, x) / weight;
+      for (int x = 0; x < SB_SHIFTS; x++)
+        *next++ = sb_line_sum(p->band[0], line.re, line.im, p->shift_re[0] + x * p->width,
+                              p->shift_im[0] + x * p->width) /
+                  weight;
     }
   }
-  return sb_clamp(peak(value), -1, 1);
+  return sb_clamp(sb_peak_of(value), -1, 1);
+}
+
+static void form(const sb_grid *grid, const void *context, sb_form *out) {
+  (void)grid;
+  const poc *p = context;
+  out->kind = SB_FORM_PHASES;
+  out->phases =
+      (sb_phases_form){.width = p->width, .rows = p->rows, .slabs = p->slabs, .band = p->band[0]};
+  for (int axis = 0; axis < 3; axis++) {
+    out->phases.turn_re[axis] = p->shift_re[axis];
+    out->phases.turn_im[axis] = p->shift_im[axis];
+  }
 }
 
 const sb_measure sb_measure_poc = {
@@ -314,4 +293,5 @@ const sb_measure sb_measure_poc = {
     .scratch_length = scratch_length,
     .embed = embed,
     .score = score,
+    .form = form,
 };

@@ -19,9 +19,6 @@ typedef struct structure {
   float *share; // c, a row
 } structure;
 
-// Terms of an embedding; its vector is d, S(d) and the variance, each a row.
-enum { MEAN, LEAST, MOST };
-
 void sb_structure_destroy(void *context) {
   structure *s = context;
   if (s == NULL) return;
@@ -60,13 +57,11 @@ int64_t sb_structure_scratch(const sb_grid *grid, const void *context) {
   return sb_round_up(grid->row_length) + sb_filter_scratch(s->filter);
 }
 
-// Two scans in a window sum: d and e, or d and d.
+// Two scans in a window sum: d and e, or d and d. A vector is d, S(d) and the variance, each a row.
 typedef struct both {
   const structure *s;
-  sb_embedding a, b;
   const float *mean_a, *mean_b, *variance_a, *variance_b; // mean: S(d)
-  float m, n;
-  float c1, c2, dark, flat;
+  sb_structure_pair pair;
   float *out;
 } both;
 
@@ -79,12 +74,10 @@ SB_VECTOR_CLONES static void use_covariance(void *user, int64_t first, int64_t c
                                             const float *sums) {
   const both *p = user;
   const float *share = p->s->share, *mean_a = p->mean_a, *mean_b = p->mean_b;
-  const float weight = p->s->weight, m = p->m, n = p->n;
+  const float weight = p->s->weight, m = p->pair.m, n = p->pair.n;
   float *out = p->out;
-  for (int64_t i = first; i < first + count; i++) {
-    float outside = 1 - share[i], edge = m * mean_b[i] + n * mean_a[i] + m * n * share[i];
-    out[i] = sums[i - first] * weight - mean_a[i] * mean_b[i] + outside * edge;
-  }
+  for (int64_t i = first; i < first + count; i++)
+    out[i] = sb_window_covariance(sums[i - first], weight, share[i], mean_a[i], mean_b[i], m, n);
 }
 
 SB_VECTOR_CLONES static void use_similarity(void *user, int64_t first, int64_t count,
@@ -92,18 +85,12 @@ SB_VECTOR_CLONES static void use_similarity(void *user, int64_t first, int64_t c
   const both *p = user;
   const float *share = p->s->share, *mean_a = p->mean_a, *mean_b = p->mean_b;
   const float *variance_a = p->variance_a, *variance_b = p->variance_b;
-  const float weight = p->s->weight, m = p->m, n = p->n;
-  const float c1 = p->c1, c2 = p->c2, dark = p->dark, flat = p->flat;
+  const float weight = p->s->weight;
+  const sb_structure_pair pair = p->pair;
   float *out = p->out;
-  for (int64_t i = first; i < first + count; i++) {
-    float outside = 1 - share[i], edge = m * mean_b[i] + n * mean_a[i] + m * n * share[i];
-    sb_windows w = {.mean_a = mean_a[i] + m * share[i],
-                    .mean_b = mean_b[i] + n * share[i],
-                    .variance_a = variance_a[i],
-                    .variance_b = variance_b[i]};
-    w.covariance = sums[i - first] * weight - mean_a[i] * mean_b[i] + outside * edge;
-    out[i] = sb_structural_similarity(w, c1, c2, dark, flat);
-  }
+  for (int64_t i = first; i < first + count; i++)
+    out[i] = sb_window_similarity(sums[i - first], weight, share[i], mean_a[i], mean_b[i],
+                                  variance_a[i], variance_b[i], pair);
 }
 
 sb_status sb_structure_embed(const sb_grid *grid, const void *context, const sb_scan_data *scan,
@@ -114,13 +101,13 @@ sb_status sb_structure_embed(const sb_grid *grid, const void *context, const sb_
   sb_row_facts facts;
   sb_status status = sb_row_examine(n, scan->row, &facts);
   if (status.code != SB_OK) return status;
-  terms[MEAN] = (double)(float)facts.mean;
-  terms[LEAST] = facts.min < 0 ? (double)facts.min : 0;
-  terms[MOST] = facts.max > 0 ? (double)facts.max : 0;
-  sb_centre_scale(n, scan->row, terms[MEAN], 1, vector);
+  terms[SB_TERM_MEAN] = (double)(float)facts.mean;
+  terms[SB_TERM_LEAST] = facts.min < 0 ? (double)facts.min : 0;
+  terms[SB_TERM_MOST] = facts.max > 0 ? (double)facts.max : 0;
+  sb_centre_scale(n, scan->row, terms[SB_TERM_MEAN], 1, vector);
   for (int64_t i = n; i < stride; i++) vector[i] = mean[i] = variance[i] = 0;
   both p = {.s = s, .mean_a = mean, .mean_b = mean, .out = mean};
-  p.m = p.n = (float)terms[MEAN];
+  p.pair.m = p.pair.n = (float)terms[SB_TERM_MEAN];
   sb_filter_apply(s->filter, vector, NULL, scratch, use_mean, &p);
   p.out = variance;
   sb_filter_apply(s->filter, vector, vector, scratch, use_covariance, &p);
@@ -132,21 +119,22 @@ double sb_structure_score(const sb_grid *grid, const void *context, sb_embedding
                           float *scratch) {
   const structure *s = context;
   const int64_t n = grid->row_length, stride = sb_round_up(n);
-  double most = a.terms[MOST] > b.terms[MOST] ? a.terms[MOST] : b.terms[MOST];
-  double least = a.terms[LEAST] < b.terms[LEAST] ? a.terms[LEAST] : b.terms[LEAST];
-  double range = most - least;
   both p = {.s = s,
             .mean_a = a.vector + stride,
             .mean_b = b.vector + stride,
             .variance_a = a.vector + 2 * stride,
             .variance_b = b.vector + 2 * stride,
-            .m = (float)a.terms[MEAN],
-            .n = (float)b.terms[MEAN],
-            .c1 = (float)(s->constants.k1 * s->constants.k1 * range * range),
-            .c2 = (float)(s->constants.k2 * s->constants.k2 * range * range),
-            .dark = (float)(s->constants.dark * range * range),
-            .flat = (float)(s->constants.flat * range * range),
+            .pair = sb_structure_pair_of(&s->constants, a.terms, b.terms),
             .out = scratch};
   sb_filter_apply(s->filter, a.vector, b.vector, scratch + stride, use_similarity, &p);
   return sb_clamp(sb_sum(n, scratch) / (double)n, -1, 1);
+}
+
+void sb_structure_form(const sb_grid *grid, const void *context, sb_form *out) {
+  const structure *s = context;
+  sb_filter_form(s->filter, grid, out);
+  out->windows.score = SB_WINDOWS_SIMILARITY;
+  out->windows.factor = s->share;
+  out->windows.scale = s->weight;
+  out->windows.constants = s->constants;
 }

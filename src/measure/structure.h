@@ -4,16 +4,8 @@
 #ifndef SB_MEASURE_STRUCTURE_H
 #define SB_MEASURE_STRUCTURE_H
 
+#include "measure/elements.h"
 #include "measure/measure.h"
-
-// The figures of one of the two.
-typedef struct sb_structure_constants {
-  double k1, k2;     // of the range; the constants of the two factors are their squares
-  double dark, flat; // of the squared range: squared means, and variances, that do not exceed them
-                     // are taken for nothing
-} sb_structure_constants;
-
-enum { SB_STRUCTURE_TERMS = 3 };
 
 // The window's weights, brought to a sum of 1.
 sb_status sb_structure_create(const sb_grid *grid, int radius, const float *weight,
@@ -25,5 +17,6 @@ sb_status sb_structure_embed(const sb_grid *grid, const void *context, const sb_
                              float *vector, double *terms, float *scratch);
 double sb_structure_score(const sb_grid *grid, const void *context, sb_embedding a, sb_embedding b,
                           float *scratch);
+void sb_structure_form(const sb_grid *grid, const void *context, sb_form *out);
 
 #endif

@@ -86,6 +86,9 @@ sb_status sb_embedder_open(const sb_measure *measure, const sb_grid *grid, sb_em
   out->length = measure->embedding_length(grid, out->context);
   out->size = sb_round_up(out->length) + (measure->term_count > 0 ? SB_EMBEDDING_UNIT : 0);
   out->scratch = measure->scratch_length == NULL ? 0 : measure->scratch_length(grid, out->context);
+  out->form =
+      (sb_form){.voxels = grid->row_length, .size = out->size, .terms = sb_round_up(out->length)};
+  if (measure->form != NULL) measure->form(&out->grid, out->context, &out->form);
   return sb_ok();
 }
 

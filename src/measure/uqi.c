@@ -28,4 +28,5 @@ const sb_measure sb_measure_uqi = {
     .scratch_length = sb_structure_scratch,
     .embed = sb_structure_embed,
     .score = sb_structure_score,
+    .form = sb_structure_form,
 };

@@ -1,0 +1,28 @@
+// Device memory that grows when more is needed, and what becomes of CUDA's errors.
+#ifndef SB_KERNELS_BUFFER_H
+#define SB_KERNELS_BUFFER_H
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "samebrain/status.h"
+
+typedef struct sb_buffer {
+  void *data;
+  size_t bytes;
+} sb_buffer;
+
+// What is in one of the backend's slots.
+typedef struct sb_device_block {
+  sb_buffer elements;
+  int64_t count;
+} sb_device_block;
+
+// At least `bytes`; what was in it is lost when it grows. Errors: SB_NO_MEMORY, naming `what`.
+sb_status sb_buffer_reserve(sb_buffer *buffer, size_t bytes, const char *what);
+void sb_buffer_free(sb_buffer *buffer);
+
+sb_status sb_cuda_failure(cudaError_t code, const char *what);
+
+#endif
