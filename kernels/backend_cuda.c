@@ -94,8 +94,19 @@ static void cuda_close(void *context) {
   free(c);
 }
 
+// Processes that a launcher starts on one machine share out its GPUs: each is told its number there.
+static int local_rank(void) {
+  static const char *const variables[] = {"SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK",
+                                          "MPI_LOCALRANKID"};
+  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+    const char *rank = getenv(variables[i]);
+    if (rank != NULL && atoi(rank) >= 0) return atoi(rank);
+  }
+  return 0;
+}
+
 static sb_status choose_device(cuda *c) {
-  int count = 0, driver = 0, runtime = 0;
+  int count = 0, driver = 0, runtime = 0, number = 0;
   struct cudaDeviceProp device;
   cudaError_t code = cudaGetDeviceCount(&count);
   if (code == cudaErrorInsufficientDriver)
@@ -106,8 +117,11 @@ static sb_status choose_device(cuda *c) {
     return sb_error(SB_BACKEND,
                     "no GPU: the driver finds no device (is CUDA_VISIBLE_DEVICES set?)");
   sb_status status = sb_cuda_failure(code, "asking for devices");
-  if (status.code == SB_OK)
-    status = sb_cuda_failure(cudaGetDeviceProperties(&device, 0), "asking for a device");
+  if (status.code == SB_OK) {
+    number = local_rank() % count;
+    status = sb_cuda_failure(cudaGetDeviceProperties(&device, number), "asking for a device");
+  }
+  if (status.code == SB_OK) status = sb_cuda_failure(cudaSetDevice(number), "choosing the device");
   if (status.code != SB_OK) return status;
   if (device.major < LEAST_MAJOR || (device.major == LEAST_MAJOR && device.minor < LEAST_MINOR))
     return sb_error(SB_BACKEND, "the GPU %s has compute capability %d.%d: %d.%d is needed",
@@ -118,11 +132,12 @@ static sb_status choose_device(cuda *c) {
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
   snprintf(c->description, sizeof c->description,
-           "%s (%d.%d, %zu MiB), CUDA %d.%d, driver for %d.%d, cuBLASLt %zu, %s products in "
+           "%s (GPU %d of %d, %d.%d, %zu MiB), CUDA %d.%d, driver for %d.%d, cuBLASLt %zu, %s "
+           "products in "
            "float64 sums of float32 chunks",
-           device.name, device.major, device.minor, device.totalGlobalMem >> 20, runtime / 1000,
-           runtime % 1000 / 10, driver / 1000, driver % 1000 / 10, cublasLtGetVersion(),
-           sb_precision_name(c->precision));
+           device.name, number + 1, count, device.major, device.minor, device.totalGlobalMem >> 20,
+           runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10,
+           cublasLtGetVersion(), sb_precision_name(c->precision));
   return sb_ok();
 }
 
@@ -138,7 +153,6 @@ static sb_status cuda_open(const sb_backend_options *options, void **context) {
                   : c->precision == SB_FP32 ? FP32_CHUNK
                                             : MATRIX_UNIT_CHUNK;
   SB_TRY(choose_device(c));
-  SB_TRY(sb_cuda_failure(cudaSetDevice(0), "choosing the device"));
   SB_TRY(sb_cuda_failure(cudaStreamCreate(&c->stream), "making a stream"));
   SB_TRY(cublas_failure(cublasLtCreate(&c->handle), "starting cuBLASLt"));
   SB_TRY(sb_buffer_reserve(&c->workspace, WORKSPACE_BYTES, "workspace"));

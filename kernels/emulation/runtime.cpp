@@ -71,8 +71,9 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
   return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int) {
-  return cudaSuccess;
+cudaError_t cudaSetDevice(int device) {
+  const long long devices = sb_emulated_setting("SAMEBRAIN_EMULATED_DEVICES", 1);
+  return device >= 0 && device < devices ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaDriverGetVersion(int *version) {

@@ -219,6 +219,25 @@ static void test_what_cannot_be_used_says_why(void **state) {
 
 // A device that fails at any moment: by name the run ends and leaves nothing; with "auto" the CPU
 // goes on, says so, and the files are the same.
+static void test_processes_of_one_machine_share_its_devices(void **state) {
+  (void)state;
+  static const char *const cases[][3] = {{"SLURM_LOCALID", "2", "GPU 3 of 4"},
+                                         {"SLURM_LOCALID", "5", "GPU 2 of 4"},
+                                         {"OMPI_COMM_WORLD_LOCAL_RANK", "3", "GPU 4 of 4"},
+                                         {"MPI_LOCALRANKID", "1", "GPU 2 of 4"}};
+  if (real_device) skip();
+  setenv("SAMEBRAIN_EMULATED_DEVICES", "4", 1);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const sb_backend *backend;
+    setenv(cases[i][0], cases[i][1], 1);
+    void *context = open_cuda(SB_FP16, 0, &backend);
+    assert_non_null(strstr(backend->describe(context), cases[i][2]));
+    backend->close(context);
+    unsetenv(cases[i][0]);
+  }
+  unsetenv("SAMEBRAIN_EMULATED_DEVICES");
+}
+
 static void test_a_failing_device(void **state) {
   (void)state;
   if (real_device) skip();
@@ -294,6 +313,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_errors_stay_within_the_bound),
       cmocka_unit_test(test_links_report_the_same_files),
       cmocka_unit_test(test_what_cannot_be_used_says_why),
+      cmocka_unit_test(test_processes_of_one_machine_share_its_devices),
       cmocka_unit_test(test_a_failing_device),
   };
   int failed = 0;
