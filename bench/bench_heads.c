@@ -11,9 +11,6 @@
 // thread for whole files: sb_prepare_file, and elastix's process with the template's head as the
 // fixed image.
 #include <stdio.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "../tests/unit/head_cases.h"
 #include "elastix.h"
@@ -41,14 +38,6 @@ static void must(sb_status status) {
   if (status.code == SB_OK) return;
   fprintf(stderr, "bench_heads: %s\n", status.message);
   exit(1);
-}
-
-// Memory is kept between scans, as the program does (src/cli/main.c).
-static void keep_memory(void) {
-#ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-#endif
 }
 
 static double processor_s(void) {
@@ -235,7 +224,7 @@ int main(int argc, char **argv) {
   sb_template_options options = sb_template_options_default();
   sb_prepare_options prepare = sb_prepare_options_default();
   const sb_input_options input = {0};
-  keep_memory();
+  sb_keep_freed();
   must(sb_template_load(&options, &b.t));
   if (b.t->head_path == NULL) must(sb_error(SB_NOT_FOUND, "the template has no head"));
   must(sb_volume_load(b.t->head_path, &b.head, NULL));

@@ -174,6 +174,7 @@ int main(int argc, char **argv) {
              .folder = "/tmp/samebrain-bench-XXXXXX"};
   char parameters[64], command[128];
   int repeat = 5, at = 1;
+  sb_keep_freed(); // as the program does
   for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
     if (strcmp(argv[at], "--repeat") == 0) repeat = atoi(argv[at + 1]);
     if (strcmp(argv[at], "--elastix") == 0) b.elastix = argv[at + 1];

@@ -3,11 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "cli/cli.h"
+#include "core/memory.h"
 #include "samebrain/link.h"
 
 static const sb_command *const COMMANDS[] = {
@@ -163,18 +161,8 @@ static int dispatch(int argc, char **argv) {
   return SB_EXIT_USAGE;
 }
 
-// Images of some tens of megabytes come and go: memory that was asked for once is kept, since the
-// system clears each page that it hands out.
-static void keep_memory(void) {
-#ifdef __GLIBC__
-  enum { KEPT_BYTES = 1 << 30, OWN_MAPPING_BYTES = 32 << 20 };
-  mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
-  mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
-#endif
-}
-
 int main(int argc, char **argv) {
-  keep_memory();
+  sb_keep_freed();
   signal(SIGXFSZ, SIG_IGN); // a limit on the size of files is then an error like a full disk
   int code = dispatch(argc, argv);
   // ferror too: a buffer that was full earlier has failed by then, and the last flush may not.

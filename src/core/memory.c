@@ -52,6 +52,14 @@ int64_t sb_resident_bytes(void) {
   return (int64_t)resident * (int64_t)sysconf(_SC_PAGESIZE);
 }
 
+void sb_keep_freed(void) {
+#ifdef __GLIBC__
+  enum { KEPT_BYTES = 1 << 30, OWN_MAPPING_BYTES = 32 << 20 };
+  mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
+  mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+#endif
+}
+
 void sb_release_freed(void) {
 #ifdef __GLIBC__
   malloc_trim(0);

@@ -22,6 +22,10 @@ int64_t sb_resident_bytes(void);
 // Advice: it may be refused.
 void sb_prefer_large_pages(void *memory, size_t bytes);
 
+// For programs that take scans one after the other, where images of some tens of megabytes come and go:
+// memory that was asked for once is kept, since the system clears each page that it hands out.
+void sb_keep_freed(void);
+
 // Gives what was freed, and kept for later, back to the system. All threads wait for it.
 void sb_release_freed(void);
 
