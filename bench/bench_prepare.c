@@ -153,6 +153,10 @@ static void print(const figures *f, run_time batch) {
   print_times("a process for one scan", f->scans, f->alone, 1);
   if (f->theirs[0].wall_s <= 0) return;
   print_times("elastix, affine alone", f->scans, f->theirs, 1);
+  printf(
+      "\"All of it\" is what each further scan costs a process that prepares many; what one does "
+      "once (the\ntemplate's mask, levels and hash) is in the two lines below it. elastix is timed "
+      "as a process, with its\nreading of the template.\n");
   const int repeat = f->runs / f->scans;
   for (int i = 0; i < f->scans; i++) {
     ratios[i] = f->theirs[i].cpu_s / median_cpu_s(repeat, f->in_process + (ptrdiff_t)i * repeat);

@@ -504,7 +504,7 @@ static bool doubtful(const candidate best[KEPT], int count) {
   return count == 0 || lead(best, count) < 0.1 || best[0].ncc < 0.78;
 }
 
-// Takes a place to which a descent at 4 mm led to full resolution. False when it comes to nothing there.
+// Takes a place that a descent at 4 mm led to on to full resolution. False when it comes to nothing.
 static bool finish(const search *s, const sb_brain *brain, const candidate *start,
                    sb_alignment *out) {
   candidate found = *start;
