@@ -242,17 +242,30 @@ static sb_status edge_share(const sb_volume *image, float threshold, const uint8
 // ---- Judgement ----------------------------------------------------------------------------------
 
 // Bounds between heads and what is none, and between brains and what is none.
-static const double LEAST_SCALP = 0.3, LEAST_OVERLAP = 0.85, LEAST_VOLUME = 0.7, MOST_VOLUME = 1.3;
+static const double LEAST_SCALP = 0.15, LEAST_OVERLAP = 0.85, LEAST_VOLUME = 0.7, MOST_VOLUME = 1.3;
 
-// How much of where a scalp would be is not dark, the brain's mean being 1.
-static double scalp_share(const sb_head *head, const sb_volume *image) {
+static bool in_view(const sb_volume *scan, const double to_scan[16], const sb_volume *grid,
+                    int64_t voxel) {
+  const int64_t nx = grid->dims[0], ny = grid->dims[1];
+  double p[3] = {(double)(voxel % nx), (double)(voxel / nx % ny), (double)(voxel / (nx * ny))};
+  sb_affine_apply(to_scan, p, p);
+  for (int a = 0; a < 3; a++)
+    if (!(p[a] >= 0 && p[a] <= (double)(scan->dims[a] - 1))) return false;
+  return true;
+}
+
+// How much of where a scalp would be, as far as the scan reaches, is not dark, the brain's mean
+// being 1.
+static double scalp_share(const sb_head *head, const sb_volume *scan, const double to_scan[16],
+                          const sb_volume *image) {
   static const float DARK = 0.15f;
   int64_t bright = 0, all = 0;
   for (int64_t i = 0; i < voxel_count(image); i++) {
-    all += head->scalp[i];
-    bright += head->scalp[i] != 0 && image->voxels[i] > DARK;
+    if (head->scalp[i] == 0 || !in_view(scan, to_scan, image, i)) continue;
+    all++;
+    bright += image->voxels[i] > DARK;
   }
-  return (double)bright / (double)all;
+  return (double)bright / fmax(1, (double)all);
 }
 
 static void compare(const sb_head *head, const uint8_t *mask, sb_extraction *out) {
@@ -284,8 +297,8 @@ static sb_status judge(double correlation, const sb_extraction *e) {
 
 // The brain's mask from the head resampled on the grid, which is used up: at the end it holds the
 // smoothed mask, at least CUT in the brain.
-static sb_status find_mask(const sb_head *head, double correlation, sb_volume *image,
-                           sb_extraction *figures) {
+static sb_status find_mask(const sb_head *head, const sb_volume *scan, const double to_scan[16],
+                           double correlation, sb_volume *image, sb_extraction *figures) {
   const double wide = SMOOTH_MM / SB_HEAD_GRID_MM, sigma[3] = {wide, wide, wide};
   const int64_t n = voxel_count(image);
   uint8_t *mask = NULL, *scratch = NULL;
@@ -293,7 +306,7 @@ static sb_status find_mask(const sb_head *head, double correlation, sb_volume *i
   SB_TRY(SB_NEW(&mask, n, "brain mask"));
   SB_TRY(SB_NEW(&scratch, n, "brain mask"));
   SB_TRY(flatten(image, head->core));
-  figures->scalp = scalp_share(head, image);
+  figures->scalp = scalp_share(head, scan, to_scan, image);
   float threshold = (float)tissue_threshold(image, head->around);
   SB_TRY(shape(head, image, threshold, mask, scratch));
   SB_TRY(edge_share(image, threshold, mask, scratch, &figures->edge));
@@ -468,7 +481,7 @@ sb_status sb_head_extract(const sb_head *head, const sb_volume *scan, const sb_a
   sb_affine_multiply(to_scan, head->grid.affine, to_scan);
   SB_TRY(sb_brain_background(scan, &background));
   SB_TRY(sample(scan, to_scan, background, head->looked_at, &image));
-  SB_TRY(find_mask(head, alignment->correlation, &image, figures));
+  SB_TRY(find_mask(head, scan, to_scan, alignment->correlation, &image, figures));
   SB_TRY(cut_out(&image, to_scan, background, scan, brain));
 cleanup:
   sb_volume_free(&image);

@@ -103,10 +103,10 @@ static void describe(const sb_template *t, const sb_prepare_options *o, size_t s
 // The structure that a brain must exceed. An average of many brains is smooth: brains are more like
 // it than like one brain, and so is whatever is dark near the surface and bright inside. How much
 // of the template's structure is its outline (0.30 of Colin27's, 0.75 of an average of 16 brains')
-// therefore moves the bound: brains had 0.39 and more with the one, 0.62 with the other, and what is
+// therefore moves the bound: brains had 0.33 and more with the one, 0.62 with the other, and what is
 // none 0.27 and 0.35 at most.
 static sb_status find_least_structure(const sb_template *t, double *least) {
-  static const double LEAST = 0.27, OF_OUTLINE = 0.65, RIND_MM = 5;
+  static const double LEAST = 0.3, OF_OUTLINE = 0.65, RIND_MM = 5;
   const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
   const double sigma = RIND_MM / t->resolution_mm, sigmas[3] = {sigma, sigma, sigma};
   float *depth = NULL, *row = NULL;
@@ -414,12 +414,6 @@ static void measure_quality(const sb_preparer *p, const sb_brain *brain,
 static const double LEAST_SHARPNESS = 0.7, LEAST_OVERLAP = 0.75, MOST_STRETCH = 1.7,
                     MOST_BRAIN_CM3 = 2000, MOST_OFF_MM = 8;
 
-// Where another place fits as well (what is alike from two sides), more structure is asked for.
-static double structure_wanted(const sb_preparer *p, const sb_quality *q) {
-  static const double CLEAR_LEAD = 0.05, MORE = 0.07;
-  return p->least_structure + (q->lead < CLEAR_LEAD ? MORE : 0);
-}
-
 // Is the result a brain on the template? The outline alone does not tell (a potato overlaps as
 // well as a brain does): the pattern of tissues must be there, nearly everywhere.
 static sb_status check_quality(const sb_preparer *p, const sb_brain *brain, const sb_quality *q) {
@@ -436,11 +430,11 @@ static sb_status check_quality(const sb_preparer *p, const sb_brain *brain, cons
                     "does not fit the template brain (overlap %.2f, at least %.2f expected; "
                     "structure %.2f): not skull-stripped, cut off, or not a brain?",
                     q->mask_overlap, LEAST_OVERLAP, q->structure);
-  if (!(q->structure > structure_wanted(p, q)))
+  if (!(q->structure > p->least_structure))
     return sb_error(SB_ALIGN,
                     "does not look like the template brain (structure %.2f, above %.2f expected): "
                     "not T1-weighted, much of it missing, or not a brain?",
-                    q->structure, structure_wanted(p, q));
+                    q->structure, p->least_structure);
   if (!(q->sharpness > LEAST_SHARPNESS))
     return sb_error(SB_CONTENT,
                     "too blurred to tell people apart (sharpness %.2f, above %.2f expected): folds "
