@@ -22,12 +22,12 @@ template <typename type> static __device__ const type *sb_plain(const type *arra
 #define SB_UNROLL
 #endif
 
-// For kernels whose threads each take every so-manieth item: few blocks under emulation, so that
-// threads take more than one there, too.
-#ifdef __CUDACC__
-static const int64_t SB_THREADS = 256, SB_MOST_BLOCKS = 16384;
-#else
+// For kernels whose threads each take every so-manieth item. Here and in the kernels, sizes are small
+// where tests ask for it (SAMEBRAIN_SMALL_TILES), so that small inputs take several of everything.
+#ifdef SAMEBRAIN_SMALL_TILES
 static const int64_t SB_THREADS = 64, SB_MOST_BLOCKS = 3;
+#else
+static const int64_t SB_THREADS = 256, SB_MOST_BLOCKS = 16384;
 #endif
 static inline int64_t sb_blocks(int64_t items) {
   const int64_t needed = (items + SB_THREADS - 1) / SB_THREADS;

@@ -10,7 +10,7 @@
 
 #include "device.h"
 
-#ifdef SAMEBRAIN_EMULATED
+#ifdef SAMEBRAIN_SMALL_TILES
 enum { SIDE = 4, EACH = 2, SLAB = 4 };
 #else
 enum { SIDE = 16, EACH = 4, SLAB = 16 };

@@ -37,7 +37,7 @@ typedef struct sb_kernel_pairs {
 
 // How many differences are summed in float32: SB_RUN one after the other, and the sums of runs in a
 // chunk.
-#ifdef SAMEBRAIN_EMULATED // few, so that small tests take more than one
+#ifdef SAMEBRAIN_SMALL_TILES
 enum { SB_RUN = 8, SB_CHUNK = 48 };
 #else
 enum { SB_RUN = 64, SB_CHUNK = 8192 };

@@ -17,7 +17,7 @@ enum {
   COUNTERS = TABLES * TABLE,
   GROUP = 16
 };
-#ifdef SAMEBRAIN_EMULATED
+#ifdef SAMEBRAIN_SMALL_TILES
 enum { THREADS = 32 };
 #else
 enum { THREADS = 256 };
@@ -49,20 +49,20 @@ static __device__ void count_levels(const float *a, const float *b, int64_t voxe
 template <typename shared, typename sums>
 static __device__ double score_entropies(shared &table, sums &sum, double voxels,
                                          sb_levels_score score) {
-  double parts[2] = {0, 0}, both = 0;
+  double a = 0, b = 0, both = 0;
   for (int i = (int)threadIdx.x; i < 2 * SB_LEVELS; i += THREADS) {
     const bool of_a = i < SB_LEVELS;
     const int level = i % SB_LEVELS;
     uint32_t count = 0;
     for (int j = 0; j < SB_LEVELS; j++)
       count += table[of_a ? level * PITCH + j : j * PITCH + level];
-    parts[of_a ? 0 : 1] += sb_n_log_n(count);
+    (of_a ? a : b) += sb_n_log_n(count);
   }
   for (int i = (int)threadIdx.x; i < SB_JOINT_BINS; i += THREADS)
     both += sb_n_log_n(table[i / SB_LEVELS * PITCH + i % SB_LEVELS]);
   sb_entropies h;
-  h.a = sb_entropy_of(sb_block_sum(sum, parts[0]), voxels);
-  h.b = sb_entropy_of(sb_block_sum(sum, parts[1]), voxels);
+  h.a = sb_entropy_of(sb_block_sum(sum, a), voxels);
+  h.b = sb_entropy_of(sb_block_sum(sum, b), voxels);
   h.joint = sb_entropy_of(sb_block_sum(sum, both), voxels);
   return score == SB_LEVELS_MI ? sb_mi_of(h) : sb_nmi_of(h);
 }

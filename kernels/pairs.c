@@ -20,8 +20,8 @@
 #include "core/memory.h"
 #include "kernels.h"
 
-// What kernels leave for each other at once. Little under emulation, so that tests cut tiles.
-#ifdef SAMEBRAIN_EMULATED
+// What kernels leave for each other at once.
+#ifdef SAMEBRAIN_SMALL_TILES
 static const int64_t WORK_BYTES = 64 << 10;
 #else
 static const int64_t WORK_BYTES = 512 << 20;

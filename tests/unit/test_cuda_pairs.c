@@ -1,6 +1,6 @@
 // The pair family on the CUDA backend against the canonical scores. By default on the emulated device,
-// with the threads of a block in several orders; as `test_cuda_pairs gpu` on a real one, skipped where
-// there is none.
+// with small tiles and the threads of a block in several orders, or as `test_cuda_pairs wide` with a
+// GPU's tiles; as `test_cuda_pairs gpu` on a real one, skipped where there is none.
 #include "cohort.h"
 
 #include "engine/compute.h"
@@ -20,10 +20,12 @@ typedef struct shape {
   double voxel_mm, fill; // share of the grid that the mask has, about
 } shape;
 
-// A row, odd sizes, a slab of holes, a whole box, a fine grid.
-static const shape SHAPES[] = {{{3, 1, 1}, 2, 1},     {{1, 1, 40}, 2, 1},  {{11, 10, 9}, 2, 0.6},
-                               {{37, 13, 3}, 3, 0.3}, {{16, 16, 4}, 2, 1}, {{19, 18, 17}, 1, 0.5}};
-enum { SHAPE_COUNT = sizeof SHAPES / sizeof *SHAPES, SCANS = 22 };
+// A row, odd sizes, a slab of holes, a whole box, a fine grid, the largest radius, more than a
+// GPU's tile and chunk.
+static const shape SHAPES[] = {{{3, 1, 1}, 2, 1},       {{1, 1, 40}, 2, 1},  {{11, 10, 9}, 2, 0.6},
+                               {{37, 13, 3}, 3, 0.3},   {{16, 16, 4}, 2, 1}, {{19, 18, 17}, 1, 0.5},
+                               {{19, 14, 8}, 0.6, 0.9}, {{33, 18, 15}, 2, 1}};
+enum { SHAPE_COUNT = sizeof SHAPES / sizeof *SHAPES };
 
 // What rows are like: smooth with noise, small integers, shifted copies of the first, nearly constant.
 typedef enum content { WAVES, INTEGERS, SHIFTED, SPARSE, CONTENTS } content;
@@ -32,7 +34,7 @@ typedef struct scene {
   sb_grid grid;
   uint8_t *mask;
   sb_embedder embedder;
-  float *embeddings, *scratch; // SCANS of them
+  float *embeddings, *scratch;
 } scene;
 
 static double value_of(content kind, int scan, const int64_t at[3], uint64_t *seed) {
@@ -69,9 +71,12 @@ static void make_mask(scene *s, const shape *of) {
   }
 }
 
-static void embed_scans(scene *s, content kind) {
+static void embed_scans(scene *s, content kind, int64_t scans) {
+  const int64_t voxels = s->grid.dims[0] * s->grid.dims[1] * s->grid.dims[2];
   float *row = take(s->grid.row_length, sizeof *row);
-  for (int scan = 0; scan < SCANS; scan++) {
+  uint8_t *own = take(voxels / 8 + 1, 1); // a scan's own mask, as packed bits
+  memset(own, 0x6d, (size_t)(voxels / 8));
+  for (int scan = 0; scan < scans; scan++) {
     uint64_t seed = (uint64_t)scan + 17;
     int64_t used = 0, at[3];
     for (at[2] = 0; at[2] < s->grid.dims[2]; at[2]++)
@@ -80,20 +85,21 @@ static void embed_scans(scene *s, content kind) {
           if (s->mask[at[0] + s->grid.dims[0] * (at[1] + s->grid.dims[1] * at[2])])
             row[used++] = (float)value_of(kind, scan, at, &seed);
     row[0] = row[1] + 1; // variation in the smallest, too
-    const sb_scan_data data = {.row = row};
+    const sb_scan_data data = {.row = row, .own_mask = own};
     assert_ok(sb_embed(&s->embedder, &data, s->embeddings + scan * s->embedder.size, s->scratch));
   }
   free(row);
+  free(own);
 }
 
-static scene make_scene(const shape *of, const char *measure, content kind) {
+static scene make_scene(const shape *of, const char *measure, content kind, int64_t scans) {
   scene s = {0};
   make_mask(&s, of);
   assert_ok(sb_embedder_open(sb_measure_row_find(measure), &s.grid, &s.embedder));
-  s.embeddings = aligned_alloc(64, (size_t)(SCANS * s.embedder.size) * sizeof *s.embeddings);
+  s.embeddings = aligned_alloc(64, (size_t)(scans * s.embedder.size) * sizeof *s.embeddings);
   s.scratch = aligned_alloc(64, (size_t)(sb_round_up(s.embedder.scratch) + 16) * sizeof *s.scratch);
   assert_true(s.embeddings != NULL && s.scratch != NULL);
-  embed_scans(&s, kind);
+  embed_scans(&s, kind, scans);
   return s;
 }
 
@@ -121,7 +127,7 @@ static double canonical(const scene *s, int64_t a, int64_t b) {
 
 // Scores of m scans from the second on with n from the third on, in two parts; nothing beside the result
 // is touched. Products of scans are cut into tiles of several.
-enum { FIRST_A = 1, FIRST_B = 2, MOST_M = 10, MOST_N = 19, LINE = MOST_N + 2 };
+enum { FIRST_A = 1, FIRST_B = 2, MOST_M = 66, MOST_N = 69, LINE = MOST_N + 2 };
 static void score_on_device(const scene *s, const sb_backend *backend, void *context, int64_t m,
                             int64_t n, double *c) {
   const sb_form *form = &s->embedder.form;
@@ -140,8 +146,9 @@ static void score_on_device(const scene *s, const sb_backend *backend, void *con
     for (int64_t j = n; j < LINE; j++) assert_true(isnan(c[i * LINE + j]));
 }
 
-static int64_t wanted(const char *measure, int64_t many, int64_t few) {
-  return strcmp(measure, "mae") == 0 ? many : few;
+// Differences of small scenes: enough pairs for several tiles.
+static bool many(const char *measure, const shape *of) {
+  return strcmp(measure, "mae") == 0 && of->dims[0] < 16;
 }
 
 static void test_scores_stay_within_their_error(void **state) {
@@ -152,8 +159,9 @@ static void test_scores_stay_within_their_error(void **state) {
     const char *measure = MEASURES[trial % MEASURE_COUNT];
     const shape *of = &SHAPES[trial / MEASURE_COUNT / CONTENTS];
     const content kind = (content)(trial / MEASURE_COUNT % CONTENTS);
-    scene s = make_scene(of, measure, kind);
-    const int64_t m = wanted(measure, MOST_M, 2), n = wanted(measure, MOST_N, 5);
+    if (of == &SHAPES[SHAPE_COUNT - 1] && kind != WAVES) continue; // a large one
+    const int64_t m = many(measure, of) ? MOST_M : 2, n = many(measure, of) ? MOST_N : 5;
+    scene s = make_scene(of, measure, kind, FIRST_B + n);
     const sb_score_error error = backend->pair_error(&s.embedder.form);
     double c[MOST_M * LINE];
     score_on_device(&s, backend, context, m, n, c);
@@ -185,8 +193,8 @@ static void test_exact_scores_are_equal(void **state) {
   const sb_backend *backend;
   void *context = open_cuda(&backend);
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-    const int64_t m = wanted(cases[k].measure, MOST_M, 2), n = wanted(cases[k].measure, MOST_N, 5);
-    scene s = make_scene(&cases[k].of, cases[k].measure, cases[k].kind);
+    const int64_t m = 3, n = 7;
+    scene s = make_scene(&cases[k].of, cases[k].measure, cases[k].kind, FIRST_B + n);
     double c[MOST_M * LINE];
     score_on_device(&s, backend, context, m, n, c);
     for (int64_t i = 0; i < m; i++)
@@ -195,6 +203,23 @@ static void test_exact_scores_are_equal(void **state) {
     free_scene(&s);
   }
   backend->close(context);
+}
+
+// What has no kernel is left to the host.
+static void test_what_is_supported(void **state) {
+  (void)state;
+  static const shape coarse = {{11, 10, 9}, 2, 0.6}, fine = {{11, 10, 9}, 0.5, 0.6};
+  const sb_backend *backend;
+  assert_ok(sb_backend_find("cuda", &backend));
+  const sb_measure *measure;
+  for (size_t i = 0; (measure = sb_measure_row(i)) != NULL; i++) {
+    scene s = make_scene(&coarse, measure->info.name, WAVES, 1);
+    assert_int_equal(backend->pair_supports(&s.embedder.form), measure->epilogue == NULL);
+    free_scene(&s);
+  }
+  scene s = make_scene(&fine, "lncc", WAVES, 1); // in cubes of 17
+  assert_false(backend->pair_supports(&s.embedder.form));
+  free_scene(&s);
 }
 
 // ---- Whole links --------------------------------------------------------------------------------
@@ -332,8 +357,10 @@ int main(int argc, char **argv) {
   enum { SKIPPED = 77 };
   static const char *const orders[] = {"forward", "reverse", "1"};
   real_device = argc > 1 && strcmp(argv[1], "gpu") == 0;
+  const bool wide = argc > 1 && strcmp(argv[1], "wide") == 0;
 #ifdef SAMEBRAIN_EMULATED_MODULE
-  if (!real_device) setenv("SAMEBRAIN_CUDA_MODULE", SAMEBRAIN_EMULATED_MODULE, 1);
+  if (!real_device)
+    setenv("SAMEBRAIN_CUDA_MODULE", wide ? SAMEBRAIN_WIDE_MODULE : SAMEBRAIN_EMULATED_MODULE, 1);
 #endif
   sb_compute compute;
   sb_status status = sb_compute_open("cuda", "auto", 1, 0, &compute);
@@ -345,15 +372,16 @@ int main(int argc, char **argv) {
   const struct CMUnitTest kernels[] = {
       cmocka_unit_test(test_scores_stay_within_their_error),
       cmocka_unit_test(test_exact_scores_are_equal),
+      cmocka_unit_test(test_what_is_supported),
   };
   const struct CMUnitTest links[] = {
       cmocka_unit_test(test_links_report_the_same_files),
       cmocka_unit_test(test_a_failing_device),
   };
   int failed = 0;
-  for (size_t i = 0; i < (real_device ? 1 : sizeof orders / sizeof *orders); i++) {
+  for (size_t i = 0; i < (real_device || wide ? 1 : sizeof orders / sizeof *orders); i++) {
     setenv("SAMEBRAIN_EMULATED_ORDER", orders[i], 1);
     failed += cmocka_run_group_tests(kernels, NULL, NULL);
   }
-  return failed + cmocka_run_group_tests(links, NULL, NULL);
+  return wide ? failed : failed + cmocka_run_group_tests(links, NULL, NULL);
 }
