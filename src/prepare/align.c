@@ -629,8 +629,8 @@ cleanup:
 // best one at 8 mm.
 enum { HEAD_KEPT = 6, HEAD_KEPT_THOROUGH = 24 };
 
-// The best of these starts, by how well the brain alone fits: next to the right place (0.60 to 0.83
-// in the heads at hand) all others stay behind (up to 0.56), while with surroundings they do not.
+// The best of these starts, by how well the brain alone fits: the right place (0.57 to 0.83 in the
+// heads at hand) leads all others, while with its surroundings it often does not.
 static void try_head_starts(const search *s, const sb_brain *brain, const sb_align_start *starts,
                             int count, bool thorough, candidate best[KEPT], int *kept) {
   candidate coarse[HEAD_KEPT_THOROUGH];
