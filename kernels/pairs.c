@@ -56,11 +56,11 @@ sb_score_error sb_pairs_error(const sb_form *form) {
   switch (form->kind) {
   case SB_FORM_DIFFERENCES:
     return (sb_score_error){.relative = (1 + SB_RUN + SB_CHUNK / SB_RUN) * 0x1p-24 * 1.001 +
-                                       voxels * 0x1p-52 * 1.001};
+                                        voxels * 0x1p-52 * 1.001};
   case SB_FORM_LEVELS:
     return (sb_score_error){.absolute = form->levels == SB_LEVELS_NMI
-                                           ? 6 * entropy * voxels / log(voxels)
-                                           : 3 * entropy};
+                                            ? 6 * entropy * voxels / log(voxels)
+                                            : 3 * entropy};
   case SB_FORM_WINDOWS:
     return (sb_score_error){.absolute = 4 * (voxels + 64) * 0x1p-52};
   default:

@@ -27,10 +27,11 @@ typedef struct sb_link_options {
   const char *identities; // see above
   bool matrix;            // write the dense scores-MEASURE.npy
   const char *backend;    // "auto", "cpu" or "cuda"
-  const char *precision;  // of the screen: "auto", "fp32"; on the CPU "int8", on a GPU "tf32", "fp16",
-                          // "bf16"
-  int64_t memory_bytes;   // 0: the smaller of 4 GiB and a quarter of RAM
-  int threads;            // 0: all processors
+  const char
+      *precision; // of the screen: "auto", "fp32"; on the CPU "int8", on a GPU "tf32", "fp16",
+                  // "bf16"
+  int64_t memory_bytes;         // 0: the smaller of 4 GiB and a quarter of RAM
+  int threads;                  // 0: all processors
   int shard_index, shard_count; // this run compares every shard_count-th part of the pairs, the
                                 // shard_index-th (from 1); sb_merge joins them. 0, 0: all pairs
   int64_t parts; // into which the work is cut, so that a run that was killed goes on from the last

@@ -35,7 +35,8 @@ const sb_command sb_cmd_report = {
     .summary = "write the page of results, report.html, again",
     .details =
         "Writes OUT/report.html from what link, evaluate and check left in the folder OUT: one "
-        "file that loads nothing from anywhere. link, evaluate and check write it at their end; this "
+        "file that loads nothing from anywhere. link, evaluate and check write it at their end; "
+        "this "
         "does so again, e.g. without pictures. Pictures come from the stores that were linked, "
         "as long as they are where they were.",
     .example = "samebrain report links\n  samebrain report links --no-images",

@@ -193,8 +193,8 @@ static void test_plans_stay_within_memory(void **state) {
                                   .scratch = 3 * row};
           int64_t gallery = self ? probes : 5000;
           sb_plan plan;
-          sb_status status = sb_plan_make(probes, gallery, self, (sb_range){0, probes}, 10, 2, memory, &embedder,
-                                          &sb_backend_cpu, context, NULL, &plan);
+          sb_status status = sb_plan_make(probes, gallery, self, (sb_range){0, probes}, 10, 2,
+                                          memory, &embedder, &sb_backend_cpu, context, NULL, &plan);
           if (status.code == SB_NO_MEMORY) continue;
           assert_ok(status);
           made++;
@@ -213,8 +213,8 @@ static void test_plans_stay_within_memory(void **state) {
                           .length = 1000000,
                           .size = 1000000};
   sb_plan plan;
-  sb_status status =
-      sb_plan_make(10, 10, true, (sb_range){0, 10}, 10, 2, 1 << 20, &embedder, &sb_backend_cpu, context, NULL, &plan);
+  sb_status status = sb_plan_make(10, 10, true, (sb_range){0, 10}, 10, 2, 1 << 20, &embedder,
+                                  &sb_backend_cpu, context, NULL, &plan);
   assert_int_equal(status.code, SB_NO_MEMORY);
   assert_non_null(strstr(status.message, "needs at least"));
   sb_backend_cpu.close(context);
