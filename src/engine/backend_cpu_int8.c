@@ -1,37 +1,31 @@
-// The CPU backend in int8: vectors rounded to whole numbers with a scale for each chunk (int8.h), oneDNN's
-// int8 GEMM of each chunk, and the chunks' products times both scales summed in float64, always in the
-// same order: the same bits for any tiles, threads and processor.
+// The CPU backend in int8: vectors rounded to whole numbers with a scale for each chunk (int8.h), packed
+// into panels whose products are exact (int8_panel.h); the chunks' products times both scales are summed in
+// float64, always in the same order: the same bits for any tiles, threads and processor.
 //
-// A chunk of c products of numbers up to 127 in size is at most 127^2 c, which fits 32 bits up to c =
-// 131,072: sums are exact. What is left is what rounding the vectors lost, which is known vector by
-// vector (sb_pair_error), and the sum of q chunk products in float64: gamma64(q + 2) times the sum of
-// their sizes, itself at most |a'| |b'| <= (w + 1)^2, since nobody loses more than the whole vector.
+// What is left of an error is what rounding the vectors lost, which is known vector by vector
+// (sb_pair_error), and the sum of q chunk products in float64: gamma64(q + 2) times the sum of their
+// sizes, itself at most |a'| |b'| <= (w + 1)^2, since nobody loses more than the whole vector.
 //
-// Processors without VNNI multiply int8 in pairs whose sum is cut off at 16 bits: silently wrong
-// with numbers up to 127, right up to 63. So the product is tried when the backend opens.
+// The probes are rounded and packed when their slot is filled. The gallery, which mostly passes once, is
+// rounded on its way into a product, a chunk of BATCH vectors at a time: it comes from memory once, and
+// what it is packed into stays in the cache while the probes' panels of that chunk pass.
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <oneapi/dnnl/dnnl.h>
-
+#include "core/clones.h"
 #include "core/memory.h"
 #include "engine/backend.h"
 #include "engine/int8.h"
+#include "engine/int8_panel.h"
 
-// A longer chunk takes fewer passes over the result, a shorter one has scales that fit better.
-enum { DEFAULT_CHUNK = 16384, MOST_CHUNK = 131072, FEW_LEVELS = 63, ROW_UNIT = 64, PIECE = 1024 };
+// A longer chunk takes fewer passes over the result; of a shorter one the scales fit better, and more fits
+// into the caches.
+enum { DEFAULT_CHUNK = 4096, ROWS = SB_PANEL_ROWS, COLUMNS = SB_PANEL_COLUMNS, PANELS = 2 };
+enum { BATCH = PANELS * COLUMNS };
 
-// Vectors, rounded.
-typedef struct rounded {
-  int8_t *numbers;  // `stride` of a vector
-  float *scales;    // `chunks` of a vector
-  int64_t capacity; // bytes
-} rounded;
-
-// What a slot was filled with. Probes are rounded when the slot is filled; the gallery, which mostly
-// passes once, PIECE vectors at a time on its way into a product.
+// What a slot was filled with.
 typedef struct block {
   const float *vectors;
   int64_t count, k, stride;
@@ -39,82 +33,72 @@ typedef struct block {
   int64_t lost_capacity;
 } block;
 
+// The probes, rounded and packed: for each chunk all panels, and ROWS scales and offsets of each panel.
+typedef struct left {
+  int8_t *panels;
+  float *scales;
+  int32_t *offsets;
+  int64_t capacity; // bytes of panels
+  int64_t count;    // panels of a chunk
+} left;
+
+// A thread's part: PANELS of the gallery, and vectors on their way into a panel.
+typedef struct workplace {
+  uint8_t *right;
+  double scales[BATCH];
+  int8_t *numbers;
+} workplace;
+
 typedef struct cpu {
-  int threads, levels;
+  int threads;
+  bool fast;
   int64_t chunk;
   block slots[SB_SLOTS];
-  rounded probes, piece;
-  int32_t *product; // one chunk's result, grown when needed
-  int64_t product_length;
-  double *line; // the gallery's scales of one chunk, likewise
-  int64_t line_length;
-  char description[160];
+  left probes;
+  workplace *places; // one a thread
+  char description[100];
 } cpu;
+
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
 
 static void int8_close(void *context) {
   cpu *c = context;
   if (c == NULL) return;
   for (int s = 0; s < SB_SLOTS; s++) free(c->slots[s].lost);
-  free(c->probes.numbers);
-  free(c->piece.numbers);
-  free(c->product);
-  free(c->line);
+  free(c->probes.panels);
+  for (int t = 0; c->places != NULL && t < c->threads; t++) {
+    free(c->places[t].right);
+    free(c->places[t].numbers);
+  }
+  free(c->places);
   free(c);
 }
 
-static sb_status multiply(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t lda,
-                          const int8_t *b, int64_t ldb, int32_t *c) {
-  const int32_t nothing = 0;
-  const dnnl_status_t code =
-      dnnl_gemm_s8s8s32('N', 'T', 'F', m, n, k, 1, a, lda, 0, b, ldb, 0, 0, c, n, &nothing);
-  if (code == dnnl_success) return sb_ok();
-  return sb_error(code == dnnl_out_of_memory ? SB_NO_MEMORY : SB_BACKEND,
-                  "oneDNN's int8 product of %lld x %lld x %lld failed (status %d)", (long long)m,
-                  (long long)n, (long long)k, (int)code);
-}
-
-// Whether products of numbers up to `levels` in size come out right, of all signs, where sums are
-// largest.
-static bool is_exact(int levels) {
-  enum { ROWS = 20, K = 256 };
-  static const int signs[4] = {1, -1, 1, -1};
-  int8_t a[ROWS * K];
-  int32_t c[ROWS * ROWS];
-  for (int i = 0; i < ROWS * K; i++) a[i] = (int8_t)(signs[i / K % 4] * levels);
-  for (int i = 0; i < K; i += 2) a[i] = (int8_t)-a[i]; // one row of changing signs
-  if (multiply(ROWS, ROWS, K, a, K, a, K, c).code != SB_OK) return false;
-  for (int i = 0; i < ROWS; i++)
-    for (int j = 0; j < ROWS; j++) {
-      int32_t sum = 0;
-      for (int l = 0; l < K; l++) sum += (int32_t)a[i * K + l] * a[j * K + l];
-      if (c[i * ROWS + j] != sum) return false;
-    }
-  return true;
-}
-
-bool sb_cpu_multiplies_int8(void) {
-  return is_exact(SB_INT8_LEVELS);
+// Bytes of a vector's numbers of a whole chunk.
+static int64_t chunk_bytes(const cpu *c) {
+  return sb_quads(c->chunk) * SB_QUAD;
 }
 
 static sb_status int8_open(const sb_backend_options *options, void **context) {
   cpu *c;
   *context = NULL;
-  const int levels = is_exact(SB_INT8_LEVELS) ? SB_INT8_LEVELS
-                     : is_exact(FEW_LEVELS)   ? FEW_LEVELS
-                                              : 0;
-  if (levels == 0)
-    return sb_error(SB_USAGE, "precision int8: this processor's int8 products are wrong; use fp32");
   sb_status status = SB_NEW_ZERO(&c, 1, "backend");
   if (status.code != SB_OK) return status;
   c->threads = options->threads;
-  c->levels = levels;
-  c->chunk = options->k_chunk > 0 ? options->k_chunk : DEFAULT_CHUNK;
-  if (c->chunk > MOST_CHUNK) c->chunk = MOST_CHUNK;
-  const dnnl_version_t *version = dnnl_version();
-  snprintf(c->description, sizeof c->description,
-           "oneDNN %d.%d.%d, int8 products of numbers up to %d in float64 sums", version->major,
-           version->minor, version->patch, levels);
+  c->fast = sb_int8_is_fast();
+  c->chunk = smaller(options->k_chunk > 0 ? options->k_chunk : DEFAULT_CHUNK, SB_INT8_MOST_CHUNK);
+  SB_TRY(SB_NEW_ZERO(&c->places, c->threads, "backend"));
+  for (int t = 0; t < c->threads; t++) {
+    SB_TRY(SB_NEW(&c->places[t].right, BATCH * chunk_bytes(c), "rounded vectors"));
+    SB_TRY(SB_NEW(&c->places[t].numbers, COLUMNS * chunk_bytes(c), "rounded vectors"));
+  }
+  snprintf(c->description, sizeof c->description, "int8 products in float64 sums, %s",
+           c->fast ? "AVX-512 VNNI" : "no VNNI");
   *context = c;
+cleanup:
+  if (status.code != SB_OK) int8_close(c);
   return status;
 }
 
@@ -126,50 +110,73 @@ static int64_t int8_k_chunk(const void *context) {
   return ((const cpu *)context)->chunk;
 }
 
-static int64_t round_up(int64_t bytes) {
-  return (bytes + ROW_UNIT - 1) / ROW_UNIT * ROW_UNIT;
-}
-
 static int64_t chunks_of(const cpu *c, int64_t k) {
   return (k + c->chunk - 1) / c->chunk;
 }
 
-// Of one vector: its numbers and its scales.
-static int64_t vector_bytes(const cpu *c, int64_t k) {
-  return round_up(k) + chunks_of(c, k) * (int64_t)sizeof(float);
+static int64_t panels_of(int64_t count) {
+  return (count + ROWS - 1) / ROWS;
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
+// The probes' panels, scales and offsets.
+static int64_t left_bytes(const cpu *c, int64_t panels, int64_t k) {
+  return panels * ROWS * chunks_of(c, k) *
+         (chunk_bytes(c) + (int64_t)(sizeof(float) + sizeof(int32_t)));
 }
 
-// The probes and a piece of the gallery, rounded; the product; and what oneDNN packs its operands into
-// (measured: below 8 MiB a thread).
 static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   const cpu *c = context;
-  return (m + smaller(n, PIECE)) * vector_bytes(c, k) + m * n * (int64_t)sizeof(int32_t) +
-         (m + 2 * n) * (int64_t)sizeof(double) + (int64_t)c->threads * (8 << 20);
+  return left_bytes(c, panels_of(m), k) + (m + n) * (int64_t)sizeof(double) +
+         c->threads * ((BATCH + COLUMNS) * chunk_bytes(c) + (int64_t)sizeof(workplace));
 }
 
-// Rounds vectors of a slot; what they lose is kept with the slot.
-static sb_status round_vectors(cpu *c, const block *b, int64_t first, int64_t count, rounded *out) {
-  const int64_t bytes = count * vector_bytes(c, b->k), chunks = chunks_of(c, b->k);
-  const int64_t stride = round_up(b->k);
-  if (bytes > out->capacity) {
-    free(out->numbers);
-    out->capacity = 0;
-    sb_status status = SB_NEW(&out->numbers, bytes, "rounded vectors");
-    if (status.code != SB_OK) return status;
-    out->capacity = bytes;
-    sb_prefer_large_pages(out->numbers, (size_t)bytes);
+// ---- Rounding and packing -----------------------------------------------------------------------
+
+// Rounds one chunk, of `length` elements from `at` on, of `count` vectors of a block into `numbers`, each
+// filled up to whole quads; what is lost is added up in the block's `lost`.
+static void round_chunk(const cpu *c, block *b, int64_t first, int64_t count, int64_t at,
+                        int64_t length, int8_t *numbers, float *scales) {
+  for (int64_t i = 0; i < count; i++, numbers += chunk_bytes(c)) {
+    const float *chunk = b->vectors + (first + i) * b->stride + at;
+    b->lost[first + i] +=
+        sb_int8_round_chunk(length, chunk, chunk + b->stride, numbers, scales + i);
+    memset(numbers + length, 0, (size_t)(sb_quads(length) * SB_QUAD - length));
   }
-  out->scales = (float *)(void *)(out->numbers + count * stride);
-#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
-  for (int64_t i = 0; i < count; i++)
-    b->lost[first + i] =
-        sb_int8_round(b->k, c->chunk, c->levels, b->vectors + (first + i) * b->stride,
-                      out->numbers + i * stride, out->scales + i * chunks);
+}
+
+static sb_status reserve_left(cpu *c, int64_t panels, int64_t k) {
+  const int64_t vectors = panels * ROWS * chunks_of(c, k), bytes = left_bytes(c, panels, k);
+  if (bytes > c->probes.capacity) {
+    free(c->probes.panels);
+    c->probes.capacity = 0;
+    sb_status status = SB_NEW(&c->probes.panels, bytes, "rounded vectors");
+    if (status.code != SB_OK) return status;
+    c->probes.capacity = bytes;
+    sb_prefer_large_pages(c->probes.panels, (size_t)bytes);
+  }
+  c->probes.count = panels;
+  c->probes.scales = (float *)(void *)(c->probes.panels + vectors * chunk_bytes(c));
+  c->probes.offsets = (int32_t *)(void *)(c->probes.scales + vectors);
   return sb_ok();
+}
+
+// Where a chunk's part of a panel of probes is: its place among all of them.
+static int64_t place_of(const cpu *c, int64_t chunk, int64_t panel) {
+  return chunk * c->probes.count + panel;
+}
+
+static void pack_probes(cpu *c, int64_t panel, int8_t *numbers) {
+  block *b = &c->slots[SB_SLOT_PROBES];
+  const int64_t first = panel * ROWS, count = smaller(ROWS, b->count - first);
+  for (int64_t chunk = 0; chunk < chunks_of(c, b->k); chunk++) {
+    const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
+    const int64_t place = place_of(c, chunk, panel);
+    round_chunk(c, b, first, count, at, length, numbers, c->probes.scales + place * ROWS);
+    sb_pack_left(count, sb_quads(length), numbers, chunk_bytes(c),
+                 c->probes.panels + place * ROWS * chunk_bytes(c),
+                 c->probes.offsets + place * ROWS);
+  }
+  for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->lost[i]);
 }
 
 static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int64_t count,
@@ -180,92 +187,104 @@ static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int
   if (count > b->lost_capacity) {
     free(b->lost);
     b->lost_capacity = 0;
-    status = SB_NEW(&b->lost, count, "bounds");
-    if (status.code != SB_OK) return status;
+    SB_TRY(SB_NEW(&b->lost, count, "bounds"));
     b->lost_capacity = count;
   }
   b->vectors = vectors;
   b->count = count;
   b->k = k;
   b->stride = stride;
-  return slot == SB_SLOT_PROBES ? round_vectors(c, b, 0, count, &c->probes) : status;
+  if (slot != SB_SLOT_PROBES) return status;
+  SB_TRY(reserve_left(c, panels_of(count), k));
+  memset(b->lost, 0, (size_t)count * sizeof *b->lost);
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
+  for (int64_t panel = 0; panel < c->probes.count; panel++)
+    pack_probes(c, panel, c->places[omp_get_thread_num()].numbers);
+cleanup:
+  return status;
 }
 
 // ---- Products -----------------------------------------------------------------------------------
 
-// Adds a chunk's products of m vectors from `a` with n from `b`, times the scales of both, to the sums.
-static void add_product(const cpu *c, const float *a, const float *b, int64_t m, int64_t n,
-                        int64_t chunks, int64_t chunk, double *sums, int64_t ldc) {
-  for (int64_t j = 0; j < n; j++) c->line[j] = (double)b[j * chunks + chunk];
-#pragma omp parallel for num_threads(c->threads) schedule(static)
-  for (int64_t i = 0; i < m; i++) {
-    const double scale = (double)a[i * chunks + chunk];
-    const int32_t *product = c->product + i * n;
+// What is to be multiplied: probes with vectors of a slot.
+typedef struct product {
+  sb_part a, b;
+  double *sums;
+  int64_t ldc;
+} product;
+
+// Adds the products of a panel of probes with one of the gallery, times the scales of both, to the sums.
+SB_CLONES static void add_products(int64_t rows, int64_t columns, bool start,
+                                   const int32_t *products, const float *scales,
+                                   const double *gallery_scales, double *sums, int64_t ldc) {
+  for (int64_t i = 0; i < rows; i++) {
+    const double scale = (double)scales[i];
+    const int32_t *line = products + i * COLUMNS;
     double *sum = sums + i * ldc;
-    for (int64_t j = 0; j < n; j++)
-      sum[j] = (chunk == 0 ? 0 : sum[j]) + scale * c->line[j] * (double)product[j];
+    for (int64_t j = 0; j < columns; j++)
+      sum[j] = (start ? 0 : sum[j]) + scale * gallery_scales[j] * (double)line[j];
   }
 }
 
-static sb_status reserve(cpu *c, int64_t m, int64_t n) {
-  sb_status status = sb_ok();
-  if (m * n > c->product_length) {
-    free(c->product);
-    c->product_length = 0;
-    status = SB_NEW(&c->product, m * n, "a tile of scores");
-    if (status.code == SB_OK) c->product_length = m * n;
-  }
-  if (status.code == SB_OK && n > c->line_length) {
-    free(c->line);
-    c->line_length = 0;
-    status = SB_NEW(&c->line, n, "a tile of scores");
-    if (status.code == SB_OK) c->line_length = n;
-  }
-  return status;
+// One chunk of a panel of probes with a panel of the gallery, whose first vector is `column` of the part.
+static void multiply_panel(const cpu *c, const product *p, int64_t chunk, int64_t panel,
+                           int64_t column, const uint8_t *right, const double *scales) {
+  _Alignas(64) int32_t products[ROWS * COLUMNS];
+  const int64_t length = smaller(c->chunk, c->slots[p->b.slot].k - chunk * c->chunk);
+  const int64_t place = place_of(c, chunk, panel), columns = smaller(COLUMNS, p->b.count - column);
+  // Rows of the panel that the part of the probes has, and where they go.
+  const int64_t skipped = panel * ROWS < p->a.first ? p->a.first - panel * ROWS : 0;
+  const int64_t row = panel * ROWS + skipped - p->a.first;
+  const int64_t rows = smaller(ROWS - skipped, p->a.count - row);
+  double *sums = p->sums + row * p->ldc + column;
+  for (int64_t i = 0; i < rows; i++) // these come while the product is computed
+    for (int64_t j = 0; j < columns; j += 8) __builtin_prefetch(sums + i * p->ldc + j, 1);
+  sb_multiply_panels(sb_quads(length), c->fast, c->probes.panels + place * ROWS * chunk_bytes(c),
+                     c->probes.offsets + place * ROWS, right, products);
+  add_products(rows, columns, chunk == 0, products + skipped * COLUMNS,
+               c->probes.scales + place * ROWS + skipped, scales, sums, p->ldc);
 }
 
-// m probes from `first` on with n rounded vectors from `second` on.
-static sb_status multiply_rounded(cpu *c, int64_t first, int64_t m, const rounded *b,
-                                  int64_t second, int64_t n, int64_t k, double *sums, int64_t ldc) {
-  const int64_t chunks = chunks_of(c, k), stride = round_up(k);
-  sb_status status = reserve(c, m, n);
-  for (int64_t chunk = 0; chunk < chunks && status.code == SB_OK; chunk++) {
-    const int64_t at = chunk * c->chunk;
-    status = multiply(m, n, smaller(k - at, c->chunk), c->probes.numbers + first * stride + at,
-                      stride, b->numbers + second * stride + at, stride, c->product);
-    if (status.code == SB_OK)
-      add_product(c, c->probes.scales + first * chunks, b->scales + second * chunks, m, n, chunks,
-                  chunk, sums, ldc);
+// One chunk of the part's vectors from `first` on, at most BATCH of them, with all probes.
+static void multiply_batch(cpu *c, const product *p, int64_t chunk, int64_t first) {
+  workplace *w = &c->places[omp_get_thread_num()];
+  block *b = &c->slots[p->b.slot];
+  const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
+  const int64_t count = smaller(BATCH, p->b.count - first);
+  for (int64_t done = 0; done < count; done += COLUMNS) {
+    const int64_t columns = smaller(COLUMNS, count - done);
+    float scales[COLUMNS];
+    round_chunk(c, b, p->b.first + first + done, columns, at, length, w->numbers, scales);
+    for (int64_t j = 0; j < columns; j++) w->scales[done + j] = (double)scales[j];
+    sb_pack_right(columns, sb_quads(length), w->numbers, chunk_bytes(c),
+                  w->right + done * chunk_bytes(c));
   }
-  return status;
+  // Of probes with themselves, none after the batch's last.
+  int64_t last = p->a.first + p->a.count;
+  if (p->a.slot == p->b.slot) last = smaller(last, p->b.first + first + count);
+  for (int64_t panel = p->a.first / ROWS; panel * ROWS < last; panel++)
+    for (int64_t done = 0; done < count; done += COLUMNS)
+      multiply_panel(c, p, chunk, panel, first + done, w->right + done * chunk_bytes(c),
+                     w->scales + done);
 }
 
 static sb_status int8_gemm_nt(void *context, sb_part a, sb_part b, double *sums, int64_t ldc) {
   cpu *c = context;
-  const block *right = &c->slots[b.slot];
-  sb_status status = sb_ok();
-  // oneDNN takes its number of threads from OpenMP's setting for the calling thread.
-  const int threads_before = omp_get_max_threads();
-  omp_set_num_threads(c->threads);
-  if (b.slot == SB_SLOT_PROBES)
-    status =
-        multiply_rounded(c, a.first, a.count, &c->probes, b.first, b.count, right->k, sums, ldc);
-  else
-    for (int64_t at = 0; at < b.count && status.code == SB_OK; at += PIECE) {
-      const int64_t count = smaller(PIECE, b.count - at);
-      status = round_vectors(c, right, b.first + at, count, &c->piece);
-      if (status.code == SB_OK)
-        status =
-            multiply_rounded(c, a.first, a.count, &c->piece, 0, count, right->k, sums + at, ldc);
-    }
-  omp_set_num_threads(threads_before);
-  return status;
+  block *right = &c->slots[b.slot];
+  double *lost = right->lost + b.first; // of the probes the same again
+  const product p = {.a = a, .b = b, .sums = sums, .ldc = ldc};
+  memset(lost, 0, (size_t)b.count * sizeof *lost);
+#pragma omp parallel num_threads(c->threads)
+  for (int64_t chunk = 0; chunk < chunks_of(c, right->k); chunk++)
+#pragma omp for schedule(dynamic)
+    for (int64_t first = 0; first < b.count; first += BATCH) multiply_batch(c, &p, chunk, first);
+  for (int64_t j = 0; j < b.count; j++) lost[j] = sb_int8_lost(lost[j]);
+  return sb_ok();
 }
 
 static double int8_gemm_error(const void *context, int64_t k) {
   const cpu *c = context;
-  const int64_t chunk_count = (k + c->chunk - 1) / c->chunk;
-  const double terms = ((double)chunk_count + 2) * 0x1p-53;
+  const double terms = ((double)chunks_of(c, k) + 2) * 0x1p-53;
   return terms / (1 - terms) * 4.01;
 }
 
@@ -282,6 +301,7 @@ const sb_backend sb_backend_cpu_int8 = {
     .workspace_bytes = int8_workspace_bytes,
     .put = int8_put,
     .gemm_nt = int8_gemm_nt,
+    .skips_below_diagonal = true,
     .gemm_error = int8_gemm_error,
     .lost = int8_lost,
 };

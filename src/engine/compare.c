@@ -190,7 +190,7 @@ static sb_status score_pairs(sb_comparison *c, sb_tile *t, const walk *w, sb_par
 static sb_status multiply(const sb_backend *backend, void *context, const sb_tile *t, sb_part b) {
   enum { PART = 256 };
   sb_status status = sb_ok();
-  if (b.slot != SB_SLOT_PROBES)
+  if (b.slot != SB_SLOT_PROBES || backend->skips_below_diagonal)
     return backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, t->probes}, b, t->values,
                             t->galleries);
   for (int64_t at = 0; at < b.count && status.code == SB_OK; at += PART) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/int8_panel.h"
 #include "samebrain/link.h"
 
 static bool is_auto(const char *name) {
@@ -27,7 +28,7 @@ static sb_status open_cpu(const char *precision, sb_backend_options options, sb_
   sb_status status = sb_ok();
   if (!is_auto(precision)) {
     status = sb_precision_of(precision, &options.precision);
-  } else if (sb_cpu_multiplies_int8()) {
+  } else if (sb_int8_is_fast()) {
     out->may_choose = true;
     options.precision = SB_INT8;
   } else {
