@@ -105,28 +105,29 @@ double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, f
   return e->measure->epilogue(sb_dot(e->length, a, b), one.terms, other.terms);
 }
 
-enum { SLICE = 16384, AT_ONCE = 32 };
-
-static void dot_several(int64_t length, const float *one, const float *const *others, int64_t count,
-                        double *dots) {
-  double lanes[AT_ONCE][SB_DOT_LANES] = {{0}};
+// Dot products, a slice of all pairs at a time: of 16 KB an embedding, so that slices of a thousand fit in
+// a cache. The next pair's slices are fetched meanwhile.
+static void dot_pairs(int64_t length, sb_scored_pair *pairs, int64_t count) {
+  enum { SLICE = 4096 };
+  for (int64_t i = 0; i < count; i++) memset(pairs[i].lanes, 0, sizeof pairs[i].lanes);
   for (int64_t at = 0; at < length; at += SLICE)
-    for (int64_t i = 0; i < count; i++)
-      sb_dot_part(length - at < SLICE ? length - at : SLICE, one + at, others[i] + at, lanes[i]);
-  for (int64_t i = 0; i < count; i++) dots[i] = sb_dot_total(lanes[i]);
+    for (int64_t i = 0; i < count; i++) {
+      const sb_scored_pair *next = i + 1 < count ? pairs + i + 1 : pairs;
+      const int64_t ahead = i + 1 < count ? at : at + SLICE;
+      sb_dot_part(length - at < SLICE ? length - at : SLICE, pairs[i].a + at, pairs[i].b + at,
+                  next->a + ahead, next->b + ahead, pairs[i].lanes);
+    }
 }
 
-void sb_embedded_scores(const sb_embedder *e, const float *one, const float *const *others,
-                        int64_t count, float *scratch, double *scores) {
-  for (int64_t at = 0; at < count; at += AT_ONCE) {
-    const int64_t several = count - at < AT_ONCE ? count - at : AT_ONCE;
-    if (e->measure->score == NULL) dot_several(e->length, one, others + at, several, scores + at);
-    for (int64_t i = at; i < at + several; i++)
-      scores[i] = e->measure->score != NULL
-                      ? sb_embedded_score(e, one, others[i], scratch)
-                      : e->measure->epilogue(scores[i], sb_embedding_at(e, one).terms,
-                                             sb_embedding_at(e, others[i]).terms);
-  }
+void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count,
+                        float *scratch) {
+  if (e->measure->score == NULL) dot_pairs(e->length, pairs, count);
+  for (int64_t i = 0; i < count; i++)
+    pairs[i].score = e->measure->score != NULL
+                         ? sb_embedded_score(e, pairs[i].a, pairs[i].b, scratch)
+                         : e->measure->epilogue(sb_dot_total(pairs[i].lanes),
+                                                sb_embedding_at(e, pairs[i].a).terms,
+                                                sb_embedding_at(e, pairs[i].b).terms);
 }
 
 int64_t sb_row_of_voxels(const sb_grid *grid, const void *context) {

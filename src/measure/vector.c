@@ -37,8 +37,9 @@ SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, doubl
 }
 
 double sb_dot(int64_t count, const float *a, const float *b) {
+  enum { AHEAD = 2048 };
   double lanes[SB_DOT_LANES] = {0};
-  sb_dot_part(count, a, b, lanes);
+  sb_dot_part(count, a, b, a + AHEAD, b + AHEAD, lanes);
   return sb_dot_total(lanes);
 }
 
@@ -47,12 +48,16 @@ double sb_dot_total(const double lanes[SB_DOT_LANES]) {
 }
 
 SB_VECTOR_CLONES void sb_dot_part(int64_t count, const float *a, const float *b,
+                                  const float *a_ahead, const float *b_ahead,
                                   double total[SB_DOT_LANES]) {
   double lanes[LANES];
   int64_t i = 0;
   for (int j = 0; j < LANES; j++) lanes[j] = total[j];
-  for (; i + LANES <= count; i += LANES)
+  for (; i + LANES <= count; i += LANES) {
+    __builtin_prefetch(a_ahead + i);
+    __builtin_prefetch(b_ahead + i);
     for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * (double)b[i + j];
+  }
   for (int j = 0; i < count; i++, j++) lanes[j] += (double)a[i] * (double)b[i];
   for (int j = 0; j < LANES; j++) total[j] = lanes[j];
 }
