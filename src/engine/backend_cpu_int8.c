@@ -133,7 +133,7 @@ static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, i
 // ---- Rounding and packing -----------------------------------------------------------------------
 
 // Rounds one chunk, of `length` elements from `at` on, of `count` vectors of a block into `numbers`, each
-// filled up to whole quads; what is lost is added up in the block's `lost`.
+// filled up with zeros; what is lost is added up in the block's `lost`.
 static void round_chunk(const cpu *c, block *b, int64_t first, int64_t count, int64_t at,
                         int64_t length, int8_t *numbers, float *scales) {
   for (int64_t i = 0; i < count; i++, numbers += chunk_bytes(c)) {

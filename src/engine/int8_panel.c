@@ -22,25 +22,68 @@ bool sb_int8_is_fast(void) {
 
 // ---- Packing ------------------------------------------------------------------------------------
 
-// Quads of `width` vectors from rows to panel, some at a time, so that what is read and written stays
-// near. Each quad's bytes are changed by `change`.
-static inline void pack(int64_t vectors, int64_t width, int64_t quads, const int8_t *numbers,
-                        int64_t stride, uint32_t change, void *panel) {
-  enum { AT_ONCE = 16 };
-  uint32_t *out = panel;
-  for (int64_t at = 0; at < quads; at += AT_ONCE) {
-    const int64_t count = quads - at < AT_ONCE ? quads - at : AT_ONCE;
-    for (int64_t v = 0; v < width; v++) {
-      uint32_t quad[AT_ONCE] = {0};
-      if (v < vectors)
-        memcpy(quad, numbers + v * stride + at * SB_QUAD, (size_t)count * sizeof *quad);
-      for (int64_t q = 0; q < count; q++) out[(at + q) * width + v] = quad[q] ^ change;
+// Quads at once, in work as one vector of the processor (or several).
+enum { SOME = SB_QUADS_AT_ONCE };
+typedef uint32_t quads_of_one __attribute__((vector_size(SOME * sizeof(uint32_t))));
+
+// Of two lines `half` apart: which elements of both, one after the other, each takes.
+typedef struct exchange {
+  int half;
+  quads_of_one first, second;
+} exchange;
+
+static const exchange EXCHANGES[] = {
+    {8,
+     {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23},
+     {8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31}},
+    {4,
+     {0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27},
+     {4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31}},
+    {2,
+     {0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29},
+     {2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31}},
+    {1,
+     {0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30},
+     {1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31}},
+};
+
+// lines[i][j] <-> lines[j][i]: the square's off-diagonal quarters change places, then those of each
+// quarter, and so on.
+__attribute__((always_inline)) static inline void transpose(quads_of_one lines[SOME]) {
+  for (int e = 0; e < 4; e++)
+    for (int i = 0; i < SOME; i++) {
+      if (i & EXCHANGES[e].half) continue;
+      quads_of_one *one = lines + i, *other = one + EXCHANGES[e].half, before = *one;
+      *one = __builtin_shuffle(before, *other, EXCHANGES[e].first);
+      *other = __builtin_shuffle(before, *other, EXCHANGES[e].second);
     }
-  }
 }
 
-void sb_pack_left(int64_t vectors, int64_t quads, const int8_t *numbers, int64_t stride,
-                  int8_t *panel, int32_t *offsets) {
+// Quads of `vectors` vectors from rows to a panel of `width`, SOME of SOME vectors at a time; what a panel
+// has more is zero. Each quad's bytes are changed by `change`.
+__attribute__((always_inline)) static inline void pack(int64_t vectors, int64_t width,
+                                                       int64_t quads, const int8_t *numbers,
+                                                       int64_t stride, uint32_t change,
+                                                       void *panel) {
+  for (int64_t first = 0; first < width; first += SOME)
+    for (int64_t at = 0; at < quads; at += SOME) {
+      const int64_t some = width - first < SOME ? width - first : SOME;
+      quads_of_one lines[SOME];
+      for (int64_t v = 0; v < SOME; v++)
+        if (v < some && first + v < vectors)
+          memcpy(lines + v, numbers + (first + v) * stride + at * SB_QUAD, sizeof *lines);
+        else
+          lines[v] = (quads_of_one){0};
+      transpose(lines);
+      for (int64_t q = 0; q < SOME; q++) {
+        const quads_of_one line = lines[q] ^ change;
+        memcpy((char *)panel + ((at + q) * width + first) * SB_QUAD, &line, (size_t)some * SB_QUAD);
+      }
+    }
+}
+
+SB_CLONES void sb_pack_left(int64_t vectors, int64_t quads, const int8_t *numbers, int64_t stride,
+                            int8_t *panel, int32_t *offsets) {
   pack(vectors, ROWS, quads, numbers, stride, 0, panel);
   for (int64_t v = 0; v < ROWS; v++) {
     int32_t sum = 0;
@@ -49,8 +92,8 @@ void sb_pack_left(int64_t vectors, int64_t quads, const int8_t *numbers, int64_t
   }
 }
 
-void sb_pack_right(int64_t vectors, int64_t quads, const int8_t *numbers, int64_t stride,
-                   uint8_t *panel) {
+SB_CLONES void sb_pack_right(int64_t vectors, int64_t quads, const int8_t *numbers, int64_t stride,
+                             uint8_t *panel) {
   pack(vectors, COLUMNS, quads, numbers, stride, 0x80808080, panel);
 }
 

@@ -10,11 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SB_PANEL_ROWS = 12, SB_PANEL_COLUMNS = 32, SB_QUAD = 4 };
+enum { SB_PANEL_ROWS = 12, SB_PANEL_COLUMNS = 32, SB_QUAD = 4, SB_QUADS_AT_ONCE = 16 };
 
-// Quads of a chunk of `count` elements; the last is filled up with zeros.
+// Quads that a chunk of `count` elements is filled up to, with zeros: a multiple of SB_QUADS_AT_ONCE.
 static inline int64_t sb_quads(int64_t count) {
-  return (count + SB_QUAD - 1) / SB_QUAD;
+  const int64_t unit = SB_QUAD * SB_QUADS_AT_ONCE;
+  return (count + unit - 1) / unit * SB_QUADS_AT_ONCE;
 }
 
 // Whether this processor has such products (and ONEDNN_MAX_CPU_ISA, which rules oneDNN too, does not
@@ -22,7 +23,7 @@ static inline int64_t sb_quads(int64_t count) {
 bool sb_int8_is_fast(void);
 
 // Packs one chunk of `vectors` rounded vectors (at most SB_PANEL_ROWS or SB_PANEL_COLUMNS; what a panel
-// has more is zero), `stride` bytes apart and filled up with zeros to whole quads.
+// has more is zero), `stride` bytes apart and filled up to `quads` (sb_quads).
 // sb_pack_left also gives the sum of each vector's numbers times 128, SB_PANEL_ROWS of them.
 void sb_pack_left(int64_t vectors, int64_t quads, const int8_t *numbers, int64_t stride,
                   int8_t *panel, int32_t *offsets);

@@ -112,7 +112,7 @@ typedef struct sb_scored_pair {
 } sb_scored_pair;
 
 // The canonical scores of many pairs, the same bits as one by one: quicker where they share embeddings, of
-// which a slice stays near while the pairs pass. Best sorted by one side.
+// which a slice stays near while the pairs pass, and most where pairs of one `b` follow each other.
 void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count, float *scratch);
 
 // A length, for measures whose vectors are rows.

@@ -36,30 +36,40 @@ SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, doubl
   return add_lanes(lanes);
 }
 
-double sb_dot(int64_t count, const float *a, const float *b) {
-  enum { AHEAD = 2048 };
-  double lanes[SB_DOT_LANES] = {0};
-  sb_dot_part(count, a, b, a + AHEAD, b + AHEAD, lanes);
-  return sb_dot_total(lanes);
+SB_VECTOR_CLONES double sb_dot(int64_t count, const float *a, const float *b) {
+  double lanes[LANES] = {0};
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES)
+    for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * (double)b[i + j];
+  for (int j = 0; i < count; i++, j++) lanes[j] += (double)a[i] * (double)b[i];
+  return add_lanes(lanes);
 }
 
 double sb_dot_total(const double lanes[SB_DOT_LANES]) {
   return add_lanes(lanes);
 }
 
-SB_VECTOR_CLONES void sb_dot_part(int64_t count, const float *a, const float *b,
-                                  const float *a_ahead, const float *b_ahead,
-                                  double total[SB_DOT_LANES]) {
+SB_VECTOR_CLONES void sb_dot_part(int64_t count, const float *a, const double *b,
+                                  const float *ahead, double total[SB_DOT_LANES]) {
   double lanes[LANES];
   int64_t i = 0;
   for (int j = 0; j < LANES; j++) lanes[j] = total[j];
   for (; i + LANES <= count; i += LANES) {
-    __builtin_prefetch(a_ahead + i);
-    __builtin_prefetch(b_ahead + i);
-    for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * (double)b[i + j];
+    __builtin_prefetch(ahead + i);
+    for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * b[i + j];
   }
-  for (int j = 0; i < count; i++, j++) lanes[j] += (double)a[i] * (double)b[i];
+  for (int j = 0; i < count; i++, j++) lanes[j] += (double)a[i] * b[i];
   for (int j = 0; j < LANES; j++) total[j] = lanes[j];
+}
+
+SB_VECTOR_CLONES void sb_to_doubles(int64_t count, const float *values, const float *ahead,
+                                    double *out) {
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES) {
+    __builtin_prefetch(ahead + i);
+    for (int j = 0; j < LANES; j++) out[i + j] = (double)values[i + j];
+  }
+  for (; i < count; i++) out[i] = (double)values[i];
 }
 
 SB_VECTOR_CLONES double sb_sum_squared_differences(int64_t count, const float *a, double scale_a,
