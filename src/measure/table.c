@@ -105,30 +105,18 @@ double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, f
   return e->measure->epilogue(sb_dot(e->length, a, b), one.terms, other.terms);
 }
 
-// Where in pairs[from..count) the second embedding is another than before.
-static int64_t end_of_run(const sb_scored_pair *pairs, int64_t from, int64_t count) {
-  int64_t i = from + 1;
-  while (i < count && pairs[i].b == pairs[from].b) i++;
-  return i;
-}
-
 // Dot products, a slice of all pairs at a time: short, so that those of a thousand embeddings fit in a cache.
-// What comes next is fetched meanwhile.
+// The next pair's slices are fetched meanwhile.
 static void dot_pairs(int64_t length, sb_scored_pair *pairs, int64_t count) {
   enum { SLICE = 2048 };
-  double second[SLICE];
   for (int64_t i = 0; i < count; i++) memset(pairs[i].lanes, 0, sizeof pairs[i].lanes);
-  for (int64_t at = 0; at < length; at += SLICE) {
-    const int64_t size = length - at < SLICE ? length - at : SLICE;
-    for (int64_t run = 0, end; run < count; run = end) {
-      end = end_of_run(pairs, run, count);
-      const float *next = end < count ? pairs[end].b + at : pairs[0].b + at + SLICE;
-      sb_to_doubles(size, pairs[run].b + at, next, second);
-      for (int64_t i = run; i < end; i++)
-        sb_dot_part(size, pairs[i].a + at, second, pairs[i + 1 < count ? i + 1 : 0].a + at,
-                    pairs[i].lanes);
+  for (int64_t at = 0; at < length; at += SLICE)
+    for (int64_t i = 0; i < count; i++) {
+      const sb_scored_pair *next = i + 1 < count ? pairs + i + 1 : pairs;
+      const int64_t ahead = i + 1 < count ? at : at + SLICE;
+      sb_dot_part(length - at < SLICE ? length - at : SLICE, pairs[i].a + at, pairs[i].b + at,
+                  next->a + ahead, next->b + ahead, pairs[i].lanes);
     }
-  }
 }
 
 void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count,

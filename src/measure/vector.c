@@ -1,6 +1,11 @@
 #include "measure/vector.h"
 
 #include <math.h>
+#include <stdbool.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
 
 enum { LANES = SB_DOT_LANES };
 
@@ -36,40 +41,69 @@ SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, doubl
   return add_lanes(lanes);
 }
 
-SB_VECTOR_CLONES double sb_dot(int64_t count, const float *a, const float *b) {
-  double lanes[LANES] = {0};
-  int64_t i = 0;
-  for (; i + LANES <= count; i += LANES)
-    for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * (double)b[i + j];
-  for (int j = 0; i < count; i++, j++) lanes[j] += (double)a[i] * (double)b[i];
-  return add_lanes(lanes);
-}
-
 double sb_dot_total(const double lanes[SB_DOT_LANES]) {
   return add_lanes(lanes);
 }
 
-SB_VECTOR_CLONES void sb_dot_part(int64_t count, const float *a, const double *b,
-                                  const float *ahead, double total[SB_DOT_LANES]) {
+SB_VECTOR_CLONES static void dot_plainly(int64_t count, const float *a, const float *b,
+                                         const float *a_ahead, const float *b_ahead,
+                                         double total[LANES]) {
   double lanes[LANES];
-  int64_t i = 0;
   for (int j = 0; j < LANES; j++) lanes[j] = total[j];
-  for (; i + LANES <= count; i += LANES) {
-    __builtin_prefetch(ahead + i);
-    for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * b[i + j];
+  for (int64_t i = 0; i < count; i += LANES) {
+    __builtin_prefetch(a_ahead + i);
+    __builtin_prefetch(b_ahead + i);
+    for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * (double)b[i + j];
   }
-  for (int j = 0; i < count; i++, j++) lanes[j] += (double)a[i] * b[i];
   for (int j = 0; j < LANES; j++) total[j] = lanes[j];
 }
 
-SB_VECTOR_CLONES void sb_to_doubles(int64_t count, const float *values, const float *ahead,
-                                    double *out) {
-  int64_t i = 0;
-  for (; i + LANES <= count; i += LANES) {
-    __builtin_prefetch(ahead + i);
-    for (int j = 0; j < LANES; j++) out[i + j] = (double)values[i + j];
+#if defined(__x86_64__) && defined(__GNUC__)
+// The same additions in two registers: left to itself the compiler takes more than twice the time, for it
+// turns eight floats into doubles by way of halves.
+__attribute__((target("avx512f"))) static void dot_wide(int64_t count, const float *a,
+                                                        const float *b, const float *a_ahead,
+                                                        const float *b_ahead, double total[LANES]) {
+  __m512d low = _mm512_loadu_pd(total), high = _mm512_loadu_pd(total + 8);
+  for (int64_t i = 0; i < count; i += LANES) {
+    __builtin_prefetch(a_ahead + i);
+    __builtin_prefetch(b_ahead + i);
+    const __m512d a_low = _mm512_cvtps_pd(_mm256_loadu_ps(a + i));
+    const __m512d b_low = _mm512_cvtps_pd(_mm256_loadu_ps(b + i));
+    const __m512d a_high = _mm512_cvtps_pd(_mm256_loadu_ps(a + i + 8));
+    const __m512d b_high = _mm512_cvtps_pd(_mm256_loadu_ps(b + i + 8));
+    low = _mm512_add_pd(low, _mm512_mul_pd(a_low, b_low));
+    high = _mm512_add_pd(high, _mm512_mul_pd(a_high, b_high));
   }
-  for (; i < count; i++) out[i] = (double)values[i];
+  _mm512_storeu_pd(total, low);
+  _mm512_storeu_pd(total + 8, high);
+}
+
+static bool is_wide(void) {
+  return __builtin_cpu_supports("avx512f");
+}
+#else
+static bool is_wide(void) {
+  return false;
+}
+#define dot_wide dot_plainly
+#endif
+
+void sb_dot_part(int64_t count, const float *a, const float *b, const float *a_ahead,
+                 const float *b_ahead, double lanes[SB_DOT_LANES]) {
+  const int64_t whole = count / LANES * LANES;
+  if (is_wide())
+    dot_wide(whole, a, b, a_ahead, b_ahead, lanes);
+  else
+    dot_plainly(whole, a, b, a_ahead, b_ahead, lanes);
+  for (int64_t i = whole; i < count; i++) lanes[i - whole] += (double)a[i] * (double)b[i];
+}
+
+double sb_dot(int64_t count, const float *a, const float *b) {
+  enum { AHEAD = 2048 };
+  double lanes[SB_DOT_LANES] = {0};
+  sb_dot_part(count, a, b, a + AHEAD, b + AHEAD, lanes);
+  return add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES double sb_sum_squared_differences(int64_t count, const float *a, double scale_a,

@@ -21,13 +21,12 @@ double sb_sum_squares(int64_t count, const float *values, double centre);
 // in float64, so only the additions round: the error is at most count * 2^-53 times the sum of
 // |a_i b_i|.
 double sb_dot(int64_t count, const float *a, const float *b);
-// The same in parts, of which the second vector's are doubles already: turning floats into them takes most
-// of the time. The lanes are zero before the first, and every part but the last has a multiple of SB_DOT_LANES
-// elements. What `ahead` points at is fetched from memory meanwhile: a hint, any address will do.
+// The same in parts: the lanes are zero before the first, and every part but the last has a multiple of
+// SB_DOT_LANES elements. What `a_ahead` and `b_ahead` point at is fetched from memory meanwhile: hints, any
+// addresses will do.
 enum { SB_DOT_LANES = 16 };
-void sb_dot_part(int64_t count, const float *a, const double *b, const float *ahead,
-                 double lanes[SB_DOT_LANES]);
-void sb_to_doubles(int64_t count, const float *values, const float *ahead, double *out);
+void sb_dot_part(int64_t count, const float *a, const float *b, const float *a_ahead,
+                 const float *b_ahead, double lanes[SB_DOT_LANES]);
 double sb_dot_total(const double lanes[SB_DOT_LANES]);
 // out = (values - centre) * factor in float64, rounded once to float; out may be values.
 void sb_centre_scale(int64_t count, const float *values, double centre, double factor, float *out);
