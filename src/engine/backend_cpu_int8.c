@@ -6,9 +6,8 @@
 // (sb_pair_error), and the sum of q chunk products in float64: gamma64(q + 2) times the sum of their
 // sizes, itself at most |a'| |b'| <= (w + 1)^2, since nobody loses more than the whole vector.
 //
-// The probes are rounded and packed when their slot is filled. The gallery, which mostly passes once, is
-// rounded on its way into a product, a chunk of BATCH vectors at a time: it comes from memory once, and
-// what it is packed into stays in the cache while the probes' panels of that chunk pass.
+// The probes are rounded and packed when their slot is filled; the gallery, which mostly passes once, a batch
+// at a time on its way into a product. Rows are rounded from end to end, as they lie in memory.
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +21,16 @@
 
 // A longer chunk takes fewer passes over the result; of a shorter one the scales fit better, and more fits
 // into the caches.
-enum { DEFAULT_CHUNK = 4096, ROWS = SB_PANEL_ROWS, COLUMNS = SB_PANEL_COLUMNS, PANELS = 2 };
-enum { BATCH = PANELS * COLUMNS };
+enum { DEFAULT_CHUNK = 4096, ROWS = SB_PANEL_ROWS, COLUMNS = SB_PANEL_COLUMNS };
+// Vectors of a batch for each thread, and at most: a batch is packed once, and all probes are read for it
+// once. Panels that meet at once: of the batch as many as stay in a core's cache while those of the probes
+// pass, of the probes enough to share the work among threads.
+enum {
+  RIGHT_PANELS = 4,
+  LEFT_PANELS = 64,
+  THREAD_BATCH = RIGHT_PANELS * COLUMNS,
+  MOST_BATCH = 1024
+};
 
 // What a slot was filled with.
 typedef struct block {
@@ -33,29 +40,25 @@ typedef struct block {
   int64_t lost_capacity;
 } block;
 
-// The probes, rounded and packed: for each chunk all panels, and ROWS scales and offsets of each panel.
-typedef struct left {
+// Vectors, rounded and packed: for each chunk all panels, of `width` vectors, and the scales and (of probes)
+// offsets of each panel's vectors.
+typedef struct packed {
+  int64_t width;
   int8_t *panels;
   float *scales;
   int32_t *offsets;
   int64_t capacity; // bytes of panels
   int64_t count;    // panels of a chunk
-} left;
-
-// A thread's part: PANELS of the gallery, and vectors on their way into a panel.
-typedef struct workplace {
-  uint8_t *right;
-  double scales[BATCH];
-  int8_t *numbers;
-} workplace;
+} packed;
 
 typedef struct cpu {
   int threads;
   bool fast;
   int64_t chunk;
   block slots[SB_SLOTS];
-  left probes;
-  workplace *places; // one a thread
+  packed probes, batch;
+  int8_t *numbers; // for each thread COLUMNS vectors on their way into a panel
+  int64_t numbers_capacity;
   char description[100];
 } cpu;
 
@@ -68,11 +71,8 @@ static void int8_close(void *context) {
   if (c == NULL) return;
   for (int s = 0; s < SB_SLOTS; s++) free(c->slots[s].lost);
   free(c->probes.panels);
-  for (int t = 0; c->places != NULL && t < c->threads; t++) {
-    free(c->places[t].right);
-    free(c->places[t].numbers);
-  }
-  free(c->places);
+  free(c->batch.panels);
+  free(c->numbers);
   free(c);
 }
 
@@ -89,16 +89,11 @@ static sb_status int8_open(const sb_backend_options *options, void **context) {
   c->threads = options->threads;
   c->fast = sb_int8_is_fast();
   c->chunk = smaller(options->k_chunk > 0 ? options->k_chunk : DEFAULT_CHUNK, SB_INT8_MOST_CHUNK);
-  SB_TRY(SB_NEW_ZERO(&c->places, c->threads, "backend"));
-  for (int t = 0; t < c->threads; t++) {
-    SB_TRY(SB_NEW(&c->places[t].right, BATCH * chunk_bytes(c), "rounded vectors"));
-    SB_TRY(SB_NEW(&c->places[t].numbers, COLUMNS * chunk_bytes(c), "rounded vectors"));
-  }
+  c->probes.width = ROWS;
+  c->batch.width = COLUMNS;
   snprintf(c->description, sizeof c->description, "int8 products in float64 sums, %s",
            c->fast ? "AVX-512 VNNI" : "no VNNI");
   *context = c;
-cleanup:
-  if (status.code != SB_OK) int8_close(c);
   return status;
 }
 
@@ -114,69 +109,105 @@ static int64_t chunks_of(const cpu *c, int64_t k) {
   return (k + c->chunk - 1) / c->chunk;
 }
 
-static int64_t panels_of(int64_t count) {
-  return (count + ROWS - 1) / ROWS;
+static int64_t panels_of(int64_t count, int64_t width) {
+  return (count + width - 1) / width;
 }
 
-// The probes' panels, scales and offsets.
-static int64_t left_bytes(const cpu *c, int64_t panels, int64_t k) {
-  return panels * ROWS * chunks_of(c, k) *
+static int64_t batch_of(const cpu *c, int64_t count) {
+  return smaller(smaller((int64_t)c->threads * THREAD_BATCH, MOST_BATCH), count);
+}
+
+// Of panels, with their scales and offsets.
+static int64_t packed_bytes(const cpu *c, int64_t width, int64_t panels, int64_t k) {
+  return panels * width * chunks_of(c, k) *
          (chunk_bytes(c) + (int64_t)(sizeof(float) + sizeof(int32_t)));
+}
+
+// A vector's numbers of all chunks.
+static int64_t vector_bytes(const cpu *c, int64_t k) {
+  return chunks_of(c, k) * chunk_bytes(c);
+}
+
+static int64_t numbers_bytes(const cpu *c, int64_t k) {
+  return (int64_t)c->threads * COLUMNS * vector_bytes(c, k);
 }
 
 static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   const cpu *c = context;
-  return left_bytes(c, panels_of(m), k) + (m + n) * (int64_t)sizeof(double) +
-         c->threads * ((BATCH + COLUMNS) * chunk_bytes(c) + (int64_t)sizeof(workplace));
+  return packed_bytes(c, ROWS, panels_of(m, ROWS), k) +
+         packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), k) + numbers_bytes(c, k) +
+         (m + n) * (int64_t)sizeof(double);
 }
 
 // ---- Rounding and packing -----------------------------------------------------------------------
 
-// Rounds one chunk, of `length` elements from `at` on, of `count` vectors of a block into `numbers`, each
-// filled up with zeros; what is lost is added up in the block's `lost`.
-static void round_chunk(const cpu *c, block *b, int64_t first, int64_t count, int64_t at,
-                        int64_t length, int8_t *numbers, float *scales) {
-  for (int64_t i = 0; i < count; i++, numbers += chunk_bytes(c)) {
-    const float *chunk = b->vectors + (first + i) * b->stride + at;
-    b->lost[first + i] +=
-        sb_int8_round_chunk(length, chunk, chunk + b->stride, numbers, scales + i);
-    memset(numbers + length, 0, (size_t)(sb_quads(length) * SB_QUAD - length));
-  }
+static sb_status reserve(int8_t **memory, int64_t *capacity, int64_t bytes) {
+  if (bytes <= *capacity) return sb_ok();
+  free(*memory);
+  *capacity = 0;
+  sb_status status = SB_NEW(memory, bytes, "rounded vectors");
+  if (status.code == SB_OK) *capacity = bytes;
+  return status;
 }
 
-static sb_status reserve_left(cpu *c, int64_t panels, int64_t k) {
-  const int64_t vectors = panels * ROWS * chunks_of(c, k), bytes = left_bytes(c, panels, k);
-  if (bytes > c->probes.capacity) {
-    free(c->probes.panels);
-    c->probes.capacity = 0;
-    sb_status status = SB_NEW(&c->probes.panels, bytes, "rounded vectors");
-    if (status.code != SB_OK) return status;
-    c->probes.capacity = bytes;
-    sb_prefer_large_pages(c->probes.panels, (size_t)bytes);
-  }
-  c->probes.count = panels;
-  c->probes.scales = (float *)(void *)(c->probes.panels + vectors * chunk_bytes(c));
-  c->probes.offsets = (int32_t *)(void *)(c->probes.scales + vectors);
-  return sb_ok();
+static sb_status reserve_packed(cpu *c, packed *p, int64_t count, int64_t k) {
+  p->count = panels_of(count, p->width);
+  const int64_t vectors = p->count * p->width * chunks_of(c, k);
+  sb_status status;
+  SB_TRY(reserve(&p->panels, &p->capacity, packed_bytes(c, p->width, p->count, k)));
+  SB_TRY(reserve(&c->numbers, &c->numbers_capacity, numbers_bytes(c, k)));
+  p->scales = (float *)(void *)(p->panels + vectors * chunk_bytes(c));
+  p->offsets = (int32_t *)(void *)(p->scales + vectors);
+cleanup:
+  return status;
 }
 
-// Where a chunk's part of a panel of probes is: its place among all of them.
-static int64_t place_of(const cpu *c, int64_t chunk, int64_t panel) {
-  return chunk * c->probes.count + panel;
+// Where a chunk's part of a panel is: its place among all of them.
+static int64_t place_of(const packed *p, int64_t chunk, int64_t panel) {
+  return chunk * p->count + panel;
 }
 
-static void pack_probes(cpu *c, int64_t panel, int8_t *numbers) {
-  block *b = &c->slots[SB_SLOT_PROBES];
-  const int64_t first = panel * ROWS, count = smaller(ROWS, b->count - first);
-  for (int64_t chunk = 0; chunk < chunks_of(c, b->k); chunk++) {
+// Rounds a vector, all its chunks, each filled up with zeros; its scales go to those of the panel's i-th.
+static double round_vector(const cpu *c, const block *b, int64_t vector, packed *p, int64_t panel,
+                           int64_t i, int8_t *numbers) {
+  const float *from = b->vectors + vector * b->stride;
+  double squares = 0;
+  for (int64_t chunk = 0; chunk < chunks_of(c, b->k); chunk++, numbers += chunk_bytes(c)) {
     const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
-    const int64_t place = place_of(c, chunk, panel);
-    round_chunk(c, b, first, count, at, length, numbers, c->probes.scales + place * ROWS);
-    sb_pack_left(count, sb_quads(length), numbers, chunk_bytes(c),
-                 c->probes.panels + place * ROWS * chunk_bytes(c),
-                 c->probes.offsets + place * ROWS);
+    squares += sb_int8_round_chunk(length, from + at, from + at + length, numbers,
+                                   p->scales + place_of(p, chunk, panel) * p->width + i);
+    memset(numbers + length, 0, (size_t)(chunk_bytes(c) - length));
   }
-  for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->lost[i]);
+  return sb_int8_lost(squares);
+}
+
+static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t panel) {
+  const int64_t stride = vector_bytes(c, b->k);
+  int8_t *numbers = c->numbers + omp_get_thread_num() * COLUMNS * stride;
+  for (int64_t i = 0; i < count; i++)
+    b->lost[first + i] = round_vector(c, b, first + i, p, panel, i, numbers + i * stride);
+  for (int64_t chunk = 0; chunk < chunks_of(c, b->k); chunk++) {
+    const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
+    const int64_t vectors = place_of(p, chunk, panel) * p->width;
+    const int8_t *from = numbers + chunk * chunk_bytes(c);
+    int8_t *to = p->panels + vectors * chunk_bytes(c);
+    if (p->width == ROWS)
+      sb_pack_left(count, quads, from, stride, to, p->offsets + vectors);
+    else
+      sb_pack_right(count, quads, from, stride, (uint8_t *)to);
+  }
+}
+
+// Vectors [first, first + count) of a block, whose `lost` is told.
+static sb_status pack(cpu *c, block *b, int64_t first, int64_t count, packed *p) {
+  sb_status status = reserve_packed(c, p, count, b->k);
+  if (status.code != SB_OK) return status;
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
+  for (int64_t panel = 0; panel < p->count; panel++) {
+    const int64_t at = panel * p->width;
+    pack_panel(c, b, first + at, smaller(p->width, count - at), p, panel);
+  }
+  return sb_ok();
 }
 
 static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int64_t count,
@@ -194,44 +225,41 @@ static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int
   b->count = count;
   b->k = k;
   b->stride = stride;
-  if (slot != SB_SLOT_PROBES) return status;
-  SB_TRY(reserve_left(c, panels_of(count), k));
-  memset(b->lost, 0, (size_t)count * sizeof *b->lost);
-#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
-  for (int64_t panel = 0; panel < c->probes.count; panel++)
-    pack_probes(c, panel, c->places[omp_get_thread_num()].numbers);
+  if (slot == SB_SLOT_PROBES) SB_TRY(pack(c, b, 0, count, &c->probes));
 cleanup:
   return status;
 }
 
 // ---- Products -----------------------------------------------------------------------------------
 
-// What is to be multiplied: probes with vectors of a slot.
+// What is to be multiplied: a part of the probes with a batch of vectors of a slot, in work as panels.
 typedef struct product {
   sb_part a, b;
   double *sums;
-  int64_t ldc;
+  int64_t ldc, k;
 } product;
 
-// Adds the products of a panel of probes with one of the gallery, times the scales of both, to the sums.
+// Adds the products of a panel of probes with one of the batch, times the scales of both, to the sums.
 SB_CLONES static void add_products(int64_t rows, int64_t columns, bool start,
                                    const int32_t *products, const float *scales,
-                                   const double *gallery_scales, double *sums, int64_t ldc) {
+                                   const float *batch_scales, double *sums, int64_t ldc) {
   for (int64_t i = 0; i < rows; i++) {
     const double scale = (double)scales[i];
     const int32_t *line = products + i * COLUMNS;
     double *sum = sums + i * ldc;
     for (int64_t j = 0; j < columns; j++)
-      sum[j] = (start ? 0 : sum[j]) + scale * gallery_scales[j] * (double)line[j];
+      sum[j] = (start ? 0 : sum[j]) + scale * (double)batch_scales[j] * (double)line[j];
   }
 }
 
-// One chunk of a panel of probes with a panel of the gallery, whose first vector is `column` of the part.
+// One chunk of a panel of probes with a panel of the batch.
 static void multiply_panel(const cpu *c, const product *p, int64_t chunk, int64_t panel,
-                           int64_t column, const uint8_t *right, const double *scales) {
+                           int64_t other) {
   _Alignas(64) int32_t products[ROWS * COLUMNS];
-  const int64_t length = smaller(c->chunk, c->slots[p->b.slot].k - chunk * c->chunk);
-  const int64_t place = place_of(c, chunk, panel), columns = smaller(COLUMNS, p->b.count - column);
+  const int64_t quads = sb_quads(smaller(c->chunk, p->k - chunk * c->chunk));
+  const int64_t column = other * COLUMNS, columns = smaller(COLUMNS, p->b.count - column);
+  const int64_t left = place_of(&c->probes, chunk, panel) * ROWS;
+  const int64_t right = place_of(&c->batch, chunk, other) * COLUMNS;
   // Rows of the panel that the part of the probes has, and where they go.
   const int64_t skipped = panel * ROWS < p->a.first ? p->a.first - panel * ROWS : 0;
   const int64_t row = panel * ROWS + skipped - p->a.first;
@@ -239,47 +267,44 @@ static void multiply_panel(const cpu *c, const product *p, int64_t chunk, int64_
   double *sums = p->sums + row * p->ldc + column;
   for (int64_t i = 0; i < rows; i++) // these come while the product is computed
     for (int64_t j = 0; j < columns; j += 8) __builtin_prefetch(sums + i * p->ldc + j, 1);
-  sb_multiply_panels(sb_quads(length), c->fast, c->probes.panels + place * ROWS * chunk_bytes(c),
-                     c->probes.offsets + place * ROWS, right, products);
+  sb_multiply_panels(quads, c->fast, c->probes.panels + left * chunk_bytes(c),
+                     c->probes.offsets + left,
+                     (const uint8_t *)c->batch.panels + right * chunk_bytes(c), products);
   add_products(rows, columns, chunk == 0, products + skipped * COLUMNS,
-               c->probes.scales + place * ROWS + skipped, scales, sums, p->ldc);
+               c->probes.scales + left + skipped, c->batch.scales + right, sums, p->ldc);
 }
 
-// One chunk of the part's vectors from `first` on, at most BATCH of them, with all probes.
-static void multiply_batch(cpu *c, const product *p, int64_t chunk, int64_t first) {
-  workplace *w = &c->places[omp_get_thread_num()];
-  block *b = &c->slots[p->b.slot];
-  const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
-  const int64_t count = smaller(BATCH, p->b.count - first);
-  for (int64_t done = 0; done < count; done += COLUMNS) {
-    const int64_t columns = smaller(COLUMNS, count - done);
-    float scales[COLUMNS];
-    round_chunk(c, b, p->b.first + first + done, columns, at, length, w->numbers, scales);
-    for (int64_t j = 0; j < columns; j++) w->scales[done + j] = (double)scales[j];
-    sb_pack_right(columns, sb_quads(length), w->numbers, chunk_bytes(c),
-                  w->right + done * chunk_bytes(c));
-  }
-  // Of probes with themselves, none after the batch's last.
+// The batch with all probes, one chunk after the other, so that the chunk's panels stay near. Of probes with
+// themselves those after the batch's last are left out.
+static void multiply_batch(const cpu *c, const product *p) {
   int64_t last = p->a.first + p->a.count;
-  if (p->a.slot == p->b.slot) last = smaller(last, p->b.first + first + count);
-  for (int64_t panel = p->a.first / ROWS; panel * ROWS < last; panel++)
-    for (int64_t done = 0; done < count; done += COLUMNS)
-      multiply_panel(c, p, chunk, panel, first + done, w->right + done * chunk_bytes(c),
-                     w->scales + done);
+  if (p->a.slot == p->b.slot) last = smaller(last, p->b.first + p->b.count);
+  const int64_t first = p->a.first / ROWS, across = panels_of(c->batch.count, RIGHT_PANELS);
+  const int64_t down = panels_of(panels_of(last, ROWS) - first, LEFT_PANELS);
+#pragma omp parallel num_threads(c->threads)
+  for (int64_t chunk = 0; chunk < chunks_of(c, p->k); chunk++)
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task < down * across; task++) {
+      const int64_t left = first + task / across * LEFT_PANELS;
+      const int64_t right = task % across * RIGHT_PANELS;
+      for (int64_t panel = left; panel < left + LEFT_PANELS && panel * ROWS < last; panel++)
+        for (int64_t other = right; other < smaller(right + RIGHT_PANELS, c->batch.count); other++)
+          multiply_panel(c, p, chunk, panel, other);
+    }
 }
 
 static sb_status int8_gemm_nt(void *context, sb_part a, sb_part b, double *sums, int64_t ldc) {
   cpu *c = context;
   block *right = &c->slots[b.slot];
-  double *lost = right->lost + b.first; // of the probes the same again
-  const product p = {.a = a, .b = b, .sums = sums, .ldc = ldc};
-  memset(lost, 0, (size_t)b.count * sizeof *lost);
-#pragma omp parallel num_threads(c->threads)
-  for (int64_t chunk = 0; chunk < chunks_of(c, right->k); chunk++)
-#pragma omp for schedule(dynamic)
-    for (int64_t first = 0; first < b.count; first += BATCH) multiply_batch(c, &p, chunk, first);
-  for (int64_t j = 0; j < b.count; j++) lost[j] = sb_int8_lost(lost[j]);
-  return sb_ok();
+  sb_status status = sb_ok();
+  for (int64_t at = 0, count; at < b.count && status.code == SB_OK; at += count) {
+    count = batch_of(c, b.count - at);
+    const product p = {
+        .a = a, .b = {b.slot, b.first + at, count}, .sums = sums + at, .ldc = ldc, .k = right->k};
+    status = pack(c, right, p.b.first, count, &c->batch);
+    if (status.code == SB_OK) multiply_batch(c, &p);
+  }
+  return status;
 }
 
 static double int8_gemm_error(const void *context, int64_t k) {
