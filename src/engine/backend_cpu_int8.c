@@ -32,6 +32,10 @@ enum {
   MOST_BATCH = 1024
 };
 
+// Chunks of a vector that are rounded one after the other, as they lie in memory, before it is the next vector's
+// turn: so many that memory is read in long stretches, so few that the numbers stay in a core's cache.
+enum { STRETCH = 4 };
+
 // What a slot was filled with.
 typedef struct block {
   const float *vectors;
@@ -123,20 +127,16 @@ static int64_t packed_bytes(const cpu *c, int64_t width, int64_t panels, int64_t
          (chunk_bytes(c) + (int64_t)(sizeof(float) + sizeof(int32_t)));
 }
 
-// A vector's numbers of all chunks.
-static int64_t vector_bytes(const cpu *c, int64_t k) {
-  return chunks_of(c, k) * chunk_bytes(c);
-}
-
-static int64_t numbers_bytes(const cpu *c, int64_t k) {
-  return (int64_t)c->threads * COLUMNS * vector_bytes(c, k);
+// A thread's vectors on their way into a panel.
+static int64_t numbers_bytes(const cpu *c) {
+  return COLUMNS * STRETCH * chunk_bytes(c);
 }
 
 static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   const cpu *c = context;
   return packed_bytes(c, ROWS, panels_of(m, ROWS), k) +
-         packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), k) + numbers_bytes(c, k) +
-         (m + n) * (int64_t)sizeof(double);
+         packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), k) +
+         c->threads * numbers_bytes(c) + (m + n) * (int64_t)sizeof(double);
 }
 
 // ---- Rounding and packing -----------------------------------------------------------------------
@@ -155,7 +155,7 @@ static sb_status reserve_packed(cpu *c, packed *p, int64_t count, int64_t k) {
   const int64_t vectors = p->count * p->width * chunks_of(c, k);
   sb_status status;
   SB_TRY(reserve(&p->panels, &p->capacity, packed_bytes(c, p->width, p->count, k)));
-  SB_TRY(reserve(&c->numbers, &c->numbers_capacity, numbers_bytes(c, k)));
+  SB_TRY(reserve(&c->numbers, &c->numbers_capacity, c->threads * numbers_bytes(c)));
   p->scales = (float *)(void *)(p->panels + vectors * chunk_bytes(c));
   p->offsets = (int32_t *)(void *)(p->scales + vectors);
 cleanup:
@@ -167,35 +167,41 @@ static int64_t place_of(const packed *p, int64_t chunk, int64_t panel) {
   return chunk * p->count + panel;
 }
 
-// Rounds a vector, all its chunks, each filled up with zeros; its scales go to those of the panel's i-th.
-static double round_vector(const cpu *c, const block *b, int64_t vector, packed *p, int64_t panel,
-                           int64_t i, int8_t *numbers) {
-  const float *from = b->vectors + vector * b->stride;
-  double squares = 0;
-  for (int64_t chunk = 0; chunk < chunks_of(c, b->k); chunk++, numbers += chunk_bytes(c)) {
-    const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
-    squares += sb_int8_round_chunk(length, from + at, from + at + length, numbers,
-                                   p->scales + place_of(p, chunk, panel) * p->width + i);
-    memset(numbers + length, 0, (size_t)(chunk_bytes(c) - length));
-  }
-  return sb_int8_lost(squares);
+// Chunks [from, last) of `count` vectors, each filled up with zeros; their scales go to the panel's. What is
+// lost is added up in the block's `lost`.
+static void round_stretch(const cpu *c, const block *b, int64_t first, int64_t count, packed *p,
+                          int64_t panel, int64_t from, int64_t last, int8_t *numbers) {
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t chunk = from; chunk < last; chunk++, numbers += chunk_bytes(c)) {
+      const float *vector = b->vectors + (first + i) * b->stride;
+      const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
+      const float *next =
+          chunk + 1 < last ? vector + at + length : vector + b->stride + from * c->chunk;
+      b->lost[first + i] += sb_int8_round_chunk(
+          length, vector + at, next, numbers, p->scales + place_of(p, chunk, panel) * p->width + i);
+      memset(numbers + length, 0, (size_t)(chunk_bytes(c) - length));
+    }
 }
 
 static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t panel) {
-  const int64_t stride = vector_bytes(c, b->k);
-  int8_t *numbers = c->numbers + omp_get_thread_num() * COLUMNS * stride;
-  for (int64_t i = 0; i < count; i++)
-    b->lost[first + i] = round_vector(c, b, first + i, p, panel, i, numbers + i * stride);
-  for (int64_t chunk = 0; chunk < chunks_of(c, b->k); chunk++) {
-    const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
-    const int64_t vectors = place_of(p, chunk, panel) * p->width;
-    const int8_t *from = numbers + chunk * chunk_bytes(c);
-    int8_t *to = p->panels + vectors * chunk_bytes(c);
-    if (p->width == ROWS)
-      sb_pack_left(count, quads, from, stride, to, p->offsets + vectors);
-    else
-      sb_pack_right(count, quads, from, stride, (uint8_t *)to);
+  int8_t *numbers = c->numbers + omp_get_thread_num() * numbers_bytes(c);
+  memset(b->lost + first, 0, (size_t)count * sizeof *b->lost);
+  for (int64_t from = 0, last; from < chunks_of(c, b->k); from = last) {
+    last = smaller(from + STRETCH, chunks_of(c, b->k));
+    round_stretch(c, b, first, count, p, panel, from, last, numbers);
+    for (int64_t chunk = from; chunk < last; chunk++) {
+      const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
+      const int64_t vectors = place_of(p, chunk, panel) * p->width;
+      const int64_t stride = (last - from) * chunk_bytes(c);
+      const int8_t *of_chunk = numbers + (chunk - from) * chunk_bytes(c);
+      int8_t *to = p->panels + vectors * chunk_bytes(c);
+      if (p->width == ROWS)
+        sb_pack_left(count, quads, of_chunk, stride, to, p->offsets + vectors);
+      else
+        sb_pack_right(count, quads, of_chunk, stride, (uint8_t *)to);
+    }
   }
+  for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->lost[i]);
 }
 
 // Vectors [first, first + count) of a block, whose `lost` is told.
