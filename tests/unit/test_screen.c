@@ -4,6 +4,7 @@
 
 #include "engine/backend.h"
 #include "engine/int8.h"
+#include "engine/int8_panel.h"
 #include "engine/run.h"
 #include "engine/screen.h"
 #include "measure/vector.h"
@@ -89,6 +90,43 @@ static void test_rounding_cuts_off_what_is_rare(void **state) {
   assert_true(told < 0.0145); // 0.0148 with the giant whole
 }
 
+// ---- Panels -------------------------------------------------------------------------------------
+
+// Panels of any filling, with numbers of all sizes and the largest of all signs, with and without VNNI.
+static void test_products_of_panels_are_exact(void **state) {
+  (void)state;
+  enum { MOST = 640 };
+  static int8_t left[SB_PANEL_ROWS][MOST], right[SB_PANEL_COLUMNS][MOST];
+  _Alignas(64) static int8_t left_panel[SB_PANEL_ROWS * MOST];
+  _Alignas(64) static uint8_t right_panel[SB_PANEL_COLUMNS * MOST];
+  _Alignas(64) int32_t products[SB_PANEL_ROWS * SB_PANEL_COLUMNS];
+  int32_t offsets[SB_PANEL_ROWS];
+  uint64_t seed = 12;
+  for (int trial = 0; trial < 40; trial++) {
+    const int64_t quads = sb_quads(1 + (int64_t)(uniform(&seed) * (MOST - 1)));
+    const int64_t rows = trial % SB_PANEL_ROWS + 1, columns = (trial * 7) % SB_PANEL_COLUMNS + 1;
+    for (int64_t i = 0; i < MOST; i++) {
+      for (int v = 0; v < SB_PANEL_ROWS; v++)
+        left[v][i] = (int8_t)(trial < 4 ? (v % 2 ? 127 : -127) : (int)(uniform(&seed) * 255) - 127);
+      for (int v = 0; v < SB_PANEL_COLUMNS; v++)
+        right[v][i] =
+            (int8_t)(trial < 4 ? (v % 3 ? 127 : -127) : (int)(uniform(&seed) * 255) - 127);
+    }
+    sb_pack_left(rows, quads, left[0], MOST, left_panel, offsets);
+    sb_pack_right(columns, quads, right[0], MOST, right_panel);
+    for (int fast = 0; fast <= sb_int8_is_fast(); fast++) {
+      sb_multiply_panels(quads, fast, left_panel, offsets, right_panel, products);
+      for (int64_t i = 0; i < SB_PANEL_ROWS; i++)
+        for (int64_t j = 0; j < SB_PANEL_COLUMNS; j++) {
+          int32_t sum = 0;
+          for (int64_t x = 0; i < rows && j < columns && x < quads * SB_QUAD; x++)
+            sum += (int32_t)left[i][x] * right[j][x];
+          assert_int_equal(products[i * SB_PANEL_COLUMNS + j], sum);
+        }
+    }
+  }
+}
+
 // ---- Products -----------------------------------------------------------------------------------
 
 static void multiply(const float *rows, int64_t count, int64_t k, int threads, int64_t chunk,
@@ -139,6 +177,7 @@ static void test_products_stay_within_the_bound(void **state) {
   check_products(30011, 1000);
   check_products(30011, 0);
   check_products(1900003, 0);
+  check_products(65600, 1000000);
   check_products(1900003, 1000000); // cut down to what cannot overflow
 }
 
@@ -275,6 +314,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_rounding_tells_what_it_loses),
       cmocka_unit_test(test_rounding_cuts_off_what_is_rare),
+      cmocka_unit_test(test_products_of_panels_are_exact),
       cmocka_unit_test(test_products_stay_within_the_bound),
       cmocka_unit_test(test_misleading_rows_are_linked_as_in_float32),
       cmocka_unit_test(test_int8_histograms_do_not_depend_on_tiles),
