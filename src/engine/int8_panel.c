@@ -26,37 +26,54 @@ bool sb_int8_is_fast(void) {
 enum { SOME = SB_QUADS_AT_ONCE };
 typedef uint32_t quads_of_one __attribute__((vector_size(SOME * sizeof(uint32_t))));
 
-// Of two lines `half` apart: which elements of both, one after the other, each takes.
-typedef struct exchange {
-  int half;
-  quads_of_one first, second;
-} exchange;
+// Of two lines: the first's elements j with j & N (as the name says) change places with the second's without.
+__attribute__((always_inline)) static inline void exchange_8(quads_of_one *one,
+                                                             quads_of_one *other) {
+  const quads_of_one before = *one;
+  *one = __builtin_shufflevector(before, *other, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22,
+                                 23);
+  *other = __builtin_shufflevector(before, *other, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28,
+                                   29, 30, 31);
+}
 
-static const exchange EXCHANGES[] = {
-    {8,
-     {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23},
-     {8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31}},
-    {4,
-     {0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27},
-     {4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31}},
-    {2,
-     {0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29},
-     {2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31}},
-    {1,
-     {0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30},
-     {1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31}},
-};
+__attribute__((always_inline)) static inline void exchange_4(quads_of_one *one,
+                                                             quads_of_one *other) {
+  const quads_of_one before = *one;
+  *one = __builtin_shufflevector(before, *other, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25,
+                                 26, 27);
+  *other = __builtin_shufflevector(before, *other, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28,
+                                   29, 30, 31);
+}
+
+__attribute__((always_inline)) static inline void exchange_2(quads_of_one *one,
+                                                             quads_of_one *other) {
+  const quads_of_one before = *one;
+  *one = __builtin_shufflevector(before, *other, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13,
+                                 28, 29);
+  *other = __builtin_shufflevector(before, *other, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14,
+                                   15, 30, 31);
+}
+
+__attribute__((always_inline)) static inline void exchange_1(quads_of_one *one,
+                                                             quads_of_one *other) {
+  const quads_of_one before = *one;
+  *one = __builtin_shufflevector(before, *other, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28,
+                                 14, 30);
+  *other = __builtin_shufflevector(before, *other, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13,
+                                   29, 15, 31);
+}
 
 // lines[i][j] <-> lines[j][i]: the square's off-diagonal quarters change places, then those of each
 // quarter, and so on.
 __attribute__((always_inline)) static inline void transpose(quads_of_one lines[SOME]) {
-  for (int e = 0; e < 4; e++)
-    for (int i = 0; i < SOME; i++) {
-      if (i & EXCHANGES[e].half) continue;
-      quads_of_one *one = lines + i, *other = one + EXCHANGES[e].half, before = *one;
-      *one = __builtin_shuffle(before, *other, EXCHANGES[e].first);
-      *other = __builtin_shuffle(before, *other, EXCHANGES[e].second);
-    }
+  for (int i = 0; i < SOME; i++)
+    if (!(i & 8)) exchange_8(lines + i, lines + i + 8);
+  for (int i = 0; i < SOME; i++)
+    if (!(i & 4)) exchange_4(lines + i, lines + i + 4);
+  for (int i = 0; i < SOME; i++)
+    if (!(i & 2)) exchange_2(lines + i, lines + i + 2);
+  for (int i = 0; i < SOME; i++)
+    if (!(i & 1)) exchange_1(lines + i, lines + i + 1);
 }
 
 // Quads of `vectors` vectors from rows to a panel of `width`, SOME of SOME vectors at a time; what a panel
@@ -105,10 +122,11 @@ SB_CLONES static void multiply_plainly(int64_t quads, const int8_t *left, const 
     for (int j = 0; j < COLUMNS; j++) products[i * COLUMNS + j] = -offsets[i];
   for (int64_t q = 0; q < quads; q++, left += ROWS * SB_QUAD, right += COLUMNS * SB_QUAD)
     for (int i = 0; i < ROWS; i++) {
-      const int32_t a = left[i * 4], b = left[i * 4 + 1], c = left[i * 4 + 2], d = left[i * 4 + 3];
-      for (int j = 0; j < COLUMNS; j++)
-        products[i * COLUMNS + j] +=
-            a * right[j * 4] + b * right[j * 4 + 1] + c * right[j * 4 + 2] + d * right[j * 4 + 3];
+      const int8_t *a = left + i * SB_QUAD;
+      for (int j = 0; j < COLUMNS; j++) {
+        const uint8_t *b = right + j * SB_QUAD;
+        products[i * COLUMNS + j] += a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3];
+      }
     }
 }
 

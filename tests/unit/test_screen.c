@@ -50,7 +50,8 @@ static void test_rounding_tells_what_it_loses(void **state) {
         const int64_t k = lengths[n], chunk = chunks[c];
         float *row = malloc((size_t)k * sizeof *row), scales[700], most = 0;
         int8_t *numbers = malloc((size_t)k);
-        assert_true(row != NULL && numbers != NULL);
+        assert_non_null(row);
+        assert_non_null(numbers);
         fill_hard(which, k, row);
         const double told = sb_int8_round(k, chunk, row, numbers, scales);
         double lost = 0;
