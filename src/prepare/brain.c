@@ -156,6 +156,12 @@ static void cells_measure(const cell_grid *cells, int64_t low[3], int64_t high[3
 
 // ---- The brain ----------------------------------------------------------------------------------
 
+SB_CLONES
+static void subtract_row(int64_t count, const float *restrict in, float background,
+                         float *restrict out) {
+  for (int64_t i = 0; i < count; i++) out[i] = in[i] - background;
+}
+
 // Copies the box of cells low..high-1, the background taken off, 0 in cells that are off.
 static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const int64_t low[3],
                          const int64_t high[3], float background, sb_volume *out) {
@@ -166,7 +172,7 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
     if (last[i] > scan->dims[i]) last[i] = scan->dims[i];
     out->dims[i] = last[i] - first[i];
   }
-  sb_status status = SB_NEW_ZERO(&out->voxels, out->dims[0] * out->dims[1] * out->dims[2], "brain");
+  sb_status status = SB_NEW(&out->voxels, out->dims[0] * out->dims[1] * out->dims[2], "brain");
   if (status.code != SB_OK) return status;
   const double corner[3] = {(double)first[0], (double)first[1], (double)first[2]};
   double moved[3];
@@ -174,16 +180,20 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
   sb_affine_apply(scan->affine, corner, moved);
   for (int i = 0; i < 3; i++) out->affine[4 * i + 3] = moved[i];
   const int64_t wide = cells->size[0];
+  const int64_t from_cell = first[0] / wide, end_cell = (last[0] + wide - 1) / wide;
   for (int64_t z = first[2]; z < last[2]; z++)
     for (int64_t y = first[1]; y < last[1]; y++) {
       const float *from = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
       float *to = out->voxels + out->dims[0] * (y - first[1] + out->dims[1] * (z - first[2]));
       const uint8_t *on =
           cells->on + cells->dims[0] * (y / cells->size[1] + cells->dims[1] * (z / cells->size[2]));
-      for (int64_t x = first[0]; x < last[0]; x += wide) {
-        if (on[x / wide] == 0) continue;
-        int64_t end = x + wide < last[0] ? x + wide : last[0];
-        for (int64_t i = x; i < end; i++) to[i - first[0]] = from[i] - background;
+      for (int64_t cell = from_cell, next; cell < end_cell; cell = next) { // cells alike at once
+        for (next = cell + 1; next < end_cell && on[next] == on[cell];) next++;
+        const int64_t x = cell * wide, end = next < end_cell ? next * wide : last[0];
+        if (on[cell] != 0)
+          subtract_row(end - x, from + x, background, to + x - first[0]);
+        else
+          memset(to + x - first[0], 0, (size_t)(end - x) * sizeof *to);
       }
     }
   return status;
