@@ -96,7 +96,8 @@ static void count_foreground(int64_t count, const float *row, float background, 
     out[i] = (uint16_t)(out[i] + (fabsf(row[i] - background) > threshold));
 }
 
-// A cell is on when a quarter of it is foreground.
+// A cell is on when a quarter of it is foreground. Where cells are more than a row wide, every other
+// row is looked at.
 static sb_status cells_create(const sb_volume *scan, float background, float threshold,
                               cell_grid *out) {
   memset(out, 0, sizeof *out);
@@ -107,7 +108,8 @@ static sb_status cells_create(const sb_volume *scan, float background, float thr
     out->dims[i] = (scan->dims[i] + out->size[i] - 1) / out->size[i];
   }
   const int64_t cells = out->dims[0] * out->dims[1] * out->dims[2], wide = out->size[0];
-  const int64_t whole = out->size[0] * out->size[1] * out->size[2], *dims = scan->dims;
+  const int64_t every = out->size[1] > 1 ? 2 : 1, *dims = scan->dims;
+  const int64_t whole = out->size[0] * out->size[1] * out->size[2] / every;
   uint16_t *counts = NULL; // of the rows of a row of cells, padded to whole cells
   sb_status status;
   SB_TRY(SB_NEW(&out->on, cells, "brain"));
@@ -116,7 +118,7 @@ static sb_status cells_create(const sb_volume *scan, float background, float thr
     const int64_t y = row % out->dims[1] * out->size[1], z = row / out->dims[1] * out->size[2];
     memset(counts, 0, (size_t)(out->dims[0] * wide) * sizeof *counts);
     for (int64_t k = z; k < z + out->size[2] && k < dims[2]; k++)
-      for (int64_t j = y; j < y + out->size[1] && j < dims[1]; j++)
+      for (int64_t j = y + (y + k) % every; j < y + out->size[1] && j < dims[1]; j += every)
         count_foreground(dims[0], scan->voxels + dims[0] * (j + dims[1] * k), background, threshold,
                          counts);
     for (int64_t cell = 0; cell < out->dims[0]; cell++) {
@@ -199,6 +201,24 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
   return status;
 }
 
+// The foreground voxels of a cell on one of the scan's faces.
+//   at  the voxel's place along the axis that the face cuts
+static int64_t count_on_face(const sb_volume *scan, const cell_grid *cells, const int64_t cell[3],
+                             int axis, int64_t at, float background, float threshold) {
+  int64_t from[3], to[3], count = 0;
+  for (int i = 0; i < 3; i++) {
+    from[i] = i == axis ? at : cell[i] * cells->size[i];
+    to[i] = i == axis ? at + 1 : from[i] + cells->size[i];
+    if (to[i] > scan->dims[i]) to[i] = scan->dims[i];
+  }
+  for (int64_t z = from[2]; z < to[2]; z++)
+    for (int64_t y = from[1]; y < to[1]; y++) {
+      const float *row = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
+      for (int64_t x = from[0]; x < to[0]; x++) count += fabsf(row[x] - background) > threshold;
+    }
+  return count;
+}
+
 // Finds the scan's faces that more than 1 cm2 of the brain lie on: the scan ends inside the brain.
 static void find_cuts(const sb_volume *scan, const cell_grid *cells, float background,
                       sb_brain *out) {
@@ -206,17 +226,13 @@ static void find_cuts(const sb_volume *scan, const cell_grid *cells, float backg
   sb_voxel_size(scan->affine, mm);
   for (int face = 0; face < 6; face++) {
     const int axis = face / 2, a = (axis + 1) % 3, b = (axis + 2) % 3;
-    int64_t at[3], count = 0;
-    at[axis] = face % 2 == 0 ? 0 : scan->dims[axis] - 1;
-    for (at[b] = 0; at[b] < scan->dims[b]; at[b]++)
-      for (at[a] = 0; at[a] < scan->dims[a]; at[a]++) {
-        const float value =
-            scan->voxels[at[0] + scan->dims[0] * (at[1] + scan->dims[1] * at[2])] - background;
-        if (!(fabsf(value) > (float)out->threshold)) continue;
-        count += cells->on[at[0] / cells->size[0] +
-                           cells->dims[0] * (at[1] / cells->size[1] +
-                                             cells->dims[1] * (at[2] / cells->size[2]))] != 0;
-      }
+    const int64_t at = face % 2 == 0 ? 0 : scan->dims[axis] - 1;
+    int64_t cell[3], count = 0;
+    cell[axis] = at / cells->size[axis];
+    for (cell[b] = 0; cell[b] < cells->dims[b]; cell[b]++)
+      for (cell[a] = 0; cell[a] < cells->dims[a]; cell[a]++)
+        if (cells->on[cell[0] + cells->dims[0] * (cell[1] + cells->dims[1] * cell[2])] != 0)
+          count += count_on_face(scan, cells, cell, axis, at, background, (float)out->threshold);
     out->cut[axis][face % 2] = (double)count * mm[a] * mm[b] > MOST_ON_FACE_MM2;
   }
 }

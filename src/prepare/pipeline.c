@@ -90,9 +90,9 @@ static sb_status check_options(const sb_prepare_options *o) {
 
 // What shapes a row, as one line.
 static void describe(const sb_template *t, const sb_prepare_options *o, size_t size, char *out) {
-  char align[40] = "align=given", smooth[40] = "8-bit-box-average";
+  char align[40] = "align=given", smooth[40] = "8-bit-half-box";
   if (o->space == SB_SPACE_NATIVE)
-    snprintf(align, sizeof align, "align=gauss-newton-5 dof=%d", o->dof);
+    snprintf(align, sizeof align, "align=gauss-newton-6 dof=%d", o->dof);
   if (o->smooth_mm > 0) snprintf(smooth, sizeof smooth, "8-bit-gaussian-%g", o->smooth_mm);
   snprintf(out, size, "resolution_mm=%g %s resample=%s bias=%s harmonise=%s outside=%s winsor=%g",
            t->resolution_mm, align, smooth, bias_name(chosen_bias(o->bias)),
