@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/clones.h"
 #include "core/geometry.h"
 #include "core/memory.h"
 #include "image/orient.h"
@@ -214,6 +215,12 @@ cleanup:
   return status;
 }
 
+SB_CLONES
+static void mark_foreground(int64_t count, const float *restrict values, float threshold,
+                            uint8_t *restrict mask) {
+  for (int64_t i = 0; i < count; i++) mask[i] = fabsf(values[i]) > threshold;
+}
+
 // The brain on the rows' grid, and where on it the scan's own brain is.
 //   grid      out: intensities where the template's mask is; voxels allocated here
 //   own_mask  out: 0 or 1 per grid voxel
@@ -236,8 +243,7 @@ static sb_status resample(const sb_template *t, const sb_brain *brain,
 
   // The scan's own brain is where the intensity at the voxel's centre stands out.
   SB_TRY(sb_sample_packed_grid(&brain->packed, grid_to_scan, 1, NULL, grid));
-  const float threshold = (float)brain->threshold;
-  for (int64_t i = 0; i < n; i++) own_mask[i] = fabsf(grid->voxels[i]) > threshold;
+  mark_foreground(n, grid->voxels, (float)brain->threshold, own_mask);
   SB_TRY(sb_mask_fill_holes(grid->dims, own_mask));
   if (smooth_mm > 0) {
     SB_TRY(smooth(brain, smooth_mm, &smoothed));
@@ -301,14 +307,29 @@ cleanup:
 // Fades a harmonised row to 0 over the edge of the scan's own brain, by the brain's share of a
 // neighbourhood about a voxel wide.
 static sb_status fade(const sb_template *t, const uint8_t *own_mask, float *row) {
+  enum { REACH = 4 }; // of the Gaussian
   static const double SIGMA_VOX[3] = {1, 1, 1};
-  const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
+  const int64_t *dims = t->row_image.dims;
+  int64_t first[3], box[3];
   float *share = NULL;
   sb_status status;
-  SB_TRY(SB_NEW(&share, n, "brain mask"));
-  for (int64_t i = 0; i < n; i++) share[i] = own_mask[i];
-  SB_TRY(sb_gaussian(share, t->row_image.dims, SIGMA_VOX));
-  for (int64_t i = 0; i < t->row_length; i++) row[i] *= share[t->row_index[i]];
+  for (int i = 0; i < 3; i++) {
+    first[i] = t->row_first[i] > REACH ? t->row_first[i] - REACH : 0;
+    box[i] = (t->row_end[i] + REACH < dims[i] ? t->row_end[i] + REACH : dims[i]) - first[i];
+  }
+  SB_TRY(SB_NEW(&share, box[0] * box[1] * box[2], "brain mask"));
+  for (int64_t line = 0; line < box[1] * box[2]; line++) {
+    const int64_t y = first[1] + line % box[1], z = first[2] + line / box[1];
+    const uint8_t *own = own_mask + first[0] + dims[0] * (y + dims[1] * z);
+    for (int64_t x = 0; x < box[0]; x++) share[x + box[0] * line] = own[x];
+  }
+  SB_TRY(sb_gaussian(share, box, SIGMA_VOX));
+  for (int64_t line = 0; line < box[1] * box[2]; line++) { // a row's elements are in this order
+    const int64_t y = first[1] + line % box[1], z = first[2] + line / box[1];
+    const uint8_t *wanted = t->row_mask + first[0] + dims[0] * (y + dims[1] * z);
+    for (int64_t x = 0; x < box[0]; x++)
+      if (wanted[x] != 0) *row++ *= share[x + box[0] * line];
+  }
 cleanup:
   free(share);
   return status;
@@ -330,6 +351,7 @@ static sb_status fill_outside(const sb_preparer *p, const sb_prepare_options *op
 
 // ---- Quality ------------------------------------------------------------------------------------
 
+SB_CLONES
 static double dice(int64_t n, const uint8_t *a, const uint8_t *b) {
   int64_t both = 0, sum = 0;
   for (int64_t i = 0; i < n; i++) {

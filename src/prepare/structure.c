@@ -8,7 +8,6 @@
 #include "core/memory.h"
 #include "image/orient.h"
 #include "image/smooth.h"
-#include "prepare/mask.h"
 
 static const double CELL_MM = 4, WIDE_MM = 10;
 static const float LEAST_INSIDE = 0.5f; // of a cell, for it to count
@@ -172,11 +171,9 @@ static void correlate(const sb_volume *weight, const int64_t middle[3], const sb
 // The cell in the middle of the row mask's box.
 static void middle_of(const sb_template *t, const sb_volume *cells, int64_t middle[3]) {
   const int64_t *dims = t->row_image.dims;
-  int64_t first[3], end[3];
-  sb_mask_bounds(dims, t->row_mask, first, end);
   for (int k = 0; k < 3; k++) {
     const int64_t wide = (dims[k] + cells->dims[k] - 1) / cells->dims[k];
-    middle[k] = (first[k] + end[k] - 1 + wide) / (2 * wide);
+    middle[k] = (t->row_first[k] + t->row_end[k] - 1 + wide) / (2 * wide);
   }
 }
 
