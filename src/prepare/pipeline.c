@@ -309,27 +309,16 @@ cleanup:
 static sb_status fade(const sb_template *t, const uint8_t *own_mask, float *row) {
   enum { REACH = 4 }; // of the Gaussian
   static const double SIGMA_VOX[3] = {1, 1, 1};
-  const int64_t *dims = t->row_image.dims;
-  int64_t first[3], box[3];
-  float *share = NULL;
+  const int64_t *grid = t->row_image.dims, plane = grid[0] * grid[1];
+  const int64_t first = t->row_first[2] > REACH ? t->row_first[2] - REACH : 0;
+  const int64_t end = t->row_end[2] + REACH < grid[2] ? t->row_end[2] + REACH : grid[2];
+  const int64_t dims[3] = {grid[0], grid[1], end - first}, before = plane * first;
+  float *share = NULL; // of the planes first..end-1
   sb_status status;
-  for (int i = 0; i < 3; i++) {
-    first[i] = t->row_first[i] > REACH ? t->row_first[i] - REACH : 0;
-    box[i] = (t->row_end[i] + REACH < dims[i] ? t->row_end[i] + REACH : dims[i]) - first[i];
-  }
-  SB_TRY(SB_NEW(&share, box[0] * box[1] * box[2], "brain mask"));
-  for (int64_t line = 0; line < box[1] * box[2]; line++) {
-    const int64_t y = first[1] + line % box[1], z = first[2] + line / box[1];
-    const uint8_t *own = own_mask + first[0] + dims[0] * (y + dims[1] * z);
-    for (int64_t x = 0; x < box[0]; x++) share[x + box[0] * line] = own[x];
-  }
-  SB_TRY(sb_gaussian(share, box, SIGMA_VOX));
-  for (int64_t line = 0; line < box[1] * box[2]; line++) { // a row's elements are in this order
-    const int64_t y = first[1] + line % box[1], z = first[2] + line / box[1];
-    const uint8_t *wanted = t->row_mask + first[0] + dims[0] * (y + dims[1] * z);
-    for (int64_t x = 0; x < box[0]; x++)
-      if (wanted[x] != 0) *row++ *= share[x + box[0] * line];
-  }
+  SB_TRY(SB_NEW(&share, plane * dims[2], "brain mask"));
+  for (int64_t i = 0; i < plane * dims[2]; i++) share[i] = own_mask[before + i];
+  SB_TRY(sb_gaussian(share, dims, SIGMA_VOX));
+  for (int64_t i = 0; i < t->row_length; i++) row[i] *= share[t->row_index[i] - before];
 cleanup:
   free(share);
   return status;
