@@ -24,12 +24,12 @@ static const double DARKEST = 0.1;
 
 // The brain in blocks: a dense grid for the spline, and the list of those that are all brain.
 typedef struct blocks {
-  int64_t size;          // voxels of the image along a block's edge
-  int64_t first[3];      // voxel of the grid's first block
-  int64_t dims[3];       // of the grid, which is around the brain
-  int64_t count, *index; // of the blocks that count, into the grid
-  float *log_value;      // of those blocks
-  float *field;          // of every block
+  int64_t size;     // voxels of the image along a block's edge
+  int64_t first[3]; // voxel of the grid's first block
+  int64_t dims[3];  // of the grid, which is around the brain
+  int32_t *index;   // into the grid, of the blocks that count
+  int64_t count;    // of those, and of what follows
+  float *log_value, *field;
 } blocks;
 
 static void blocks_free(blocks *b) {
@@ -88,7 +88,7 @@ static sb_status blocks_create(const sb_volume *image, double voxel_mm, const ui
   SB_TRY(SB_NEW(&out->index, n, "bias field"));
   SB_TRY(SB_NEW(&out->log_value, n, "bias field"));
   SB_TRY(SB_NEW_ZERO(&out->field, n, "bias field"));
-  int64_t i = 0;
+  int32_t i = 0;
   for (int64_t z = 0; z < out->dims[2]; z++)
     for (int64_t y = 0; y < out->dims[1]; y++)
       for (int64_t x = 0; x < out->dims[0]; x++, i++) {
@@ -183,7 +183,7 @@ static void subtract_field(const blocks *b, float *restrict value, float *low, f
     least[lane] = INFINITY;
     most[lane] = -INFINITY;
   }
-  for (int64_t i = 0; i < b->count; i++) value[i] = b->log_value[i] - b->field[b->index[i]];
+  for (int64_t i = 0; i < b->count; i++) value[i] = b->log_value[i] - b->field[i];
   for (int64_t i = 0; i + LANES <= b->count; i += LANES)
     for (int lane = 0; lane < LANES; lane++) {
       const float v = value[i + lane];
@@ -263,30 +263,36 @@ static bool find_residuals(const blocks *b, const double complex roots[FFT / 2],
 
 // ---- The field ----------------------------------------------------------------------------------
 
-// Over the blocks that count.
+// Of the blocks that count.
 SB_CLONES
-static void mean_and_deviation(const blocks *b, const float *restrict grid, double *mean,
+static void mean_and_deviation(int64_t count, const float *restrict values, double *mean,
                                double *deviation) {
   double sums[LANES] = {0}, squares[LANES] = {0}, sum = 0, square = 0;
-  const double n = (double)b->count;
   int64_t i = 0;
-  for (; i + LANES <= b->count; i += LANES)
+  for (; i + LANES <= count; i += LANES)
     for (int lane = 0; lane < LANES; lane++) {
-      const double v = (double)grid[b->index[i + lane]];
+      const double v = (double)values[i + lane];
       sums[lane] += v;
       squares[lane] += v * v;
     }
-  for (; i < b->count; i++) {
-    const double v = (double)grid[b->index[i]];
-    sums[0] += v;
-    squares[0] += v * v;
+  for (; i < count; i++) {
+    sums[0] += (double)values[i];
+    squares[0] += (double)values[i] * (double)values[i];
   }
   for (int lane = 0; lane < LANES; lane++) {
     sum += sums[lane];
     square += squares[lane];
   }
-  *mean = sum / n;
-  *deviation = sqrt(fmax(0, square / n - *mean * *mean));
+  *mean = sum / (double)count;
+  *deviation = sqrt(fmax(0, square / (double)count - *mean * *mean));
+}
+
+// Adds a step over the grid to the field of the blocks that count.
+//   part  out: the step there
+SB_CLONES
+static void add_step(const blocks *b, const float *restrict step, float *restrict part) {
+  for (int64_t i = 0; i < b->count; i++) part[i] = step[b->index[i]];
+  for (int64_t i = 0; i < b->count; i++) b->field[i] += part[i];
 }
 
 // Axes of a spline with as many pieces an axis over the image: sampled at its blocks, or its voxels.
@@ -335,8 +341,8 @@ static sb_status refine(const sb_volume *image, int64_t elements,
     sb_spline_fit(axes, weights, residual, scratch, controls);
     memset(step, 0, (size_t)n * sizeof *step);
     sb_spline_add(axes, controls, scratch, step);
-    mean_and_deviation(b, step, &mean, &change);
-    for (int64_t k = 0; k < n; k++) b->field[k] += step[k];
+    add_step(b, step, work.value);
+    mean_and_deviation(b->count, work.value, &mean, &change);
     for (int64_t c = 0; c < control_count(axes); c++) sum[c] += controls[c];
   }
   sb_spline_add(fine, sum, scratch, field);
@@ -373,7 +379,7 @@ sb_status sb_bias_estimate(const sb_volume *image, double voxel_mm, const uint8_
   }
   for (int level = 0; level < LEVELS; level++)
     SB_TRY(refine(image, (int64_t)1 << level, roots, &b, field));
-  mean_and_deviation(&b, b.field, &mean, &deviation);
+  mean_and_deviation(b.count, b.field, &mean, &deviation);
   for (int64_t i = 0; i < n; i++) field[i] -= (float)mean;
 cleanup:
   blocks_free(&b);
