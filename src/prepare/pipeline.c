@@ -506,7 +506,7 @@ static sb_status place(const sb_preparer *p, const sb_prepare_options *options,
                        sb_prepared *out) {
   const sb_template *t = p->tmpl;
   sb_volume grid = {0};
-  sb_structure structure;
+  sb_structure structure = {0};
   double since = cpu_s();
   sb_status status;
   SB_TRY(resample(t, brain, alignment->template_to_scan, options->smooth_mm, &grid, out->own_mask));

@@ -257,7 +257,7 @@ static sb_status sample_grid(const source *in, const int64_t dims[3], const doub
     reach[i] = 0.5 * (fabs(m[4 * i]) + fabs(m[4 * i + 1]) + fabs(m[4 * i + 2]));
   }
   const int64_t nx = out->dims[0], ny = out->dims[1];
-  const bool thinned = in->packed != NULL && half_is_enough(samples);
+  const bool thinned = in->padded == NULL && half_is_enough(samples);
   const float weight = 1.0f / (float)(thinned ? (all + 1) / 2 : all);
   float *line = NULL;
   sb_status status = SB_NEW(&line, nx, "sampling");
