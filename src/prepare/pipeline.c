@@ -506,7 +506,7 @@ static sb_status place(const sb_preparer *p, const sb_prepare_options *options,
                        sb_prepared *out) {
   const sb_template *t = p->tmpl;
   sb_volume grid = {0};
-  sb_structure structure = {0};
+  sb_structure structure;
   double since = cpu_s();
   sb_status status;
   SB_TRY(resample(t, brain, alignment->template_to_scan, options->smooth_mm, &grid, out->own_mask));
@@ -603,7 +603,7 @@ enum { LOOK_QUICK = 1, LOOK_THOROUGH = 2, LOOK_TWICE = LOOK_QUICK | LOOK_THOROUG
 //   affine  out: the alignment, whatever the degrees of freedom of the row
 static sb_status found_place(const sb_preparer *p, const sb_brain *brain, int looks,
                              uint8_t *brain_in_row, double affine[16], sb_prepared *out) {
-  sb_alignment alignment;
+  sb_alignment alignment = {0};
   sb_status status = sb_error(SB_ALIGN, "not looked for");
   for (int look = LOOK_QUICK; look <= LOOK_THOROUGH && status.code == SB_ALIGN; look++) {
     if ((looks & look) == 0) continue;
