@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../tests/unit/registration_cases.h"
+#include "core/memory.h"
 #include "image/nifti_save.h"
 
 static void must(sb_status status) {
@@ -112,11 +113,13 @@ int main(int argc, char **argv) {
   char folder[] = "/tmp/samebrain-bench-XXXXXX";
   sb_template *t;
   sb_preparer *preparer;
+  sb_keep_freed(); // as the program does
   const bool full = argc > 1 && strcmp(argv[1], "--full") == 0;
   const sb_template_options options = sb_template_options_default();
   const sb_prepare_options prepare = sb_prepare_options_default();
   must(sb_template_load(&options, &t));
   must(sb_preparer_create(t, &prepare, &preparer));
+  sb_release_freed(); // as the program does
   if (mkdtemp(folder) == NULL) return 1;
   task k = {.t = t, .preparer = preparer};
   printf("at rest %.0f MB\n", (double)peak_bytes(do_nothing, &k) / 1e6);

@@ -36,15 +36,28 @@ static sb_status make_kernel(double sigma, kernel *k) {
   return status;
 }
 
+enum { LANES = 16 };
+typedef float lanes
+    __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+
 // out[i] = sum of weights[d] * (in[i - d * stride] + in[i + d * stride]) for i in [0, n).
 SB_CLONES static void filter_row(int64_t n, const float *restrict in, int64_t stride,
                                  int64_t radius, const float *restrict weights,
                                  float *restrict out) {
-  for (int64_t i = 0; i < n; i++) out[i] = weights[0] * in[i];
-  for (int64_t d = 1; d <= radius; d++) {
-    const float *before = in - d * stride, *after = in + d * stride;
-    const float weight = weights[d];
-    for (int64_t i = 0; i < n; i++) out[i] += weight * (before[i] + after[i]);
+  int64_t from = 0;
+  for (; n >= LANES && from < n; from += LANES) {
+    const int64_t i = from + LANES <= n ? from : n - LANES; // the last ones may be done twice
+    lanes sum = weights[0] * *(const lanes *)(in + i);
+    for (int64_t d = 1; d <= radius; d++)
+      sum += weights[d] *
+             (*(const lanes *)(in + i - d * stride) + *(const lanes *)(in + i + d * stride));
+    *(lanes *)(out + i) = sum;
+  }
+  for (int64_t i = from; i < n; i++) {
+    float sum = weights[0] * in[i];
+    for (int64_t d = 1; d <= radius; d++)
+      sum += weights[d] * (in[i - d * stride] + in[i + d * stride]);
+    out[i] = sum;
   }
 }
 

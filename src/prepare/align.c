@@ -433,6 +433,12 @@ static void start_of(const sb_aligner *aligner, const sb_brain *brain, double sc
   start_map(aligner, brain, axis, scale, centre, map);
 }
 
+// Whether a place fits so much worse than the best so far that more steps would not catch up.
+static bool is_far_worse(const candidate *c, const candidate best[KEPT], int count) {
+  static const double FAR_WORSE = 0.2;
+  return count > 0 && c->ncc < best[0].ncc - FAR_WORSE;
+}
+
 // The coarse search over starts first..last-1.
 static void try_starts(const search *s, const sb_brain *brain, int first, int last,
                        candidate best[KEPT], int *count) {
@@ -442,7 +448,7 @@ static void try_starts(const search *s, const sb_brain *brain, int first, int la
     candidate c;
     start_of(aligner, brain, scale, i, c.map);
     descend(s, 0, SB_SIMILARITY, 12, 1, &c);
-    if (c.ncc > 0) descend(s, 0, SB_AFFINE, 12, 1, &c);
+    if (c.ncc > 0 && !is_far_worse(&c, best, *count)) descend(s, 0, SB_AFFINE, 12, 1, &c);
     if (c.ncc > 0) keep(aligner, &c, best, count);
   }
 }
@@ -464,16 +470,13 @@ static void try_header(const search *s, const sb_brain *brain, candidate best[KE
 // The kept starts at 4 mm, sorted again by how well they fit there. A place that fits far worse than
 // the best after the steps that change most is not looked at any longer.
 static void refine(const search *s, candidate best[KEPT], int *count) {
-  static const double FAR_WORSE = 0.2;
   candidate coarse[KEPT];
   int coarse_count = *count;
-  double highest = 0;
   memcpy(coarse, best, sizeof coarse);
   *count = 0;
   for (int i = 0; i < coarse_count; i++) {
     descend(s, 1, SB_AFFINE, 5, 0.2, &coarse[i]);
-    if (coarse[i].ncc > highest - FAR_WORSE) descend(s, 1, SB_AFFINE, 15, 0.2, &coarse[i]);
-    highest = fmax(highest, coarse[i].ncc);
+    if (!is_far_worse(&coarse[i], best, *count)) descend(s, 1, SB_AFFINE, 15, 0.2, &coarse[i]);
     if (coarse[i].ncc > 0) keep(s->aligner, &coarse[i], best, count);
   }
 }

@@ -190,15 +190,18 @@ static bool factorise_freedom(const double h[SB_UNKNOWNS * SB_UNKNOWNS], sb_free
 
 // ---- Building a level ---------------------------------------------------------------------------
 
-// Of fine grids every `thin`-th row is enough: so many voxels are left to look at.
-static const int64_t ENOUGH_VOXELS = 250000;
+// Of fine grids every `thin`-th row is enough: so many voxels are left to look at. Coarse levels tell
+// places from each other and need fewer than those that alignment ends on.
+static const double COARSE_MM = 3;
+static const int64_t ENOUGH_VOXELS = 250000, ENOUGH_COARSE = 60000;
 
 // Which voxels of each row take part: from the first to the last where the smoothed mask says that
 // the brain is near. Rows of thinned grids are as far from each other in y as in z, about.
 static sb_status find_spans(const sb_volume *nearness, sb_align_level *level) {
   const int64_t nx = nearness->dims[0], ny = nearness->dims[1], nz = nearness->dims[2];
+  const int64_t enough = level->spacing_mm[1] > COARSE_MM ? ENOUGH_COARSE : ENOUGH_VOXELS;
   int64_t thin = 1;
-  while (nx * ny * nz > ENOUGH_VOXELS * thin) thin *= 2;
+  while (nx * ny * nz > enough * thin) thin *= 2;
   const int64_t aside = llround(sqrt((double)thin));
   sb_status status = SB_NEW(&level->spans, ny * nz, "alignment");
   if (status.code != SB_OK) return status;

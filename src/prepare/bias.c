@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "core/memory.h"
 #include "core/select.h"
 #include "prepare/mask.h"
@@ -23,12 +24,12 @@ static const double DARKEST = 0.1;
 
 // The brain in blocks: a dense grid for the spline, and the list of those that are all brain.
 typedef struct blocks {
-  int64_t size;          // voxels of the image along a block's edge
-  int64_t first[3];      // voxel of the grid's first block
-  int64_t dims[3];       // of the grid, which is around the brain
-  int64_t count, *index; // of the blocks that count, into the grid
-  float *log_value;      // of those blocks
-  float *field;          // of every block
+  int64_t size;     // voxels of the image along a block's edge
+  int64_t first[3]; // voxel of the grid's first block
+  int64_t dims[3];  // of the grid, which is around the brain
+  int32_t *index;   // into the grid, of the blocks that count
+  int64_t count;    // of those, and of what follows
+  float *log_value, *field;
 } blocks;
 
 static void blocks_free(blocks *b) {
@@ -87,7 +88,7 @@ static sb_status blocks_create(const sb_volume *image, double voxel_mm, const ui
   SB_TRY(SB_NEW(&out->index, n, "bias field"));
   SB_TRY(SB_NEW(&out->log_value, n, "bias field"));
   SB_TRY(SB_NEW_ZERO(&out->field, n, "bias field"));
-  int64_t i = 0;
+  int32_t i = 0;
   for (int64_t z = 0; z < out->dims[2]; z++)
     for (int64_t y = 0; y < out->dims[1]; y++)
       for (int64_t x = 0; x < out->dims[0]; x++, i++) {
@@ -147,14 +148,6 @@ static void filter(double first[FFT], double second[FFT], const double response[
   }
 }
 
-// Where a log intensity is among the bins: the lower of two, and how far from it to the other.
-static inline int bin_of(float value, float low, float bins_per_unit, float *beyond) {
-  const float at = (value - low) * bins_per_unit;
-  const int bin = at < BINS - 2 ? (int)at : BINS - 2;
-  *beyond = at - (float)bin;
-  return bin;
-}
-
 // The intensity that each bin's voxels are expected to have without the field's blur: the mean of
 // the sharpened histogram, weighted by the blur around the bin.
 //   expected  in: the histogram, in bins 0 to BINS - 1 of FFT; out: log intensity of each bin
@@ -180,46 +173,126 @@ static void sharpen(double low, double width, const double complex roots[FFT / 2
     expected[i] = below[i] > 1e-6 * largest ? expected[i] / below[i] : low + i * width;
 }
 
+enum { LANES = 16 }; // sums and extremes are kept in so many parts, the same on every processor
+
+// Each block's log intensity less the field so far, and the lowest and highest of these.
+SB_CLONES
+static void subtract_field(const blocks *b, float *restrict value, float *low, float *high) {
+  float least[LANES], most[LANES];
+  for (int lane = 0; lane < LANES; lane++) {
+    least[lane] = INFINITY;
+    most[lane] = -INFINITY;
+  }
+  for (int64_t i = 0; i < b->count; i++) value[i] = b->log_value[i] - b->field[i];
+  for (int64_t i = 0; i + LANES <= b->count; i += LANES)
+    for (int lane = 0; lane < LANES; lane++) {
+      const float v = value[i + lane];
+      least[lane] = v < least[lane] ? v : least[lane];
+      most[lane] = v > most[lane] ? v : most[lane];
+    }
+  for (int64_t i = b->count / LANES * LANES; i < b->count; i++) {
+    least[0] = value[i] < least[0] ? value[i] : least[0];
+    most[0] = value[i] > most[0] ? value[i] : most[0];
+  }
+  *low = INFINITY;
+  *high = -INFINITY;
+  for (int lane = 0; lane < LANES; lane++) {
+    *low = fminf(*low, least[lane]);
+    *high = fmaxf(*high, most[lane]);
+  }
+}
+
+// Where log intensities are among the bins: the lower of two, and how far from it to the other.
+SB_CLONES
+static void find_bins(int64_t count, const float *restrict value, float low, float bins_per_unit,
+                      int32_t *restrict bin, float *restrict beyond) {
+  for (int64_t i = 0; i < count; i++) {
+    const float at = (value[i] - low) * bins_per_unit;
+    bin[i] = at < BINS - 2 ? (int32_t)at : BINS - 2;
+    beyond[i] = at - (float)bin[i];
+  }
+}
+
+// The histogram, each value shared between its two bins. Two histograms take turns: neighbours are
+// often alike, and adding to what was just added to waits.
+static void fill_histogram(int64_t count, const int32_t *bin, const float *beyond,
+                           double histogram[FFT]) {
+  double turns[2][FFT] = {{0}};
+  for (int64_t i = 0; i < count; i++) {
+    double *at = turns[i % 2] + bin[i];
+    at[0] += (double)(1 - beyond[i]);
+    at[1] += (double)beyond[i];
+  }
+  for (int i = 0; i < FFT; i++) histogram[i] = turns[0][i] + turns[1][i];
+}
+
+SB_CLONES
+static void subtract_expected(int64_t count, const int32_t *restrict bin,
+                              const float *restrict beyond, const float expected[BINS],
+                              float *restrict value) {
+  for (int64_t i = 0; i < count; i++) {
+    const float below = expected[bin[i]], above = expected[bin[i] + 1];
+    value[i] -= below + beyond[i] * (above - below);
+  }
+}
+
+// Room for what a step finds out about each block that counts.
+typedef struct workspace {
+  float *value, *beyond;
+  int32_t *bin;
+} workspace;
+
 // What each block's log intensity, less the field so far, lacks to the expected one. False when all
 // blocks have one value: there is nothing to sharpen.
-//   value     scratch, a float per block that counts
 //   residual  out: over the grid of blocks
-static bool find_residuals(const blocks *b, const double complex roots[FFT / 2], float *value,
-                           float *residual) {
-  float low = INFINITY, high = -INFINITY, beyond;
-  double expected[FFT] = {0};
-  for (int64_t i = 0; i < b->count; i++) {
-    value[i] = b->log_value[i] - b->field[b->index[i]];
-    low = value[i] < low ? value[i] : low;
-    high = value[i] > high ? value[i] : high;
-  }
+static bool find_residuals(const blocks *b, const double complex roots[FFT / 2],
+                           const workspace *work, float *residual) {
+  float low, high, table[BINS];
+  double expected[FFT];
+  subtract_field(b, work->value, &low, &high);
   const float width = (high - low) / (BINS - 1), scale = 1 / width;
   if (!(width > 1e-7f)) return false;
-  for (int64_t i = 0; i < b->count; i++) {
-    const int bin = bin_of(value[i], low, scale, &beyond);
-    expected[bin] += (double)(1 - beyond);
-    expected[bin + 1] += (double)beyond;
-  }
+  find_bins(b->count, work->value, low, scale, work->bin, work->beyond);
+  fill_histogram(b->count, work->bin, work->beyond, expected);
   sharpen((double)low, (double)width, roots, expected);
-  for (int64_t i = 0; i < b->count; i++) {
-    const int bin = bin_of(value[i], low, scale, &beyond);
-    const float below = (float)expected[bin], above = (float)expected[bin + 1];
-    residual[b->index[i]] = value[i] - (below + beyond * (above - below));
-  }
+  for (int i = 0; i < BINS; i++) table[i] = (float)expected[i];
+  subtract_expected(b->count, work->bin, work->beyond, table, work->value);
+  for (int64_t i = 0; i < b->count; i++) residual[b->index[i]] = work->value[i];
   return true;
 }
 
 // ---- The field ----------------------------------------------------------------------------------
 
-static void mean_and_deviation(const blocks *b, const float *grid, double *mean,
+// Of the blocks that count.
+SB_CLONES
+static void mean_and_deviation(int64_t count, const float *restrict values, double *mean,
                                double *deviation) {
-  double sum = 0, squares = 0, n = (double)b->count;
-  for (int64_t i = 0; i < b->count; i++) {
-    sum += (double)grid[b->index[i]];
-    squares += (double)grid[b->index[i]] * (double)grid[b->index[i]];
+  double sums[LANES] = {0}, squares[LANES] = {0}, sum = 0, square = 0;
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES)
+    for (int lane = 0; lane < LANES; lane++) {
+      const double v = (double)values[i + lane];
+      sums[lane] += v;
+      squares[lane] += v * v;
+    }
+  for (; i < count; i++) {
+    sums[0] += (double)values[i];
+    squares[0] += (double)values[i] * (double)values[i];
   }
-  *mean = sum / n;
-  *deviation = sqrt(fmax(0, squares / n - *mean * *mean));
+  for (int lane = 0; lane < LANES; lane++) {
+    sum += sums[lane];
+    square += squares[lane];
+  }
+  *mean = sum / (double)count;
+  *deviation = sqrt(fmax(0, square / (double)count - *mean * *mean));
+}
+
+// Adds a step over the grid to the field of the blocks that count.
+//   part  out: the step there
+SB_CLONES
+static void add_step(const blocks *b, const float *restrict step, float *restrict part) {
+  for (int64_t i = 0; i < b->count; i++) part[i] = step[b->index[i]];
+  for (int64_t i = 0; i < b->count; i++) b->field[i] += part[i];
 }
 
 // Axes of a spline with as many pieces an axis over the image: sampled at its blocks, or its voxels.
@@ -245,12 +318,15 @@ static sb_status refine(const sb_volume *image, int64_t elements,
                         const double complex roots[FFT / 2], blocks *b, float *field) {
   const int64_t n = b->dims[0] * b->dims[1] * b->dims[2];
   sb_spline_axis axes[3] = {{0}, {0}, {0}}, fine[3] = {{0}, {0}, {0}};
-  float *value = NULL, *residual = NULL, *step = NULL, *scratch = NULL, *weights = NULL,
-        *controls = NULL, *sum = NULL;
+  workspace work = {0};
+  float *residual = NULL, *step = NULL, *scratch = NULL, *weights = NULL, *controls = NULL,
+        *sum = NULL;
   sb_status status;
   SB_TRY(make_axes(image, b, elements, true, axes));
   SB_TRY(make_axes(image, b, elements, false, fine));
-  SB_TRY(SB_NEW(&value, b->count, "bias field"));
+  SB_TRY(SB_NEW(&work.value, b->count, "bias field"));
+  SB_TRY(SB_NEW(&work.beyond, b->count, "bias field"));
+  SB_TRY(SB_NEW(&work.bin, b->count, "bias field"));
   SB_TRY(SB_NEW_ZERO(&residual, n, "bias field"));
   SB_TRY(SB_NEW(&step, n, "bias field"));
   SB_TRY(SB_NEW(&scratch, sb_spline_scratch(axes) + sb_spline_scratch(fine), "bias field"));
@@ -261,12 +337,12 @@ static sb_status refine(const sb_volume *image, int64_t elements,
   sb_spline_gather_squares(axes, residual, scratch, weights);
   double mean, change = INFINITY;
   for (int i = 0; i < MOST_STEPS && change > LEAST_CHANGE; i++) {
-    if (!find_residuals(b, roots, value, residual)) break;
+    if (!find_residuals(b, roots, &work, residual)) break;
     sb_spline_fit(axes, weights, residual, scratch, controls);
     memset(step, 0, (size_t)n * sizeof *step);
     sb_spline_add(axes, controls, scratch, step);
-    mean_and_deviation(b, step, &mean, &change);
-    for (int64_t k = 0; k < n; k++) b->field[k] += step[k];
+    add_step(b, step, work.value);
+    mean_and_deviation(b->count, work.value, &mean, &change);
     for (int64_t c = 0; c < control_count(axes); c++) sum[c] += controls[c];
   }
   sb_spline_add(fine, sum, scratch, field);
@@ -275,7 +351,9 @@ cleanup:
     sb_spline_axis_free(&axes[i]);
     sb_spline_axis_free(&fine[i]);
   }
-  free(value);
+  free(work.value);
+  free(work.beyond);
+  free(work.bin);
   free(residual);
   free(step);
   free(scratch);
@@ -301,7 +379,7 @@ sb_status sb_bias_estimate(const sb_volume *image, double voxel_mm, const uint8_
   }
   for (int level = 0; level < LEVELS; level++)
     SB_TRY(refine(image, (int64_t)1 << level, roots, &b, field));
-  mean_and_deviation(&b, b.field, &mean, &deviation);
+  mean_and_deviation(b.count, b.field, &mean, &deviation);
   for (int64_t i = 0; i < n; i++) field[i] -= (float)mean;
 cleanup:
   blocks_free(&b);

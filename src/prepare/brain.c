@@ -96,7 +96,8 @@ static void count_foreground(int64_t count, const float *row, float background, 
     out[i] = (uint16_t)(out[i] + (fabsf(row[i] - background) > threshold));
 }
 
-// A cell is on when a quarter of it is foreground.
+// A cell is on when a quarter of it is foreground. Where cells are more than a row wide, every other
+// row is looked at.
 static sb_status cells_create(const sb_volume *scan, float background, float threshold,
                               cell_grid *out) {
   memset(out, 0, sizeof *out);
@@ -107,7 +108,8 @@ static sb_status cells_create(const sb_volume *scan, float background, float thr
     out->dims[i] = (scan->dims[i] + out->size[i] - 1) / out->size[i];
   }
   const int64_t cells = out->dims[0] * out->dims[1] * out->dims[2], wide = out->size[0];
-  const int64_t whole = out->size[0] * out->size[1] * out->size[2], *dims = scan->dims;
+  const int64_t every = out->size[1] > 1 ? 2 : 1, *dims = scan->dims;
+  const int64_t whole = out->size[0] * out->size[1] * out->size[2] / every;
   uint16_t *counts = NULL; // of the rows of a row of cells, padded to whole cells
   sb_status status;
   SB_TRY(SB_NEW(&out->on, cells, "brain"));
@@ -116,7 +118,7 @@ static sb_status cells_create(const sb_volume *scan, float background, float thr
     const int64_t y = row % out->dims[1] * out->size[1], z = row / out->dims[1] * out->size[2];
     memset(counts, 0, (size_t)(out->dims[0] * wide) * sizeof *counts);
     for (int64_t k = z; k < z + out->size[2] && k < dims[2]; k++)
-      for (int64_t j = y; j < y + out->size[1] && j < dims[1]; j++)
+      for (int64_t j = y + (y + k) % every; j < y + out->size[1] && j < dims[1]; j += every)
         count_foreground(dims[0], scan->voxels + dims[0] * (j + dims[1] * k), background, threshold,
                          counts);
     for (int64_t cell = 0; cell < out->dims[0]; cell++) {
@@ -156,6 +158,12 @@ static void cells_measure(const cell_grid *cells, int64_t low[3], int64_t high[3
 
 // ---- The brain ----------------------------------------------------------------------------------
 
+SB_CLONES
+static void subtract_row(int64_t count, const float *restrict in, float background,
+                         float *restrict out) {
+  for (int64_t i = 0; i < count; i++) out[i] = in[i] - background;
+}
+
 // Copies the box of cells low..high-1, the background taken off, 0 in cells that are off.
 static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const int64_t low[3],
                          const int64_t high[3], float background, sb_volume *out) {
@@ -166,7 +174,7 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
     if (last[i] > scan->dims[i]) last[i] = scan->dims[i];
     out->dims[i] = last[i] - first[i];
   }
-  sb_status status = SB_NEW_ZERO(&out->voxels, out->dims[0] * out->dims[1] * out->dims[2], "brain");
+  sb_status status = SB_NEW(&out->voxels, out->dims[0] * out->dims[1] * out->dims[2], "brain");
   if (status.code != SB_OK) return status;
   const double corner[3] = {(double)first[0], (double)first[1], (double)first[2]};
   double moved[3];
@@ -174,19 +182,41 @@ static sb_status cut_out(const sb_volume *scan, const cell_grid *cells, const in
   sb_affine_apply(scan->affine, corner, moved);
   for (int i = 0; i < 3; i++) out->affine[4 * i + 3] = moved[i];
   const int64_t wide = cells->size[0];
+  const int64_t from_cell = first[0] / wide, end_cell = (last[0] + wide - 1) / wide;
   for (int64_t z = first[2]; z < last[2]; z++)
     for (int64_t y = first[1]; y < last[1]; y++) {
       const float *from = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
       float *to = out->voxels + out->dims[0] * (y - first[1] + out->dims[1] * (z - first[2]));
       const uint8_t *on =
           cells->on + cells->dims[0] * (y / cells->size[1] + cells->dims[1] * (z / cells->size[2]));
-      for (int64_t x = first[0]; x < last[0]; x += wide) {
-        if (on[x / wide] == 0) continue;
-        int64_t end = x + wide < last[0] ? x + wide : last[0];
-        for (int64_t i = x; i < end; i++) to[i - first[0]] = from[i] - background;
+      for (int64_t cell = from_cell, next; cell < end_cell; cell = next) { // cells alike at once
+        for (next = cell + 1; next < end_cell && on[next] == on[cell];) next++;
+        const int64_t x = cell * wide, end = next < end_cell ? next * wide : last[0];
+        if (on[cell] != 0)
+          subtract_row(end - x, from + x, background, to + x - first[0]);
+        else
+          memset(to + x - first[0], 0, (size_t)(end - x) * sizeof *to);
       }
     }
   return status;
+}
+
+// The foreground voxels of a cell on one of the scan's faces.
+//   at  the voxel's place along the axis that the face cuts
+static int64_t count_on_face(const sb_volume *scan, const cell_grid *cells, const int64_t cell[3],
+                             int axis, int64_t at, float background, float threshold) {
+  int64_t from[3], to[3], count = 0;
+  for (int i = 0; i < 3; i++) {
+    from[i] = i == axis ? at : cell[i] * cells->size[i];
+    to[i] = i == axis ? at + 1 : from[i] + cells->size[i];
+    if (to[i] > scan->dims[i]) to[i] = scan->dims[i];
+  }
+  for (int64_t z = from[2]; z < to[2]; z++)
+    for (int64_t y = from[1]; y < to[1]; y++) {
+      const float *row = scan->voxels + scan->dims[0] * (y + scan->dims[1] * z);
+      for (int64_t x = from[0]; x < to[0]; x++) count += fabsf(row[x] - background) > threshold;
+    }
+  return count;
 }
 
 // Finds the scan's faces that more than 1 cm2 of the brain lie on: the scan ends inside the brain.
@@ -196,17 +226,13 @@ static void find_cuts(const sb_volume *scan, const cell_grid *cells, float backg
   sb_voxel_size(scan->affine, mm);
   for (int face = 0; face < 6; face++) {
     const int axis = face / 2, a = (axis + 1) % 3, b = (axis + 2) % 3;
-    int64_t at[3], count = 0;
-    at[axis] = face % 2 == 0 ? 0 : scan->dims[axis] - 1;
-    for (at[b] = 0; at[b] < scan->dims[b]; at[b]++)
-      for (at[a] = 0; at[a] < scan->dims[a]; at[a]++) {
-        const float value =
-            scan->voxels[at[0] + scan->dims[0] * (at[1] + scan->dims[1] * at[2])] - background;
-        if (!(fabsf(value) > (float)out->threshold)) continue;
-        count += cells->on[at[0] / cells->size[0] +
-                           cells->dims[0] * (at[1] / cells->size[1] +
-                                             cells->dims[1] * (at[2] / cells->size[2]))] != 0;
-      }
+    const int64_t at = face % 2 == 0 ? 0 : scan->dims[axis] - 1;
+    int64_t cell[3], count = 0;
+    cell[axis] = at / cells->size[axis];
+    for (cell[b] = 0; cell[b] < cells->dims[b]; cell[b]++)
+      for (cell[a] = 0; cell[a] < cells->dims[a]; cell[a]++)
+        if (cells->on[cell[0] + cells->dims[0] * (cell[1] + cells->dims[1] * cell[2])] != 0)
+          count += count_on_face(scan, cells, cell, axis, at, background, (float)out->threshold);
     out->cut[axis][face % 2] = (double)count * mm[a] * mm[b] > MOST_ON_FACE_MM2;
   }
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "core/memory.h"
 
 static const double PERCENTS[SB_LANDMARKS] = {1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99};
@@ -62,6 +63,14 @@ static bool find_landmarks(int64_t length, const uint8_t *brain, const float *ro
   return out[SB_LANDMARKS - 1] > out[0];
 }
 
+static bool varies(int64_t length, const uint8_t *brain, const float *row) {
+  int64_t first = 0;
+  while (first < length && brain[first] == 0) first++;
+  for (int64_t i = first + 1; i < length; i++)
+    if (brain[i] != 0 && row[i] != row[first]) return true;
+  return false;
+}
+
 static bool mean_and_deviation(int64_t length, const uint8_t *brain, const float *row, double *mean,
                                double *deviation) {
   double sum = 0, squares = 0, count = 0;
@@ -106,28 +115,45 @@ cleanup:
   return status;
 }
 
+// Linear pieces that follow each other: from low to high a value rises by `rise` a unit, from `begin` on.
+typedef struct pieces {
+  float low[SB_LANDMARKS - 1], high[SB_LANDMARKS - 1], begin[SB_LANDMARKS - 1],
+      rise[SB_LANDMARKS - 1];
+} pieces;
+
+// `level` and what each piece adds to it.
+SB_CLONES
+static void add_pieces(const pieces *p, float level, int64_t length, float *restrict row) {
+  for (int64_t i = 0; i < length; i++) {
+    float sum = level;
+    for (int k = 0; k < SB_LANDMARKS - 1; k++) {
+      float part = row[i] > p->low[k] ? row[i] : p->low[k];
+      part = part < p->high[k] ? part : p->high[k];
+      sum += p->rise[k] * (part - p->begin[k]);
+    }
+    row[i] = sum;
+  }
+}
+
 // Piecewise linear: from[i] goes to to[i]; beyond the ends, the end pieces continue. Landmarks of
 // the scan that fall together (few grey levels) are one landmark.
 static void match_landmarks(const double from[SB_LANDMARKS], const double to[SB_LANDMARKS],
                             int64_t length, float *row) {
-  double x[SB_LANDMARKS], y[SB_LANDMARKS], slope[SB_LANDMARKS];
   const double least = 1e-6 * (from[SB_LANDMARKS - 1] - from[0]);
-  int pieces = 0;
-  x[0] = from[0];
-  y[0] = to[0];
+  pieces p = {0}; // those that are left over rise by nothing
+  double x = from[0], y = to[0];
+  int count = 0;
   for (int i = 1; i < SB_LANDMARKS; i++) {
-    if (from[i] - x[pieces] <= least) continue;
-    slope[pieces] = (to[i] - y[pieces]) / (from[i] - x[pieces]);
-    pieces++;
-    x[pieces] = from[i];
-    y[pieces] = to[i];
+    if (from[i] - x <= least) continue;
+    p.low[count] = p.begin[count] = (float)x;
+    p.high[count] = (float)from[i];
+    p.rise[count++] = (float)((to[i] - y) / (from[i] - x));
+    x = from[i];
+    y = to[i];
   }
-  for (int64_t i = 0; i < length; i++) {
-    double v = (double)row[i];
-    int piece = 0;
-    while (piece < pieces - 1 && v > x[piece + 1]) piece++;
-    row[i] = (float)(y[piece] + slope[piece] * (v - x[piece]));
-  }
+  p.low[0] = -INFINITY;
+  p.high[count - 1] = INFINITY;
+  add_pieces(&p, (float)to[0], length, row);
 }
 
 // The standard normal distribution's quantile, to 5e-4: Abramowitz and Stegun, 26.2.23.
@@ -172,7 +198,7 @@ sb_status sb_harmonise_row(sb_harmonise method, double winsor_sigma, const sb_st
   sb_status status = sb_ok();
   uint32_t *scratch = NULL;
   double own[SB_LANDMARKS], mean, deviation;
-  if (!mean_and_deviation(length, brain, row, &mean, &deviation)) {
+  if (!varies(length, brain, row)) {
     status = sb_error(SB_CONTENT, "the brain's intensities do not vary");
     goto cleanup;
   }
@@ -187,6 +213,7 @@ sb_status sb_harmonise_row(sb_harmonise method, double winsor_sigma, const sb_st
     SB_TRY(SB_NEW(&scratch, 2 * length, "harmonisation"));
     spread_ranks(length, brain, scratch, row);
   } else {
+    mean_and_deviation(length, brain, row, &mean, &deviation);
     for (int64_t i = 0; i < length; i++) row[i] = (float)(((double)row[i] - mean) / deviation);
   }
   if (winsor_sigma > 0) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/clones.h"
 #include "core/geometry.h"
 #include "core/memory.h"
 #include "image/orient.h"
@@ -90,9 +91,9 @@ static sb_status check_options(const sb_prepare_options *o) {
 
 // What shapes a row, as one line.
 static void describe(const sb_template *t, const sb_prepare_options *o, size_t size, char *out) {
-  char align[40] = "align=given", smooth[40] = "8-bit-box-average";
+  char align[40] = "align=given", smooth[40] = "8-bit-half-box";
   if (o->space == SB_SPACE_NATIVE)
-    snprintf(align, sizeof align, "align=gauss-newton-5 dof=%d", o->dof);
+    snprintf(align, sizeof align, "align=gauss-newton-6 dof=%d", o->dof);
   if (o->smooth_mm > 0) snprintf(smooth, sizeof smooth, "8-bit-gaussian-%g", o->smooth_mm);
   snprintf(out, size, "resolution_mm=%g %s resample=%s bias=%s harmonise=%s outside=%s winsor=%g",
            t->resolution_mm, align, smooth, bias_name(chosen_bias(o->bias)),
@@ -214,6 +215,12 @@ cleanup:
   return status;
 }
 
+SB_CLONES
+static void mark_foreground(int64_t count, const float *restrict values, float threshold,
+                            uint8_t *restrict mask) {
+  for (int64_t i = 0; i < count; i++) mask[i] = fabsf(values[i]) > threshold;
+}
+
 // The brain on the rows' grid, and where on it the scan's own brain is.
 //   grid      out: intensities where the template's mask is; voxels allocated here
 //   own_mask  out: 0 or 1 per grid voxel
@@ -236,8 +243,7 @@ static sb_status resample(const sb_template *t, const sb_brain *brain,
 
   // The scan's own brain is where the intensity at the voxel's centre stands out.
   SB_TRY(sb_sample_packed_grid(&brain->packed, grid_to_scan, 1, NULL, grid));
-  const float threshold = (float)brain->threshold;
-  for (int64_t i = 0; i < n; i++) own_mask[i] = fabsf(grid->voxels[i]) > threshold;
+  mark_foreground(n, grid->voxels, (float)brain->threshold, own_mask);
   SB_TRY(sb_mask_fill_holes(grid->dims, own_mask));
   if (smooth_mm > 0) {
     SB_TRY(smooth(brain, smooth_mm, &smoothed));
@@ -301,14 +307,18 @@ cleanup:
 // Fades a harmonised row to 0 over the edge of the scan's own brain, by the brain's share of a
 // neighbourhood about a voxel wide.
 static sb_status fade(const sb_template *t, const uint8_t *own_mask, float *row) {
+  enum { REACH = 4 }; // of the Gaussian
   static const double SIGMA_VOX[3] = {1, 1, 1};
-  const int64_t n = t->row_image.dims[0] * t->row_image.dims[1] * t->row_image.dims[2];
-  float *share = NULL;
+  const int64_t *grid = t->row_image.dims, plane = grid[0] * grid[1];
+  const int64_t first = t->row_first[2] > REACH ? t->row_first[2] - REACH : 0;
+  const int64_t end = t->row_end[2] + REACH < grid[2] ? t->row_end[2] + REACH : grid[2];
+  const int64_t dims[3] = {grid[0], grid[1], end - first}, before = plane * first;
+  float *share = NULL; // of the planes first..end-1
   sb_status status;
-  SB_TRY(SB_NEW(&share, n, "brain mask"));
-  for (int64_t i = 0; i < n; i++) share[i] = own_mask[i];
-  SB_TRY(sb_gaussian(share, t->row_image.dims, SIGMA_VOX));
-  for (int64_t i = 0; i < t->row_length; i++) row[i] *= share[t->row_index[i]];
+  SB_TRY(SB_NEW(&share, plane * dims[2], "brain mask"));
+  for (int64_t i = 0; i < plane * dims[2]; i++) share[i] = own_mask[before + i];
+  SB_TRY(sb_gaussian(share, dims, SIGMA_VOX));
+  for (int64_t i = 0; i < t->row_length; i++) row[i] *= share[t->row_index[i] - before];
 cleanup:
   free(share);
   return status;
@@ -330,6 +340,7 @@ static sb_status fill_outside(const sb_preparer *p, const sb_prepare_options *op
 
 // ---- Quality ------------------------------------------------------------------------------------
 
+SB_CLONES
 static double dice(int64_t n, const uint8_t *a, const uint8_t *b) {
   int64_t both = 0, sum = 0;
   for (int64_t i = 0; i < n; i++) {
@@ -592,7 +603,7 @@ enum { LOOK_QUICK = 1, LOOK_THOROUGH = 2, LOOK_TWICE = LOOK_QUICK | LOOK_THOROUG
 //   affine  out: the alignment, whatever the degrees of freedom of the row
 static sb_status found_place(const sb_preparer *p, const sb_brain *brain, int looks,
                              uint8_t *brain_in_row, double affine[16], sb_prepared *out) {
-  sb_alignment alignment;
+  sb_alignment alignment = {0};
   sb_status status = sb_error(SB_ALIGN, "not looked for");
   for (int look = LOOK_QUICK; look <= LOOK_THOROUGH && status.code == SB_ALIGN; look++) {
     if ((looks & look) == 0) continue;

@@ -2,6 +2,7 @@
 #include "prepare/sample.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,6 +239,12 @@ typedef struct source {
   const sb_packed *packed;
 } source;
 
+// Whether every other sub-sample of a voxel, as on a chessboard, has its middle in the voxel's middle:
+// unless just one axis has an even number of them.
+static bool half_is_enough(const int64_t samples[3]) {
+  return samples[0] % 2 + samples[1] % 2 + samples[2] % 2 != 2;
+}
+
 static sb_status sample_grid(const source *in, const int64_t dims[3], const double out_to_in[16],
                              int most_samples, const uint8_t *where, sb_volume *out) {
   const double *m = out_to_in, step[3] = {m[0], m[4], m[8]};
@@ -250,7 +257,8 @@ static sb_status sample_grid(const source *in, const int64_t dims[3], const doub
     reach[i] = 0.5 * (fabs(m[4 * i]) + fabs(m[4 * i + 1]) + fabs(m[4 * i + 2]));
   }
   const int64_t nx = out->dims[0], ny = out->dims[1];
-  const float weight = 1.0f / (float)all;
+  const bool thinned = in->padded == NULL && half_is_enough(samples);
+  const float weight = 1.0f / (float)(thinned ? (all + 1) / 2 : all);
   float *line = NULL;
   sb_status status = SB_NEW(&line, nx, "sampling");
   if (status.code != SB_OK) return status;
@@ -267,6 +275,7 @@ static sb_status sample_grid(const source *in, const int64_t dims[3], const doub
       // Sub-samples are the centres of equal parts of the voxel.
       const int64_t which[3] = {s % samples[0], s / samples[0] % samples[1],
                                 s / (samples[0] * samples[1])};
+      if (thinned && (which[0] + which[1] + which[2]) % 2 != 0) continue;
       double p[3] = {(double)first, at[1], at[2]};
       for (int i = 0; i < 3; i++) p[i] += ((double)which[i] + 0.5) / (double)samples[i] - 0.5;
       sb_affine_apply(m, p, start);

@@ -47,7 +47,8 @@ void sb_sample_packed_row(const sb_packed *in, const double start[3], const doub
 //              is sampled, the rest is 0. NULL: everything
 sb_status sb_sample_grid(const sb_padded *in, const double out_to_in[16], int most_samples,
                          const uint8_t *where, sb_volume *out);
-// The same of a packed volume, in intensities.
+// The same of a packed volume, in intensities; of the samples every other one, as on a chessboard,
+// where these have their middle in the voxel's (that is, unless just one axis has an even number).
 sb_status sb_sample_packed_grid(const sb_packed *in, const double out_to_in[16], int most_samples,
                                 const uint8_t *where, sb_volume *out);
 

@@ -2,7 +2,6 @@
 #include "prepare/spline.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,33 +45,24 @@ void sb_spline_axis_free(sb_spline_axis *axis) {
   memset(axis, 0, sizeof *axis);
 }
 
+// A plane of samples for each control point along z, and one of samples along x and controls along y.
 int64_t sb_spline_scratch(const sb_spline_axis axes[3]) {
-  return (axes[0].controls + axes[0].samples) * axes[1].controls + axes[0].controls;
+  return axes[0].samples * (axes[2].controls * axes[1].samples + axes[1].controls);
 }
 
 // ---- From samples to control points -------------------------------------------------------------
 
+// Adds a row, times one factor each, to four rows that lie `stride` apart.
 SB_CLONES
-static void add_scaled(int64_t count, float factor, const float *restrict in, float *restrict out) {
-  for (int64_t i = 0; i < count; i++) out[i] += factor * in[i];
-}
-
-// The part of one line of samples in its control points; false when the line is empty.
-static bool add_line(const sb_spline_axis *x, float (*const influence)[4], const float *line,
-                     float *sums) {
-  int64_t first = 0, end = x->samples;
-  while (first < end && line[first] == 0) first++;
-  while (end > first && line[end - 1] == 0) end--;
-  if (first == end) return false;
-  memset(sums, 0, (size_t)x->controls * sizeof *sums);
-  while (first < end) { // the samples of one piece share their control points
-    const int64_t piece = x->first[first];
-    float sum[4] = {0};
-    for (; first < end && x->first[first] == piece; first++)
-      for (int c = 0; c < 4; c++) sum[c] += influence[first][c] * line[first];
-    for (int c = 0; c < 4; c++) sums[piece + c] += sum[c];
+static void add_to_four(int64_t count, const float factors[4], const float *restrict in,
+                        int64_t stride, float *restrict out) {
+  float *restrict b = out + stride, *restrict c = b + stride, *restrict d = c + stride;
+  for (int64_t i = 0; i < count; i++) {
+    out[i] += factors[0] * in[i];
+    b[i] += factors[1] * in[i];
+    c[i] += factors[2] * in[i];
+    d[i] += factors[3] * in[i];
   }
-  return true;
 }
 
 // out[control] = sum over the samples of values times their influence on it; what a sample's
@@ -80,20 +70,23 @@ static bool add_line(const sb_spline_axis *x, float (*const influence)[4], const
 static void gather(const sb_spline_axis axes[3], float (*const influence[3])[4],
                    const float *values, float *scratch, float *out) {
   const sb_spline_axis *x = &axes[0], *y = &axes[1], *z = &axes[2];
-  const int64_t plane = x->controls * y->controls;
-  float *controls = scratch, *sums = scratch + plane; // of one z; of one y and z
-  memset(out, 0, (size_t)(plane * z->controls) * sizeof *out);
-  for (int64_t k = 0; k < z->samples; k++) {
-    memset(controls, 0, (size_t)plane * sizeof *controls);
-    for (int64_t j = 0; j < y->samples; j++) {
-      const float *line = values + x->samples * (j + y->samples * k);
-      if (!add_line(x, influence[0], line, sums)) continue;
-      for (int c = 0; c < 4; c++)
-        add_scaled(x->controls, influence[1][j][c], sums,
-                   controls + x->controls * (y->first[j] + c));
+  const int64_t plane = x->samples * y->samples, lines = x->samples * y->controls;
+  float *planes = scratch, *rows = scratch + plane * z->controls;
+  memset(planes, 0, (size_t)(plane * z->controls) * sizeof *planes);
+  memset(out, 0, (size_t)(x->controls * y->controls * z->controls) * sizeof *out);
+  for (int64_t k = 0; k < z->samples; k++)
+    add_to_four(plane, influence[2][k], values + plane * k, plane, planes + plane * z->first[k]);
+  for (int64_t k = 0; k < z->controls; k++) {
+    memset(rows, 0, (size_t)lines * sizeof *rows);
+    for (int64_t j = 0; j < y->samples; j++)
+      add_to_four(x->samples, influence[1][j], planes + x->samples * j + plane * k, x->samples,
+                  rows + x->samples * y->first[j]);
+    for (int64_t j = 0; j < y->controls; j++) {
+      float *sums = out + x->controls * (j + y->controls * k);
+      for (int64_t i = 0; i < x->samples; i++)
+        for (int c = 0; c < 4; c++)
+          sums[x->first[i] + c] += influence[0][i][c] * rows[x->samples * j + i];
     }
-    for (int c = 0; c < 4; c++)
-      add_scaled(plane, influence[2][k][c], controls, out + plane * (z->first[k] + c));
   }
 }
 
@@ -116,24 +109,32 @@ void sb_spline_fit(const sb_spline_axis axes[3], const float *weight_sums, const
 
 // ---- From control points to samples -------------------------------------------------------------
 
+// Adds four rows that lie `stride` apart, times one factor each, to a row.
+SB_CLONES
+static void add_four(int64_t count, const float factors[4], const float *restrict in,
+                     int64_t stride, float *restrict out) {
+  const float *restrict b = in + stride, *restrict c = b + stride, *restrict d = c + stride;
+  for (int64_t i = 0; i < count; i++)
+    out[i] += factors[0] * in[i] + factors[1] * b[i] + factors[2] * c[i] + factors[3] * d[i];
+}
+
 void sb_spline_add(const sb_spline_axis axes[3], const float *coefficients, float *scratch,
                    float *out) {
   const sb_spline_axis *x = &axes[0], *y = &axes[1], *z = &axes[2];
-  const int64_t plane = x->controls * y->controls;
-  float *controls = scratch,
-        *lines = scratch + plane; // of one z; samples along x, controls along y
-  for (int64_t k = 0; k < z->samples; k++) {
-    memset(controls, 0, (size_t)plane * sizeof *controls);
-    for (int c = 0; c < 4; c++)
-      add_scaled(plane, z->weights[k][c], coefficients + plane * (z->first[k] + c), controls);
+  const int64_t plane = x->samples * y->samples;
+  float *planes = scratch, *rows = scratch + plane * z->controls;
+  memset(planes, 0, (size_t)(plane * z->controls) * sizeof *planes);
+  for (int64_t k = 0; k < z->controls; k++) {
     for (int64_t j = 0; j < y->controls; j++)
       for (int64_t i = 0; i < x->samples; i++) {
-        const float *at = controls + x->controls * j + x->first[i], *w = x->weights[i];
-        lines[x->samples * j + i] = w[0] * at[0] + w[1] * at[1] + w[2] * at[2] + w[3] * at[3];
+        const float *w = x->weights[i];
+        const float *at = coefficients + x->controls * (j + y->controls * k) + x->first[i];
+        rows[x->samples * j + i] = w[0] * at[0] + w[1] * at[1] + w[2] * at[2] + w[3] * at[3];
       }
     for (int64_t j = 0; j < y->samples; j++)
-      for (int c = 0; c < 4; c++)
-        add_scaled(x->samples, y->weights[j][c], lines + x->samples * (y->first[j] + c),
-                   out + x->samples * (j + y->samples * k));
+      add_four(x->samples, y->weights[j], rows + x->samples * y->first[j], x->samples,
+               planes + x->samples * j + plane * k);
   }
+  for (int64_t k = 0; k < z->samples; k++)
+    add_four(plane, z->weights[k], planes + plane * z->first[k], plane, out + plane * k);
 }

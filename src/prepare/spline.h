@@ -23,7 +23,7 @@ sb_status sb_spline_axis_create(int64_t elements, int64_t samples, double offset
                                 sb_spline_axis *out);
 void sb_spline_axis_free(sb_spline_axis *axis);
 
-// The number of floats that the two functions below need.
+// The number of floats that the functions below need.
 int64_t sb_spline_scratch(const sb_spline_axis axes[3]);
 
 // The spline near `values`, as a scattered-data approximation does it

@@ -7,27 +7,89 @@
 
 #include "core/memory.h"
 #include "image/orient.h"
-#include "image/resample.h"
 #include "image/smooth.h"
-#include "prepare/mask.h"
 
 static const double CELL_MM = 4, WIDE_MM = 10;
 static const float LEAST_INSIDE = 0.5f; // of a cell, for it to count
 enum { LEAST_CELLS = 200 };             // in an octant: 13 cm3
 
-// A row's voxels times `brain` on coarse cells; NULL for the values is 1.
-//   grid  scratch: the rows' grid, 0 outside the template's mask
-static sb_status coarse(const sb_template *t, const float *values, const uint8_t *brain,
-                        sb_volume *grid, sb_volume *out) {
-  double size[3];
-  int64_t factors[3];
+// The rows' grid in cells: how much of each is brain, and the means of scan and template over all of
+// the cell, 0 counting where there is no brain. With it the spreads of both rows.
+typedef struct cell_means {
+  sb_volume weight, scan, standard;
+  double own_deviation, standard_deviation;
+} cell_means;
+
+static void cells_free(cell_means *cells) {
+  sb_volume_free(&cells->weight);
+  sb_volume_free(&cells->scan);
+  sb_volume_free(&cells->standard);
+}
+
+// Sums over the row's elements that are brain.
+typedef struct spread {
+  double n, sum, squares;
+} spread;
+
+static inline void spread_add(spread *s, float value) {
+  s->n++;
+  s->sum += (double)value;
+  s->squares += (double)value * (double)value;
+}
+
+static double deviation(const spread *s) {
+  const double n = fmax(1, s->n);
+  return sqrt(fmax(0, s->squares - s->sum * s->sum / n) / n);
+}
+
+static void cells_fill(const sb_template *t, const float *row, const uint8_t *brain,
+                       const int64_t factors[3], cell_means *out) {
+  const int64_t nx = t->row_image.dims[0], ny = t->row_image.dims[1], *dims = out->weight.dims;
+  const float share = 1 / (float)(factors[0] * factors[1] * factors[2]);
+  spread own = {0}, standard = {0};
+  int64_t line = 0, end = 0, cell_line = 0; // of the grid: where it starts and ends; its cells
   for (int64_t i = 0; i < t->row_length; i++) {
-    const float value = values != NULL ? values[i] : 1;
-    grid->voxels[t->row_index[i]] = brain[i] != 0 ? value : 0;
+    if (brain[i] == 0) continue;
+    const int64_t at = t->row_index[i];
+    if (at >= end) {
+      line = at / nx * nx;
+      end = line + nx;
+      const int64_t y = at / nx % ny, z = at / (nx * ny);
+      cell_line = dims[0] * (y / factors[1] + dims[1] * (z / factors[2]));
+    }
+    const int64_t cell = cell_line + (int64_t)((uint32_t)(at - line) / (uint32_t)factors[0]);
+    const float value = t->row_image.voxels[at];
+    out->weight.voxels[cell] += share;
+    out->scan.voxels[cell] += share * row[i];
+    out->standard.voxels[cell] += share * value;
+    spread_add(&own, row[i]);
+    spread_add(&standard, value);
   }
-  sb_voxel_size(grid->affine, size);
-  for (int i = 0; i < 3; i++) factors[i] = llround(fmax(1, CELL_MM / size[i]));
-  return sb_volume_shrink(grid, factors, out);
+  out->own_deviation = deviation(&own);
+  out->standard_deviation = deviation(&standard);
+}
+
+static sb_status cells_create(const sb_template *t, const float *row, const uint8_t *brain,
+                              cell_means *out) {
+  sb_volume *const all[] = {&out->weight, &out->scan, &out->standard};
+  double size[3];
+  int64_t factors[3], n = 1;
+  sb_status status;
+  memset(out, 0, sizeof *out);
+  sb_voxel_size(t->row_image.affine, size);
+  out->weight = t->row_image;
+  for (int i = 0; i < 3; i++) {
+    factors[i] = llround(fmax(1, CELL_MM / size[i]));
+    out->weight.dims[i] = (t->row_image.dims[i] - 1) / factors[i] + 1;
+    n *= out->weight.dims[i];
+    for (int k = 0; k < 3; k++) out->weight.affine[4 * k + i] *= (double)factors[i];
+  }
+  out->scan = out->standard = out->weight;
+  for (int v = 0; v < 3; v++) all[v]->voxels = NULL;
+  for (int v = 0; v < 3; v++) SB_TRY(SB_NEW_ZERO(&all[v]->voxels, n, "cells"));
+  cells_fill(t, row, brain, factors, out);
+cleanup:
+  return status;
 }
 
 static sb_status copy(const sb_volume *in, sb_volume *out) {
@@ -109,56 +171,31 @@ static void correlate(const sb_volume *weight, const int64_t middle[3], const sb
 // The cell in the middle of the row mask's box.
 static void middle_of(const sb_template *t, const sb_volume *cells, int64_t middle[3]) {
   const int64_t *dims = t->row_image.dims;
-  int64_t first[3], end[3];
-  sb_mask_bounds(dims, t->row_mask, first, end);
   for (int k = 0; k < 3; k++) {
     const int64_t wide = (dims[k] + cells->dims[k] - 1) / cells->dims[k];
-    middle[k] = (first[k] + end[k] - 1 + wide) / (2 * wide);
+    middle[k] = (t->row_first[k] + t->row_end[k] - 1 + wide) / (2 * wide);
   }
-}
-
-// Standard deviation of a row's elements that are brain.
-static double deviation(int64_t length, const float *row, const uint8_t *brain) {
-  double n = 0, sum = 0, squares = 0;
-  for (int64_t i = 0; i < length; i++) {
-    if (brain[i] == 0) continue;
-    n++;
-    sum += (double)row[i];
-    squares += (double)row[i] * (double)row[i];
-  }
-  return sqrt(fmax(0, squares - sum * sum / fmax(1, n)) / fmax(1, n));
 }
 
 sb_status sb_structure_measure(const sb_template *t, const float *row, const uint8_t *brain,
                                sb_structure *out) {
-  sb_volume grid = t->row_image, weight = {0}, wide = {0}, scan = {0}, standard = {0};
-  float *values = NULL;
+  sb_volume wide = {0};
+  cell_means cells;
   double sigma[3];
   int64_t middle[3];
   sb_status status;
-  grid.voxels = NULL;
-  SB_TRY(SB_NEW_ZERO(&grid.voxels, grid.dims[0] * grid.dims[1] * grid.dims[2], "cells"));
-  SB_TRY(SB_NEW(&values, t->row_length, "cells"));
-  for (int64_t i = 0; i < t->row_length; i++) values[i] = t->row_image.voxels[t->row_index[i]];
-  SB_TRY(coarse(t, NULL, brain, &grid, &weight));
-  SB_TRY(copy(&weight, &wide));
-  SB_TRY(coarse(t, row, brain, &grid, &scan));
-  SB_TRY(coarse(t, values, brain, &grid, &standard));
+  SB_TRY(cells_create(t, row, brain, &cells));
+  SB_TRY(copy(&cells.weight, &wide));
   sb_voxel_size(wide.affine, sigma);
   for (int i = 0; i < 3; i++) sigma[i] = WIDE_MM / sigma[i];
   SB_TRY(sb_volume_gaussian(&wide, sigma));
-  SB_TRY(detail(&weight, &wide, &scan));
-  SB_TRY(detail(&weight, &wide, &standard));
-  middle_of(t, &weight, middle);
-  correlate(&weight, middle, &scan, &standard, out);
-  const double own = deviation(t->row_length, row, brain);
-  out->sharpness *= own > 0 ? deviation(t->row_length, values, brain) / own : 0;
+  SB_TRY(detail(&cells.weight, &wide, &cells.scan));
+  SB_TRY(detail(&cells.weight, &wide, &cells.standard));
+  middle_of(t, &cells.weight, middle);
+  correlate(&cells.weight, middle, &cells.scan, &cells.standard, out);
+  out->sharpness *= cells.own_deviation > 0 ? cells.standard_deviation / cells.own_deviation : 0;
 cleanup:
-  free(values);
-  sb_volume_free(&grid);
-  sb_volume_free(&weight);
+  cells_free(&cells);
   sb_volume_free(&wide);
-  sb_volume_free(&scan);
-  sb_volume_free(&standard);
   return status;
 }

@@ -138,6 +138,7 @@ static sb_status make_rows(sb_template *t) {
   SB_TRY(sb_sample_grid(&padded, to_template, SB_SUB_SAMPLES, NULL, &mask_on_grid));
   for (int64_t i = 0; i < grid_n; i++)
     t->row_length += t->row_mask[i] = mask_on_grid.voxels[i] >= 0.5f;
+  sb_mask_bounds(t->row_image.dims, t->row_mask, t->row_first, t->row_end);
   SB_TRY(SB_NEW(&t->row_index, t->row_length, "template row index"));
   for (int64_t i = 0, next = 0; i < grid_n; i++)
     if (t->row_mask[i] != 0) t->row_index[next++] = i;

@@ -17,6 +17,7 @@ struct sb_template {
   double resolution_mm;
   sb_volume row_image;
   uint8_t *row_mask;
+  int64_t row_first[3], row_end[3]; // the box of row_mask, one past its last voxels
   int64_t *row_index;
   int64_t row_length;
   char hash[SB_SHA256_HEX];
