@@ -208,10 +208,12 @@ static line measure(const bench *b, int64_t rows, const char *probes) {
                                    : (double)rows * (double)(rows - 1) / 2};
   for (int i = 0; i < b->runs; i++) {
     runs[i] = measure_once(b, gallery, probes, rows, l.pairs);
-    printf("  %lld rows, run %d: link %.1f s (processor %.1f), read %.1f, product %.1f, embedding "
-           "%.1f; %.0f MiB\n",
-           (long long)rows, i + 1, runs[i].link.wall, runs[i].link.cpu, runs[i].read.wall,
-           runs[i].gemm.wall, runs[i].embed.wall, runs[i].peak_mib);
+    const figures *f = runs + i;
+    printf(
+        "  %lld rows, run %d, wall (processor) s: link %.1f (%.1f), reading %.1f (%.1f), product "
+        "%.1f (%.1f), embedding %.1f (%.1f)\n",
+        (long long)rows, i + 1, f->link.wall, f->link.cpu, f->read.wall, f->read.cpu, f->gemm.wall,
+        f->gemm.cpu, f->embed.wall, f->embed.cpu);
     fflush(stdout);
   }
   l.f = medians(runs, b->runs);
