@@ -14,7 +14,7 @@
 #include "engine/standardise.h"
 #include "store/shard.h"
 
-static const double LEAST_S = 1; // to time a product or an embedding for
+static const double LEAST_S = 2; // to time a product or an embedding for
 
 // ---- Reading ------------------------------------------------------------------------------------
 
