@@ -347,7 +347,10 @@ int main(int argc, char **argv) {
   char *probes = b.probes > 0 ? make_store(&b, "probes", b.probes, 1) : NULL;
   for (int i = 0; i < count; i++) lines[i] = measure(&b, sizes[i], probes);
   print_table(&b, lines, count);
-  if (b.plots != NULL) write_plots(&b, lines, count);
+  if (b.plots != NULL) {
+    must(sb_make_folder(b.plots));
+    write_plots(&b, lines, count);
+  }
   free(probes);
   free(program);
   return 0;
