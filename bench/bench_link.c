@@ -16,14 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "clocks.h"
 #include "core/memory.h"
 #include "core/random.h"
 #include "core/threads.h"
 #include "engine/choose.h"
 #include "engine/compare.h"
 #include "engine/sink.h"
+#include "options.h"
 #ifdef SAMEBRAIN_FAISS
 #include "link_faiss.h"
 #endif
@@ -307,29 +308,6 @@ static void agree(const bench *b, const answer *one, const answer *other) {
          (long long)b->probes, TOP, (long long)others, worst);
 }
 
-// ---- Time ---------------------------------------------------------------------------------------
-
-typedef struct clocks {
-  double wall, cpu;
-} clocks;
-
-static clocks now(void) {
-  struct rusage used;
-  getrusage(RUSAGE_SELF, &used);
-  return (clocks){sb_now_s(), (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-                                  1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec)};
-}
-
-static int by_value(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(double *values, int count) {
-  qsort(values, (size_t)count, sizeof *values, by_value);
-  return (values[(count - 1) / 2] + values[count / 2]) / 2;
-}
-
 static void compare(const bench *b) {
   double ours[2][MOST_RUNS], theirs[2][MOST_RUNS];
   answer mine = new_answer(b), peer = new_answer(b);
@@ -337,17 +315,17 @@ static void compare(const bench *b) {
   sb_compute compute; // its buffers stay between searches
   must(sb_compute_open("cpu", b->precision, b->threads, 0, &compute));
   for (int run = 0; run < b->runs; run++) {
-    clocks start = now();
+    clocks start = clocks_now();
     search(b, &compute, &mine, &told);
-    clocks end = now();
-    ours[0][run] = end.cpu - start.cpu;
-    ours[1][run] = end.wall - start.wall;
+    clocks taken = clocks_since(start);
+    ours[0][run] = taken.cpu;
+    ours[1][run] = taken.wall;
 #ifdef SAMEBRAIN_FAISS
-    start = now();
+    start = clocks_now();
     search_faiss(b, &peer);
-    end = now();
-    theirs[0][run] = end.cpu - start.cpu;
-    theirs[1][run] = end.wall - start.wall;
+    taken = clocks_since(start);
+    theirs[0][run] = taken.cpu;
+    theirs[1][run] = taken.wall;
 #endif
   }
   sb_compute_close(&compute);
@@ -379,19 +357,6 @@ static void compare(const bench *b) {
   free(peer.scores);
 }
 
-// ---- Options ------------------------------------------------------------------------------------
-
-static const char *option(int argc, char **argv, const char *name, const char *otherwise) {
-  for (int i = 1; i + 1 < argc; i++)
-    if (strcmp(argv[i], name) == 0) return argv[i + 1];
-  return otherwise;
-}
-
-static int64_t number(int argc, char **argv, const char *name, int64_t otherwise) {
-  const char *text = option(argc, argv, name, NULL);
-  return text == NULL ? otherwise : strtoll(text, NULL, 10);
-}
-
 int main(int argc, char **argv) {
   bench b = {.kind = KINDS,
              .probes = number(argc, argv, "--probes", 500),
@@ -404,7 +369,7 @@ int main(int argc, char **argv) {
   const char *rows = option(argc, argv, "--rows", "pearson");
   for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
     if (strcmp(KINDS[i].name, rows) == 0) b.kind = KINDS + i;
-  for (int i = 1; i < argc; i++) b.self = b.self || strcmp(argv[i], "--self") == 0;
+  b.self = flag(argc, argv, "--self");
   if (strcmp(b.kind->name, rows) != 0 || b.runs < 1 || b.runs > MOST_RUNS || b.probes < 1) {
     fprintf(stderr, "bench_link: see the head of bench/bench_link.c\n");
     return 2;

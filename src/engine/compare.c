@@ -121,6 +121,18 @@ static sb_status load(sb_comparison *c, sb_slot slot, int64_t first, int64_t cou
   return status;
 }
 
+// Tells the system which rows the next load() takes, so that it reads them while a tile is compared:
+// the gallery's from `gallery` on, or when these are through the next block of probes.
+static void announce_next(const sb_comparison *c, int64_t gallery) {
+  const sb_plan *plan = c->plan;
+  const int64_t probe = c->a.first + c->a.count;
+  if (is_ready(c)) return;
+  if (gallery < plan->gallery)
+    sb_rows_announce(c->gallery, gallery, smaller(plan->gallery_tile, plan->gallery - gallery));
+  else if (probe < plan->range.last)
+    sb_rows_announce(c->probe, probe, smaller(plan->probe_tile, plan->range.last - probe));
+}
+
 // Of the screen's dot products, beside what rounding lost of the vectors.
 static double dot_error(const sb_comparison *c) {
   const int64_t k = c->plan->length;
@@ -254,6 +266,7 @@ static sb_status do_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w, s
 // A block of probes against itself, one triangle, cut into tiles of the gallery's size.
 static sb_status compare_within(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w) {
   sb_status status = sb_ok();
+  announce_next(c, c->a.first + c->a.count);
   for (int64_t at = 0; at < c->a.count && status.code == SB_OK; at += t->galleries) {
     t->galleries = smaller(c->plan->gallery_tile, c->a.count - at);
     t->gallery = c->a.first + at;
@@ -276,6 +289,7 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, sb_tile *t, wal
     t->probes = c->a.count;
     status = load(c, SB_SLOT_GALLERY, at, t->galleries);
     t->pairs = t->probes * t->galleries;
+    announce_next(c, at + t->galleries);
     if (status.code == SB_OK)
       status = do_tile(c, sink, t, w, (sb_part){SB_SLOT_GALLERY, 0, t->galleries});
   }

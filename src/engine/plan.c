@@ -55,12 +55,13 @@ static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *cont
                             available / 5 / row_bytes);
   if (p->gallery_tile < 1) p->gallery_tile = 1;
   p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
-  // Several blocks of probes and a small gallery: keep the whole gallery, embed it once.
-  if (!p->self && p->probe_tile < p->range.last - p->range.first &&
-      p->gallery * row_bytes <= available / 2) {
-    p->gallery_tile = p->gallery;
-    p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
-  }
+  if (p->self || p->probe_tile >= p->range.last - p->range.first) return;
+  // Several blocks of probes: the gallery passes once for each. Where there is room for all of it beside
+  // blocks that are still fast, it is kept instead, and embedded once.
+  const int64_t beside = fit_probes(p, backend, context, p->gallery, available);
+  if (beside < smaller(GALLERY_TILE, p->gallery)) return;
+  p->gallery_tile = p->gallery;
+  p->probe_tile = beside;
 }
 
 sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range range, int64_t top,

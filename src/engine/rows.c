@@ -54,25 +54,51 @@ float *sb_reader_scratch(const sb_reader *reader) {
   return reader->scratch + omp_get_thread_num() * reader->private_floats;
 }
 
+// ---- What the system is told of rows that are about to be read, and of those that were ------------
+
+// How much is fetched ahead of the row that is read, and while something else is done.
+enum { AHEAD_BYTES = 64 << 20, MEANWHILE_BYTES = 512 << 20 };
+
+static int64_t row_bytes(const sb_store *store) {
+  return sb_store_row_length(store) * (int64_t)sizeof(uint16_t);
+}
+
+// Advice about a row's pages: failing is no error.
+static void advise(const sb_store *store, int64_t i, int advice) {
+  const char *row = (const char *)sb_store_row(store, i);
+  size_t before = (uintptr_t)row % (uintptr_t)sysconf(_SC_PAGESIZE);
+  madvise((void *)(row - before), before + (size_t)row_bytes(store), advice);
+}
+
+void sb_rows_announce(const sb_store *store, int64_t first, int64_t count) {
+  const int64_t most = MEANWHILE_BYTES / row_bytes(store);
+  for (int64_t i = 0; i < count && i < most; i++) advise(store, first + i, MADV_WILLNEED);
+}
+
 // Lets go of a row's pages: they stay in the system's cache, but a gallery that streams by does not
 // pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
 // is lost, and a neighbour's part of a shared page comes back when it is touched.
 static void release_row(const sb_store *store, int64_t i) {
-  const char *row = (const char *)sb_store_row(store, i);
-  size_t before = (uintptr_t)row % (uintptr_t)sysconf(_SC_PAGESIZE);
-  size_t bytes = (size_t)sb_store_row_length(store) * sizeof(uint16_t);
-  madvise((void *)(row - before), before + bytes, MADV_DONTNEED); // advice: failing is no error
+  advise(store, i, MADV_DONTNEED);
+}
+
+static int64_t scan_at(const int64_t *index, int64_t first, int64_t i) {
+  return index != NULL ? index[i] : first + i;
 }
 
 sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
                           int64_t first, int64_t count, float *embeddings) {
   sb_status failure = sb_ok();
   int64_t failed = INT64_MAX;
+  const int64_t ahead = AHEAD_BYTES / row_bytes(store) + 1;
+  for (int64_t i = 0; i < ahead && i < count; i++)
+    advise(store, scan_at(index, first, i), MADV_WILLNEED);
 #pragma omp parallel for num_threads(reader->threads) schedule(dynamic)
   for (int64_t i = 0; i < count; i++) {
     float *scratch = sb_reader_scratch(reader);
     float *row = scratch + sb_round_up(reader->embedder->scratch);
-    int64_t scan = index != NULL ? index[i] : first + i;
+    int64_t scan = scan_at(index, first, i);
+    if (i + ahead < count) advise(store, scan_at(index, first, i + ahead), MADV_WILLNEED);
     sb_row_values(store, scan, row);
     release_row(store, scan);
     const sb_scan_data data = {.row = row, .own_mask = sb_store_own_mask(store, scan)};

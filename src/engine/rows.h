@@ -28,6 +28,10 @@ sb_grid sb_store_grid(const sb_store *store);
 // One decoded row: half * scale + offset.
 void sb_row_values(const sb_store *store, int64_t i, float *row);
 
+// Tells the system that the rows first + i are read soon, so that it fetches them meanwhile: as many
+// of the first of them as it is asked to hold at once.
+void sb_rows_announce(const sb_store *store, int64_t first, int64_t count);
+
 // The calling thread's private memory of embedder->scratch floats, in a team of at most `threads`.
 float *sb_reader_scratch(const sb_reader *reader);
 

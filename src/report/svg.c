@@ -122,16 +122,26 @@ static void put_axes(sb_plot *plot) {
   fputs("</text>\n", file);
 }
 
+// Of a plot alone: legible on light and on dark ground.
+static const char STYLE[] =
+    "<style>text{font:12px sans-serif;fill:#7a838d}.tx{text-anchor:middle}.ty{text-anchor:end}"
+    ".grid{stroke:#8884}.axis,.tick{stroke:#7a838d;fill:none}.line{fill:none;stroke-width:2;"
+    "stroke:currentColor}.dot{fill:currentColor}.c1{color:#7a838d}.c2{color:#2a84c4}"
+    ".c3{color:#c2703a}</style>\n";
+
 void sb_plot_begin(sb_plot *plot, const char *id, const char *title, const char *text) {
   FILE *file = plot->file;
-  fprintf(file,
-          "<svg class=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" aria-labelledby=\"%s-t %s-d\">\n"
-          "<title id=\"%s-t\">",
-          SB_PLOT_WIDTH, SB_PLOT_HEIGHT, id, id, id);
+  fprintf(
+      file,
+      "<svg %sclass=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" aria-labelledby=\"%s-t %s-d\">\n"
+      "<title id=\"%s-t\">",
+      plot->alone ? "xmlns=\"http://www.w3.org/2000/svg\" " : "", SB_PLOT_WIDTH, SB_PLOT_HEIGHT, id,
+      id, id);
   sb_put_html(file, title);
   fprintf(file, "</title><desc id=\"%s-d\">", id);
   sb_put_html(file, text);
   fputs("</desc>\n", file);
+  if (plot->alone) fputs(STYLE, file);
   put_axes(plot);
 }
 
@@ -207,6 +217,14 @@ void sb_plot_bar(sb_plot *plot, const char *style, double from, double to, doubl
 void sb_plot_point(sb_plot *plot, const char *style, double x, double y) {
   fprintf(plot->file, "<circle class=\"dot %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>\n", style,
           left_of(plot, x), top_of(plot, y));
+}
+
+void sb_plot_key(sb_plot *plot, const char *style, const char *label, int line) {
+  const int left = LEFT + 12, top = TOP + 8 + 18 * line;
+  fprintf(plot->file, "<path class=\"line %s\" d=\"M%d %dh22\"/><text x=\"%d\" y=\"%d\">", style,
+          left, top, left + 30, top + 4);
+  sb_put_html(plot->file, label);
+  fputs("</text>\n", plot->file);
 }
 
 void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label, int line) {

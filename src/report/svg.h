@@ -3,6 +3,7 @@
 #ifndef SB_REPORT_SVG_H
 #define SB_REPORT_SVG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -24,6 +25,7 @@ enum { SB_PLOT_WIDTH = 520, SB_PLOT_HEIGHT = 310 };
 typedef struct sb_plot {
   FILE *file;
   sb_axis x, y;
+  bool alone; // a file of its own, which brings its style along
 } sb_plot;
 
 // Opens the picture and draws frame, grid and ticks. `id` is unique in the page; `title` is what a screen reader
@@ -41,6 +43,8 @@ void sb_plot_band(sb_plot *plot, const char *style, const double *x, const doubl
                   const double *high, int64_t count);
 void sb_plot_bar(sb_plot *plot, const char *style, double from, double to, double y);
 void sb_plot_point(sb_plot *plot, const char *style, double x, double y);
+// What a style stands for, in line 0, 1, ... of a list at the top left.
+void sb_plot_key(sb_plot *plot, const char *style, const char *label, int line);
 // A vertical line through the plot, with a label at its top in line 0, 1, ...
 void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label, int line);
 

@@ -26,6 +26,7 @@ static const struct band {
 enum { BAND_COUNT = sizeof BANDS / sizeof *BANDS };
 static const double NOISE_VARIANCE = 0.02, WHITE_NOISE_VARIANCE = 0.06;
 static const double MEAN = 100, DEVIATION = 25; // of the row's values
+static const float MOST = 2.5F; // deviations from the mean; harmonised rows end there too
 
 sb_synth_rows_options sb_synth_rows_options_default(void) {
   return (sb_synth_rows_options){.people = 100, .sessions = 1, .voxel_mm = 2, .seed = 1};
@@ -121,7 +122,8 @@ static sb_status make_row(const grid *g, const sb_synth_rows_options *o, int64_t
     status = add_bands(g, key, own, image);
   add_noise(g->nodes, noise, o->white ? WHITE_NOISE_VARIANCE : NOISE_VARIANCE, image);
   for (int64_t i = 0, at = 0; i < g->nodes; i++)
-    if (g->mask[i]) row[at++] = (float)MEAN + (float)DEVIATION * image[i];
+    if (g->mask[i])
+      row[at++] = (float)MEAN + (float)DEVIATION * fmaxf(-MOST, fminf(MOST, image[i]));
   return status;
 }
 

@@ -246,6 +246,27 @@ static void test_plot(void **state) {
   assert_non_null(strstr(svg, ">0.2</text>"));
   assert_non_null(strstr(svg, ">10<tspan dy=\"-5\" font-size=\"9\">-4</tspan>"));
   assert_null(strstr(svg, "nan"));
+  assert_null(strstr(svg, "<style>")); // the page has it
+  free(svg);
+}
+
+// A file of its own brings along what a page has once for all plots.
+static void test_plot_alone(void **state) {
+  (void)state;
+  capture c;
+  capture_open(&c);
+  sb_plot plot = {.file = c.file,
+                  .x = {.scale = SB_LINEAR, .low = 0, .high = 1, .label = "x"},
+                  .y = {.scale = SB_LINEAR, .low = 0, .high = 1, .label = "y"},
+                  .alone = true};
+  sb_plot_begin(&plot, "p", "title", "text");
+  sb_plot_key(&plot, "c2", "a & b", 1);
+  sb_plot_end(&plot);
+  char *svg = capture_end(&c);
+  assert_ptr_equal(strstr(svg, "<svg xmlns=\"http://www.w3.org/2000/svg\""), svg);
+  assert_non_null(strstr(svg, "<style>"));
+  assert_non_null(strstr(svg, "<path class=\"line c2\" d=\"M64 56h22\"/>"));
+  assert_non_null(strstr(svg, ">a &amp; b</text>"));
   free(svg);
 }
 
@@ -472,13 +493,21 @@ static void test_closest_other(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_html),          cmocka_unit_test(test_bad_bytes),
-      cmocka_unit_test(test_json),          cmocka_unit_test(test_numbers),
-      cmocka_unit_test(test_base64),        cmocka_unit_test(test_png),
-      cmocka_unit_test(test_slices),        cmocka_unit_test(test_plot),
-      cmocka_unit_test(test_deviates),      cmocka_unit_test(test_page),
-      cmocka_unit_test(test_page_without),  cmocka_unit_test(test_hostile_names),
-      cmocka_unit_test(test_damaged),       cmocka_unit_test(test_pairs_of_matches),
+      cmocka_unit_test(test_html),
+      cmocka_unit_test(test_bad_bytes),
+      cmocka_unit_test(test_json),
+      cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_base64),
+      cmocka_unit_test(test_png),
+      cmocka_unit_test(test_slices),
+      cmocka_unit_test(test_plot),
+      cmocka_unit_test(test_plot_alone),
+      cmocka_unit_test(test_deviates),
+      cmocka_unit_test(test_page),
+      cmocka_unit_test(test_page_without),
+      cmocka_unit_test(test_hostile_names),
+      cmocka_unit_test(test_damaged),
+      cmocka_unit_test(test_pairs_of_matches),
       cmocka_unit_test(test_closest_other),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
