@@ -3,6 +3,7 @@
 #define SB_KERNELS_KERNELS_H
 
 #include <cuda_runtime_api.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/backend.h"
@@ -11,19 +12,36 @@
 extern "C" {
 #endif
 
-// Rounds `rows` vectors of k floats (`stride` apart) times `scale` to a precision, and pads each
-// with zeros to `padded` elements. Elements are float (fp32, tf32) or 16 bits wide.
-cudaError_t sb_kernel_round(const float *in, int64_t stride, int64_t rows, int64_t k, float scale,
+// Rounds `rows` vectors of k floats times `scale` to a precision (not int8), and pads each with zeros
+// to `padded` elements. Elements are float (fp32, tf32) or 16 bits wide.
+cudaError_t sb_kernel_round(const float *in, int64_t rows, int64_t k, float scale,
                             sb_precision precision, int64_t padded, void *out, cudaStream_t stream);
 
-// sum[i] = (first ? 0 : sum[i]) + parts[i] + parts[count + i] + ..., in this order in float64, for
-// i < count; then times `scale`.
-cudaError_t sb_kernel_add_parts(const float *parts, int64_t count, int number, bool first,
-                                double scale, double *sum, cudaStream_t stream);
+// What was rounded on the host: `chunks` scales of each of `rows` vectors, and behind these k numbers of
+// each, to their places, numbers padded with zeros as above.
+cudaError_t sb_kernel_place_numbers(const void *in, int64_t rows, int64_t chunks, int64_t k,
+                                    int64_t padded, float *scales, int8_t *numbers,
+                                    cudaStream_t stream);
 
-// sum[i] = scale (parts[i] + parts[count + i] + ...), as above.
-cudaError_t sb_kernel_add_sums(const double *parts, int64_t count, int number, double scale,
-                               double *sum, cudaStream_t stream);
+// `number` arrays, one behind the other, each of `rows` lines of `columns`, `stride` apart.
+typedef struct sb_kernel_parts {
+  const void *parts;
+  int64_t rows, columns, stride;
+  int number;
+  bool first; // nothing was summed before
+} sb_kernel_parts;
+
+// sum = (first ? 0 : sum) + part 0 + part 1 + ..., in this order in float64; then times `scale`. The
+// sum's lines are `columns` apart.
+cudaError_t sb_kernel_add_parts(const sb_kernel_parts *parts, double scale, double *sum,
+                                cudaStream_t stream); // float
+cudaError_t sb_kernel_add_sums(const sb_kernel_parts *parts, double scale, double *sum,
+                               cudaStream_t stream); // double
+// The same of int32_t, each times the scales of its line and column in that part: a_scales[i * chunks +
+// part] and b_scales[j * chunks + part].
+cudaError_t sb_kernel_add_int8_parts(const sb_kernel_parts *parts, const float *a_scales,
+                                     const float *b_scales, int64_t chunks, double *sum,
+                                     cudaStream_t stream);
 
 // All pairs of m embeddings with n others, each `size` floats after the one before, and what the
 // kernels need.

@@ -1,5 +1,6 @@
 // Blocks and threads of CUDA kernels as coroutines (see emulation.h).
 #include "emulation.h"
+#include "streams.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -139,10 +140,7 @@ void sb_beyond_shared(size_t at, size_t count) {
   fault("a place beyond its array in shared memory");
 }
 
-void sb_emulate(unsigned blocks, unsigned count, cudaStream_t stream,
-                const std::function<void()> &kernel) {
-  if (stream == nullptr) fault("a launch on the default stream, which waits for all others");
-  if (blocks == 0 || count == 0 || count > 1024) fault("a launch without threads, or too many");
+static void run_launch(unsigned blocks, unsigned count, const std::function<void()> &kernel) {
   const char *wanted = std::getenv("SAMEBRAIN_EMULATED_ORDER");
   uint64_t seed =
       wanted != nullptr ? std::strtoull(wanted, nullptr, 10) * 2 + 88172645463325252u : 1;
@@ -155,4 +153,11 @@ void sb_emulate(unsigned blocks, unsigned count, cudaStream_t stream,
     blockIdx.x = block;
     run_block(order, wanted, &seed);
   }
+}
+
+void sb_emulate(unsigned blocks, unsigned count, cudaStream_t stream,
+                const std::function<void()> &kernel) {
+  if (stream == nullptr) fault("a launch on the default stream, which waits for all others");
+  if (blocks == 0 || count == 0 || count > 1024) fault("a launch without threads, or too many");
+  sb_enqueue(stream, [=] { run_launch(blocks, count, kernel); });
 }

@@ -68,6 +68,9 @@ typedef struct sb_backend {
   // product with these vectors on, until the slot is filled again. No such function, or NULL: gemm_error
   // is all.
   const double *(*lost)(const void *context, sb_slot slot);
+  // The same backend in int8, whose screen is coarse: tells what was `lost`. NULL: it has none, or is
+  // it.
+  const struct sb_backend *int8;
 
   // The pair family, scored by the backend; all NULL where it scores none. What it cannot score is
   // left to the host.
@@ -94,7 +97,7 @@ sb_status sb_backend_find(const char *name, const sb_backend **backend);
 
 // What a module, a shared library opened at run time, defines: its backend, if `version` is the one
 // it was compiled with, else NULL.
-#define SB_MODULE_VERSION 2
+#define SB_MODULE_VERSION 3
 #define SB_MODULE_ENTRY "sb_module_backend"
 typedef const sb_backend *(*sb_module_entry)(int version);
 

@@ -72,8 +72,7 @@ static sb_status put(sb_comparison *c, sb_slot slot) {
   if (c->compute == NULL || by_pairs(c) || block->count == 0) return sb_ok();
   sb_status status = c->screen->put(c->screen_context, slot, block->vectors, block->count,
                                     c->plan->length, c->plan->stride);
-  if (status.code == SB_OK &&
-      c->screen == &sb_backend_cpu_int8) // for tiles that int8 cannot tell apart
+  if (status.code == SB_OK && c->screen->lost != NULL) // for tiles that int8 cannot tell apart
     status = sb_backend_cpu.put(c->compute->fine, slot, block->vectors, block->count,
                                 c->plan->length, c->plan->stride);
   return status;
