@@ -126,6 +126,10 @@ static int64_t cuda_workspace_bytes(const void *context, int64_t m, int64_t n, i
 
 // ---- Products -----------------------------------------------------------------------------------
 
+static int64_t cuda_most_vectors(const void *context, int64_t k) {
+  return sb_cuda_most_vectors(context, k);
+}
+
 static sb_status cuda_put(void *context, sb_slot slot, const float *vectors, int64_t count,
                           int64_t k, int64_t stride) {
   return sb_cuda_put(context, slot, vectors, count, k, stride);
@@ -163,10 +167,10 @@ static sb_status cuda_pair_tile(void *context, sb_part a, sb_part b, double *out
 
 #define ALL_PRECISIONS                                                                             \
   .name = "cuda", .open = cuda_open, .close = cuda_close, .describe = cuda_describe,               \
-  .k_chunk = cuda_k_chunk, .workspace_bytes = cuda_workspace_bytes, .put = cuda_put,               \
-  .gemm_nt = cuda_gemm_nt, .gemm_error = cuda_gemm_error, .pair_supports = sb_pairs_support,       \
-  .pair_error = sb_pairs_error, .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put,          \
-  .pair_tile = cuda_pair_tile
+  .k_chunk = cuda_k_chunk, .workspace_bytes = cuda_workspace_bytes,                                \
+  .most_vectors = cuda_most_vectors, .put = cuda_put, .gemm_nt = cuda_gemm_nt,                     \
+  .gemm_error = cuda_gemm_error, .pair_supports = sb_pairs_support, .pair_error = sb_pairs_error,  \
+  .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put, .pair_tile = cuda_pair_tile
 
 static const sb_backend INT8 = {ALL_PRECISIONS, .lost = cuda_lost};
 static const sb_backend BACKEND = {ALL_PRECISIONS, .int8 = &INT8};

@@ -60,7 +60,8 @@ static inline size_t sb_element_bytes(sb_precision precision) {
 
 sb_status sb_cublas_failure(cublasStatus_t code, const char *what);
 
-// vectors.c: the seam's put (backend.h).
+// vectors.c: the seam's most_vectors and put (backend.h).
+int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k);
 sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t count, int64_t k,
                       int64_t stride);
 void sb_device_block_free(sb_device_block *block);

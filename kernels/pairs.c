@@ -20,7 +20,7 @@
 #include "core/memory.h"
 #include "kernels.h"
 
-// What kernels leave for each other at once.
+// What kernels leave for each other at once, at first.
 #ifdef SAMEBRAIN_SMALL_TILES
 static const int64_t WORK_BYTES = 64 << 10;
 #else
@@ -31,6 +31,7 @@ struct sb_pairs {
   sb_pair_memory memory;
   sb_form form;
   int64_t work_bytes;    // for each pair
+  int64_t most_bytes;    // for pairs at once: halved where the device has no room
   sb_buffer index, rows; // what all pairs share: of windows
   sb_kernel_windows windows;
   sb_buffer turns[6]; // of phases: real and imaginary parts of three axes
@@ -156,6 +157,7 @@ sb_status sb_pairs_open(const sb_pair_memory *memory, const sb_form *form, sb_pa
   SB_TRY(SB_NEW_ZERO(&p, 1, "backend"));
   p->memory = *memory;
   p->form = *form;
+  p->most_bytes = WORK_BYTES;
   for (int s = 0; s < SB_SLOTS; s++) memory->slots[s].count = 0;
   if (form->kind == SB_FORM_DIFFERENCES)
     p->work_bytes = sb_kernel_chunks(form->voxels) * (int64_t)sizeof(float);
@@ -232,10 +234,11 @@ static int64_t between(int64_t value, int64_t least, int64_t most) {
   return value < least ? least : value > most ? most : value;
 }
 
-sb_status sb_pairs_tile(sb_pairs *p, sb_part a, sb_part b, double *c, int64_t ldc) {
+// The tile in parts of at most p->most_bytes.
+static sb_status score_tile(sb_pairs *p, sb_part a, sb_part b, double *c, int64_t ldc) {
   const int64_t pair_bytes = p->work_bytes + (int64_t)sizeof(double);
-  const int64_t columns = between(WORK_BYTES / pair_bytes, 1, b.count);
-  const int64_t rows = between(WORK_BYTES / pair_bytes / columns, 1, a.count);
+  const int64_t columns = between(p->most_bytes / pair_bytes, 1, b.count);
+  const int64_t rows = between(p->most_bytes / pair_bytes / columns, 1, a.count);
   sb_status status = sb_ok();
   for (int64_t i = 0; i < a.count && status.code == SB_OK; i += rows)
     for (int64_t j = 0; j < b.count && status.code == SB_OK; j += columns) {
@@ -244,4 +247,13 @@ sb_status sb_pairs_tile(sb_pairs *p, sb_part a, sb_part b, double *c, int64_t ld
       status = score_parts(p, left, right, c + i * ldc + j, ldc);
     }
   return status;
+}
+
+sb_status sb_pairs_tile(sb_pairs *p, sb_part a, sb_part b, double *c, int64_t ldc) {
+  for (;;) {
+    const sb_status status = score_tile(p, a, b, c, ldc);
+    if (status.code != SB_NO_MEMORY || p->most_bytes <= p->work_bytes + (int64_t)sizeof(double))
+      return status;
+    p->most_bytes /= 2;
+  }
 }

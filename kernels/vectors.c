@@ -11,6 +11,9 @@
 #include "engine/int8.h"
 #include "kernels.h"
 
+// For the products of a tile, the scores, and vectors on their way.
+static const size_t BESIDE_BYTES = (size_t)1 << 30;
+
 void sb_device_block_free(sb_device_block *block) {
   sb_buffer_free(&block->elements);
   sb_buffer_free(&block->scales);
@@ -19,11 +22,28 @@ void sb_device_block_free(sb_device_block *block) {
 }
 
 // Equal chunks, as few as can be, each a multiple of 16 bytes in any precision.
-static void choose_chunks(sb_cuda *c, int64_t k) {
+static void choose_chunks(const sb_cuda *c, int64_t k, int64_t *chunk, int64_t *chunks) {
   enum { UNIT = 16 };
-  c->k = k;
-  c->chunks = (k + c->most_chunk - 1) / c->most_chunk;
-  c->chunk = ((k + c->chunks - 1) / c->chunks + UNIT - 1) / UNIT * UNIT;
+  *chunks = (k + c->most_chunk - 1) / c->most_chunk;
+  *chunk = ((k + *chunks - 1) / *chunks + UNIT - 1) / UNIT * UNIT;
+  *chunks = (k + *chunk - 1) / *chunk; // short chunks, rounded up, may be fewer
+}
+
+static size_t vector_bytes(const sb_cuda *c, int64_t chunk, int64_t chunks) {
+  return (size_t)(chunk * chunks) * sb_element_bytes(c->precision) +
+         (c->precision == SB_INT8 ? (size_t)chunks * sizeof(float) : 0);
+}
+
+int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k) {
+  size_t available, total;
+  int64_t chunk, chunks;
+  if (cudaMemGetInfo(&available, &total) != cudaSuccess) return INT64_MAX;
+  for (int s = 0; s < SB_SLOTS; s++)
+    available += c->slots[s].elements.bytes + c->slots[s].scales.bytes;
+  choose_chunks(c, k, &chunk, &chunks);
+  const size_t beside = available / 4 < BESIDE_BYTES ? available / 4 : BESIDE_BYTES;
+  return (int64_t)((available - beside) / vector_bytes(c, chunk, chunks)) -
+         SB_SLOTS * (SB_COLUMN_UNIT - 1);
 }
 
 // Where vectors are on their way.
@@ -106,7 +126,8 @@ sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t co
   const source from = {vectors, k, stride};
   const bool int8 = c->precision == SB_INT8;
   sb_status status;
-  choose_chunks(c, k);
+  c->k = k;
+  choose_chunks(c, k, &c->chunk, &c->chunks);
   const int64_t at_once = sb_staging_items(
       int8 ? (size_t)k + (size_t)c->chunks * sizeof(float) : (size_t)k * sizeof(float), count);
   b->count = 0;

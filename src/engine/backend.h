@@ -54,8 +54,13 @@ typedef struct sb_backend {
   // Host memory used beside the vectors and the result, for m vectors against n, of k elements.
   int64_t (*workspace_bytes)(const void *context, int64_t m, int64_t n, int64_t k);
 
+  // How many vectors of k elements its own memory holds, in both slots together, beside all else that it
+  // needs. NULL: they stay in the host's.
+  int64_t (*most_vectors)(const void *context, int64_t k);
+
   // Fills a slot with `count` vectors of k floats and norm at most 1 + 2^-23, `stride` floats
-  // apart. They stay the caller's, and as they are until the slot is filled again.
+  // apart. They stay the caller's, and as they are until the slot is filled again. Errors:
+  // SB_NO_MEMORY, after which fewer may fit.
   sb_status (*put)(void *context, sb_slot slot, const float *vectors, int64_t count, int64_t k,
                    int64_t stride);
   // c[i * ldc + j] = dot product of a's vector i and b's vector j.

@@ -24,6 +24,8 @@ static bool is_ready(const sb_comparison *c) {
 sb_status sb_comparison_open(sb_comparison *c) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_reader_open(c->embedder, plan->threads, &c->reader);
+  c->most[SB_SLOT_PROBES] = plan->probe_tile;
+  c->most[SB_SLOT_GALLERY] = plan->gallery_tile;
   c->a = (sb_block){.capacity = plan->probe_tile};
   c->b = (sb_block){.capacity = sb_plan_streams(plan) ? plan->gallery_tile : 0};
   if (is_ready(c)) return status; // blocks are parts of what is in memory
@@ -114,10 +116,22 @@ static sb_status load(sb_comparison *c, sb_slot slot, int64_t first, int64_t cou
     block->first = first;
     block->count = count;
     status = put(c, slot);
-    if (status.code != SB_OK && go_on(c, &status)) status = sb_ok();
+    const bool halve = status.code == SB_NO_MEMORY && count > 1; // before another backend
+    if (status.code != SB_OK && !halve && go_on(c, &status)) status = sb_ok();
+    if (status.code != SB_OK) block->count = 0;
   }
   c->timings->embed_s += sb_now_s() - start;
   return status;
+}
+
+// The same of as many as the backend has room for: up to `count`, else up to half of them, and so on.
+static sb_status load_some(sb_comparison *c, sb_slot slot, int64_t first, int64_t count) {
+  for (;;) {
+    const int64_t some = smaller(count, c->most[slot]);
+    const sb_status status = load(c, slot, first, some);
+    if (status.code != SB_NO_MEMORY || some < 2) return status;
+    c->most[slot] = some / 2;
+  }
 }
 
 // Of the screen's dot products, beside what rounding lost of the vectors.
@@ -253,7 +267,7 @@ static sb_status do_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w, s
 static sb_status compare_within(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w) {
   sb_status status = sb_ok();
   for (int64_t at = 0; at < c->a.count && status.code == SB_OK; at += t->galleries) {
-    t->galleries = smaller(c->plan->gallery_tile, c->a.count - at);
+    t->galleries = smaller(c->most[SB_SLOT_GALLERY], c->a.count - at);
     t->gallery = c->a.first + at;
     t->probe = c->a.first;
     t->probes = at + t->galleries;
@@ -268,11 +282,11 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, sb_tile *t, wal
                                 int64_t first) {
   sb_status status = sb_ok();
   for (int64_t at = first; at < c->plan->gallery && status.code == SB_OK; at += t->galleries) {
-    t->galleries = smaller(c->plan->gallery_tile, c->plan->gallery - at);
+    status = load_some(c, SB_SLOT_GALLERY, at, c->plan->gallery - at);
+    t->galleries = c->b.count;
     t->gallery = at;
     t->probe = c->a.first;
     t->probes = c->a.count;
-    status = load(c, SB_SLOT_GALLERY, at, t->galleries);
     t->pairs = t->probes * t->galleries;
     if (status.code == SB_OK)
       status = do_tile(c, sink, t, w, (sb_part){SB_SLOT_GALLERY, 0, t->galleries});
@@ -296,8 +310,8 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   snprintf(w.stage, sizeof w.stage, "comparing by %s", c->embedder->measure->info.name);
   SB_TRY(sb_tile_open(plan, &t));
   SB_TRY(begin_pairs(c));
-  for (int64_t at = range.first; at < range.last; at += plan->probe_tile) {
-    SB_TRY(load(c, SB_SLOT_PROBES, at, smaller(plan->probe_tile, range.last - at)));
+  for (int64_t at = range.first; at < range.last; at += c->a.count) {
+    SB_TRY(load_some(c, SB_SLOT_PROBES, at, range.last - at));
     if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));
     SB_TRY(compare_across(c, sink, &t, &w, plan->self ? at + c->a.count : 0));
   }

@@ -36,7 +36,8 @@ typedef struct sb_comparison {
   const sb_progress *progress;
   sb_timings *timings;
   sb_reader reader;
-  sb_block a, b; // probes, gallery
+  sb_block a, b;          // probes, gallery
+  int64_t most[SB_SLOTS]; // scans at once: the plan's tiles, halved where the backend had no room
 } sb_comparison;
 
 // Takes the memory for the tiles; the members above `reader` are set by the caller.

@@ -4,17 +4,20 @@
 
 #include "core/half.h"
 #include "engine/compute.h"
+#include "engine/int8.h"
 #include "engine/run.h"
+#include "engine/screen.h"
 #include "measure/vector.h"
 #include "rounding.h"
 
 static bool real_device;
-enum { PRECISIONS = SB_BF16 + 1 }; // what a GPU has
+enum { PRECISIONS = SB_BF16 + 1 }; // that a GPU rounds to; int8 is rounded to on the host
 
 static void *open_cuda(sb_precision precision, int64_t chunk, const sb_backend **backend) {
   const sb_backend_options options = {.threads = 1, .k_chunk = chunk, .precision = precision};
   void *context;
   assert_ok(sb_backend_find("cuda", backend));
+  if (precision == SB_INT8) *backend = (*backend)->int8;
   assert_ok((*backend)->open(&options, &context));
   return context;
 }
@@ -140,6 +143,58 @@ static void test_errors_stay_within_the_bound(void **state) {
   free(rows);
 }
 
+// What int8 must come to: the host's numbers, multiplied exactly, times the scales chunk by chunk.
+static double int8_product(int64_t k, int64_t chunk, const int8_t *a, const float *a_scales,
+                           const int8_t *b, const float *b_scales) {
+  double sum = 0;
+  for (int64_t q = 0; q * chunk < k; q++) {
+    int64_t product = 0;
+    for (int64_t i = q * chunk; i < k && i < (q + 1) * chunk; i++) product += (int64_t)a[i] * b[i];
+    sum += (double)a_scales[q] * (double)b_scales[q] * (double)product;
+  }
+  return sum;
+}
+
+// int8 products are the same to the bit, wherever in a block the vectors are, and within the bound of
+// each pair.
+static void test_int8(void **state) {
+  (void)state;
+  enum { K = 30011, CHUNK = 976, CHUNKS = (K + CHUNK - 1) / CHUNK }; // 31 equal chunks
+  float *rows = malloc(sizeof(float) * ROWS * K), scales[ROWS][CHUNKS];
+  int8_t *numbers = malloc((size_t)ROWS * K);
+  double lost[ROWS], c[ROWS * ROWS], worst = 0;
+  const sb_backend *backend;
+  assert_true(rows != NULL && numbers != NULL);
+  fill_hard_rows(K, rows);
+  for (int64_t r = 0; r < ROWS; r++)
+    lost[r] = sb_int8_round(K, CHUNK, SB_INT8_LEVELS, rows + r * K, numbers + r * K, scales[r]);
+  void *context = open_cuda(SB_INT8, CHUNK, &backend);
+  const double error = sb_dot_error(backend->gemm_error(context, K), K);
+  for (int64_t first = 0; first < ROWS; first++) {
+    const sb_part all = {SB_SLOT_PROBES, 0, ROWS}, some = {SB_SLOT_GALLERY, first, ROWS - first};
+    assert_ok(backend->put(context, SB_SLOT_PROBES, rows, ROWS, K, K));
+    assert_ok(backend->put(context, SB_SLOT_GALLERY, rows, ROWS, K, K));
+    assert_ok(backend->gemm_nt(context, all, some, c, ROWS));
+    for (int64_t a = 0; a < ROWS; a++)
+      for (int64_t b = first; b < ROWS; b++) {
+        const double found = c[a * ROWS + b - first];
+        assert_true(found ==
+                    int8_product(K, CHUNK, numbers + a * K, scales[a], numbers + b * K, scales[b]));
+        const double off = fabs(found - sb_dot(K, rows + a * K, rows + b * K));
+        assert_true(off <= sb_pair_error(error, lost[a], lost[b]));
+        worst = fmax(worst, off / sb_pair_error(error, lost[a], lost[b]));
+      }
+  }
+  assert_true(worst > 0.01);
+  for (int64_t r = 0; r < ROWS; r++) {
+    assert_true(backend->lost(context, SB_SLOT_PROBES)[r] == lost[r]);
+    assert_true(backend->lost(context, SB_SLOT_GALLERY)[r] == lost[r]);
+  }
+  backend->close(context);
+  free(rows);
+  free(numbers);
+}
+
 // ---- Whole links --------------------------------------------------------------------------------
 
 static const char *const FILES[] = {"matches.tsv", "mated.tsv", "probes.tsv"};
@@ -166,7 +221,7 @@ static void test_links_report_the_same_files(void **state) {
     assert_ok(sb_link(store, self ? NULL : store, &options, out, NULL, &summary));
     read_files(out, expected);
     options.backend = "cuda";
-    for (int trial = 0; trial < PRECISIONS * 4; trial++) {
+    for (int trial = 0; trial < SB_PRECISIONS * 4; trial++) {
       options.precision = sb_precision_name((sb_precision)(trial / 4));
       assert_ok(sb_link_limited(store, self ? NULL : store, &options, &limits[trial % 4], out, NULL,
                                 &summary));
@@ -293,9 +348,82 @@ static void test_a_failing_device(void **state) {
   free(out);
 }
 
+// A device without room: where one allocation fails, or all from a size on, halves of the tiles do; the
+// files are the same. Only what is there from the start cannot be halved.
+static void test_a_full_device(void **state) {
+  (void)state;
+  if (real_device) skip();
+  static const char *const precisions[] = {"fp16", "int8"};
+  static const char *const measures[] = {"pearson", "mae"};
+  static const char *const sizes[] = {"1", "40000", "20000", "12000"};
+  const cohort c = {
+      .people = 8, .sessions = 2, .seed = 3, .gain = 1, .duplicate_of = -1, .constant = -1};
+  const sb_limits limits = {.probe_tile = 7, .gallery_tile = 5};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *expected[3], *found[3];
+  sb_store *store = open_cohort(folder, "a", &c);
+  sb_link_options options = sb_link_options_default();
+  sb_link_summary summary;
+  int refused = 0;
+  options.threads = 1;
+  options.measures = measures;
+  options.measure_count = 2;
+  options.backend = "cpu";
+  assert_ok(sb_link(store, NULL, &options, out, NULL, &summary));
+  read_files(out, expected);
+  options.backend = "cuda";
+  for (int trial = 0; trial < 2 * (30 + 3); trial++) {
+    const int at = trial % 33 < 30 ? trial % 33 + 1 : 2,
+              size = trial % 33 < 30 ? 0 : trial % 33 - 29;
+    char *when = sb_format("%d", at);
+    setenv("SAMEBRAIN_EMULATED_RECOUNT", "1", 1);
+    setenv("SAMEBRAIN_EMULATED_NO_ROOM_AT", when, 1);
+    setenv("SAMEBRAIN_EMULATED_NO_ROOM_OF", sizes[size], 1);
+    setenv("SAMEBRAIN_EMULATED_NO_ROOM_FOR", size == 0 ? "1" : "1000000", 1);
+    options.precision = precisions[trial / 33];
+    const sb_status status = sb_link_limited(store, NULL, &options, &limits, out, NULL, &summary);
+    if (status.code == SB_OK) {
+      read_files(out, found);
+      for (int i = 0; i < 3; i++) {
+        assert_string_equal(found[i], expected[i]);
+        free(found[i]);
+      }
+    } else {
+      assert_int_equal(status.code, SB_NO_MEMORY);
+      assert_non_null(strstr(status.message, "workspace"));
+      refused++;
+    }
+    free(when);
+  }
+  assert_int_equal(refused, 2); // the workspace, twice
+  unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_AT");
+  unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_OF");
+  unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_FOR");
+  for (int i = 0; i < 3; i++) free(expected[i]);
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
+// Tiles are planned from what is free on the device.
+static void test_tiles_fit_the_device(void **state) {
+  (void)state;
+  if (real_device) skip();
+  const sb_backend *backend;
+  setenv("SAMEBRAIN_EMULATED_MEMORY", "200000000", 1);
+  void *context = open_cuda(SB_FP16, 0, &backend);
+  // Three quarters of what the workspace leaves, at 100,000 elements, in 13 chunks, of 2 bytes.
+  const int64_t most = backend->most_vectors(context, 100000);
+  assert_true(most > 600 && most <= (200000000 - (32 << 20)) * 3 / 4 / 200000);
+  backend->close(context);
+  unsetenv("SAMEBRAIN_EMULATED_MEMORY");
+}
+
 int main(int argc, char **argv) {
   enum { SKIPPED = 77 };
-  static const char *const orders[] = {"forward", "reverse", "1"};
+  // Of a block's threads, and of streams (emulation/streams.h).
+  static const char *const orders[][2] = {
+      {"forward", ""}, {"reverse", "late"}, {"1", "0"}, {"2", "1"}};
   real_device = argc > 1 && strcmp(argv[1], "gpu") == 0;
 #ifdef SAMEBRAIN_EMULATED_MODULE
   if (!real_device) setenv("SAMEBRAIN_CUDA_MODULE", SAMEBRAIN_EMULATED_MODULE, 1);
@@ -311,14 +439,18 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_rounding_is_to_nearest),
       cmocka_unit_test(test_small_integers_are_exact),
       cmocka_unit_test(test_errors_stay_within_the_bound),
+      cmocka_unit_test(test_int8),
       cmocka_unit_test(test_links_report_the_same_files),
       cmocka_unit_test(test_what_cannot_be_used_says_why),
       cmocka_unit_test(test_processes_of_one_machine_share_its_devices),
       cmocka_unit_test(test_a_failing_device),
+      cmocka_unit_test(test_a_full_device),
+      cmocka_unit_test(test_tiles_fit_the_device),
   };
   int failed = 0;
   for (size_t i = 0; i < (real_device ? 1 : sizeof orders / sizeof *orders); i++) {
-    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i], 1);
+    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i][0], 1);
+    setenv("SAMEBRAIN_EMULATED_STREAMS", orders[i][1], 1);
     failed += cmocka_run_group_tests(tests, NULL, NULL);
   }
   return failed;
