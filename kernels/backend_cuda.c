@@ -27,6 +27,7 @@ static void cuda_close(void *context) {
   if (c == NULL) return;
   if (c->stream != NULL) cudaStreamSynchronize(c->stream);
   sb_pairs_close(c->pairs);
+  sb_cuda_embed_free(c);
   sb_staging_close(&c->staging);
   for (int s = 0; s < SB_SLOTS; s++) sb_device_block_free(&c->slots[s]);
   sb_buffer_free(&c->parts);
@@ -135,6 +136,15 @@ static sb_status cuda_put(void *context, sb_slot slot, const float *vectors, int
   return sb_cuda_put(context, slot, vectors, count, k, stride);
 }
 
+static sb_status cuda_embed_begin(void *context, const sb_recipe *recipe) {
+  return sb_cuda_embed_begin(context, recipe);
+}
+
+static sb_status cuda_put_rows(void *context, sb_slot slot, const sb_stored_row *rows,
+                               int64_t count, bool *well) {
+  return sb_cuda_put_rows(context, slot, rows, count, well);
+}
+
 static sb_status cuda_gemm_nt(void *context, sb_part a, sb_part b, double *out, int64_t ldc) {
   return sb_cuda_multiply(context, a, b, out, ldc);
 }
@@ -173,7 +183,9 @@ static sb_status cuda_pair_tile(void *context, sb_part a, sb_part b, double *out
   .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put, .pair_tile = cuda_pair_tile
 
 static const sb_backend INT8 = {ALL_PRECISIONS, .lost = cuda_lost};
-static const sb_backend BACKEND = {ALL_PRECISIONS, .int8 = &INT8};
+static const sb_backend BACKEND = {ALL_PRECISIONS, .embed_supports = sb_cuda_embed_supports,
+                                   .embed_begin = cuda_embed_begin, .put_rows = cuda_put_rows,
+                                   .int8 = &INT8};
 
 __attribute__((visibility("default"))) const sb_backend *sb_module_backend(int version);
 const sb_backend *sb_module_backend(int version) {

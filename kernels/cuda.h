@@ -1,6 +1,7 @@
 // The CUDA backend's context, and its parts:
 //   backend_cuda.c  opening, the seam's functions
 //   vectors.c       vectors to the device, rounded
+//   embed.c         the same from a store's rows, embedded on the device
 //   products.c      their products
 //   pairs.c         the pair family
 #ifndef SB_KERNELS_CUDA_H
@@ -13,6 +14,13 @@
 #include "engine/backend.h"
 #include "pairs.h"
 #include "staging.h"
+
+// What embedding on the device needs (embed.c).
+typedef struct sb_embedding_room {
+  sb_recipe recipe; // its kind SB_RECIPE_NONE where nothing was begun
+  sb_buffer row_of, weight, inverse;
+  sb_buffer values, boxes[2], lanes, figures; // in work
+} sb_embedding_room;
 
 // Everything that cuBLASLt wants to know of one product.
 typedef struct sb_product {
@@ -37,6 +45,7 @@ typedef struct sb_cuda {
   sb_buffer parts, sum, workspace;
   sb_product products[SB_PRODUCTS]; // the latest shapes; choosing an algorithm takes a while
   int next_product;
+  sb_embedding_room embedding;
   sb_pairs *pairs; // of the pair family; NULL until it is wanted
   char description[600];
 } sb_cuda;
@@ -64,7 +73,16 @@ sb_status sb_cublas_failure(cublasStatus_t code, const char *what);
 int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k);
 sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t count, int64_t k,
                       int64_t stride);
+// Makes room in a slot for `count` vectors of k elements, of which it has none then.
+sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t k);
 void sb_device_block_free(sb_device_block *block);
+
+// embed.c: the seam's embed_supports, embed_begin and put_rows.
+bool sb_cuda_embed_supports(const sb_recipe *recipe);
+sb_status sb_cuda_embed_begin(sb_cuda *c, const sb_recipe *recipe);
+sb_status sb_cuda_put_rows(sb_cuda *c, sb_slot slot, const sb_stored_row *rows, int64_t count,
+                           bool *well);
+void sb_cuda_embed_free(sb_cuda *c);
 
 // products.c: the seam's gemm_nt and gemm_error.
 sb_status sb_cuda_multiply(sb_cuda *c, sb_part a, sb_part b, double *out, int64_t ldc);

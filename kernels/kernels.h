@@ -43,6 +43,37 @@ cudaError_t sb_kernel_add_int8_parts(const sb_kernel_parts *parts, const float *
                                      const float *b_scales, int64_t chunks, double *sum,
                                      cudaStream_t stream);
 
+// Rows on their way to being vectors, each of k floats, and what is known of each.
+typedef struct sb_row_figures {
+  double rms, mean,
+      factor;   // root mean square of the row; mean and inverse norm of what becomes of it
+  int32_t well; // finite, with variation
+} sb_row_figures;
+typedef struct sb_kernel_rows {
+  int64_t rows, k;
+  float *values;
+  double *lanes; // SB_DOT_LANES of each row, in work
+  sb_row_figures *figures;
+  cudaStream_t stream;
+} sb_kernel_rows;
+
+// What a filter needs (measure/recipe.h). Pointers are the device's.
+typedef struct sb_kernel_filter {
+  int64_t nx, ny, nz;    // of the mask's box
+  const int32_t *row_of; // of the box, x fastest: the row's element there, -1 outside the mask
+  int radius;
+  const float *weight, *inverse;
+  float *box, *other_box; // room for `rows` boxes each, in work
+} sb_kernel_filter;
+
+// From scale and offset of each row, and behind these k float16 of each.
+cudaError_t sb_kernel_decode(const void *in, const sb_kernel_rows *rows);
+cudaError_t sb_kernel_rms(const sb_kernel_rows *rows); // into the figures
+// Of each row what its filtered self leaves.
+cudaError_t sb_kernel_bandpass(const sb_kernel_rows *rows, const sb_kernel_filter *filter);
+// Subtracts the means and divides by the norms; needs the rms. Fills the rest of the figures.
+cudaError_t sb_kernel_standardise(const sb_kernel_rows *rows);
+
 // All pairs of m embeddings with n others, each `size` floats after the one before, and what the
 // kernels need.
 typedef struct sb_kernel_pairs {

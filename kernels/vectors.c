@@ -101,7 +101,11 @@ cleanup:
   return status;
 }
 
-static sb_status reserve_block(sb_cuda *c, sb_device_block *b, int64_t count) {
+sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t k) {
+  sb_device_block *b = &c->slots[slot];
+  b->count = 0;
+  c->k = k;
+  choose_chunks(c, k, &c->chunk, &c->chunks);
   const size_t row_bytes = (size_t)(c->chunk * c->chunks) * sb_element_bytes(c->precision);
   const int64_t rows = count + SB_COLUMN_UNIT - 1;
   sb_status status;
@@ -126,12 +130,9 @@ sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t co
   const source from = {vectors, k, stride};
   const bool int8 = c->precision == SB_INT8;
   sb_status status;
-  c->k = k;
-  choose_chunks(c, k, &c->chunk, &c->chunks);
+  SB_TRY(sb_cuda_reserve_block(c, slot, count, k));
   const int64_t at_once = sb_staging_items(
       int8 ? (size_t)k + (size_t)c->chunks * sizeof(float) : (size_t)k * sizeof(float), count);
-  b->count = 0;
-  SB_TRY(reserve_block(c, b, count));
   for (int64_t at = 0; at < count; at += at_once) {
     const int64_t rows = count - at < at_once ? count - at : at_once;
     SB_TRY(int8 ? send_numbers(c, &from, b, at, rows) : send_floats(c, &from, b, at, rows));

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "measure/form.h"
+#include "measure/recipe.h"
 #include "samebrain/status.h"
 
 // What the operands of a product are rounded to. Products are exact, sums are at least float32.
@@ -35,6 +36,12 @@ typedef struct sb_part {
   sb_slot slot;
   int64_t first, count;
 } sb_part;
+
+// A row as a store has it: its values are half * scale + offset (engine/rows.h).
+typedef struct sb_stored_row {
+  const uint16_t *halves;
+  double scale, offset;
+} sb_stored_row;
 
 // |c - canonical score| <= absolute + relative |c|.
 typedef struct sb_score_error {
@@ -63,6 +70,15 @@ typedef struct sb_backend {
   // SB_NO_MEMORY, after which fewer may fit.
   sb_status (*put)(void *context, sb_slot slot, const float *vectors, int64_t count, int64_t k,
                    int64_t stride);
+  // Embedding by the backend; all NULL where it embeds nothing. What it cannot embed the host does.
+  bool (*embed_supports)(const sb_recipe *recipe);
+  // From here on rows are embedded by this recipe. What it points at stays the caller's.
+  sb_status (*embed_begin)(void *context, const sb_recipe *recipe);
+  // Fills a slot, as `put`, with what the recipe makes of `count` rows: the host's vectors to the bit.
+  // Rows that cannot be embedded make *well false, and the slot is empty then.
+  sb_status (*put_rows)(void *context, sb_slot slot, const sb_stored_row *rows, int64_t count,
+                        bool *well);
+
   // c[i * ldc + j] = dot product of a's vector i and b's vector j.
   sb_status (*gemm_nt)(void *context, sb_part a, sb_part b, double *c, int64_t ldc);
   // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells what

@@ -17,10 +17,12 @@ typedef struct sb_timings {
   double embed_s, multiply_s, select_s, rescore_s, write_s;
 } sb_timings;
 
-// Blocks of embeddings, and which scans are in them: [first, first + count).
+// Blocks of embeddings, and which scans are in them: [first, first + count). Where the backend embedded
+// them, the vectors here are not.
 typedef struct sb_block {
   float *vectors;
   int64_t first, count, capacity;
+  bool elsewhere;
 } sb_block;
 
 typedef struct sb_comparison {

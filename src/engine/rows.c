@@ -41,23 +41,25 @@ sb_grid sb_store_grid(const sb_store *store) {
                    .row_length = sb_store_row_length(store)};
 }
 
+sb_stored_row sb_store_stored_row(const sb_store *store, int64_t i) {
+  const sb_scan_record *record = sb_store_record(store, i);
+  return (sb_stored_row){sb_store_row(store, i), record->scale, record->offset};
+}
+
 void sb_row_values(const sb_store *store, int64_t i, float *row) {
   const sb_scan_record *record = sb_store_record(store, i);
   int64_t length = sb_store_row_length(store);
   double scale = record->scale, offset = record->offset;
   sb_half_to_floats((size_t)length, sb_store_row(store, i), row);
   if (scale == 1 && offset == 0) return;
-  for (int64_t v = 0; v < length; v++) row[v] = (float)((double)row[v] * scale + offset);
+  for (int64_t v = 0; v < length; v++) row[v] = sb_row_value(row[v], scale, offset);
 }
 
 float *sb_reader_scratch(const sb_reader *reader) {
   return reader->scratch + omp_get_thread_num() * reader->private_floats;
 }
 
-// Lets go of a row's pages: they stay in the system's cache, but a gallery that streams by does not
-// pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
-// is lost, and a neighbour's part of a shared page comes back when it is touched.
-static void release_row(const sb_store *store, int64_t i) {
+void sb_store_release_row(const sb_store *store, int64_t i) {
   const char *row = (const char *)sb_store_row(store, i);
   size_t before = (uintptr_t)row % (uintptr_t)sysconf(_SC_PAGESIZE);
   size_t bytes = (size_t)sb_store_row_length(store) * sizeof(uint16_t);
@@ -74,7 +76,7 @@ sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const 
     float *row = scratch + sb_round_up(reader->embedder->scratch);
     int64_t scan = index != NULL ? index[i] : first + i;
     sb_row_values(store, scan, row);
-    release_row(store, scan);
+    sb_store_release_row(store, scan);
     const sb_scan_data data = {.row = row, .own_mask = sb_store_own_mask(store, scan)};
     sb_status status = sb_embed(reader->embedder, &data, embeddings + i * reader->stride, scratch);
     if (status.code != SB_OK) {

@@ -2,15 +2,9 @@
 
 #include <math.h>
 
-enum { LANES = SB_DOT_LANES };
+#include "measure/elements.h"
 
-static inline double add_lanes(const double lanes[LANES]) {
-  double sum[LANES];
-  for (int j = 0; j < LANES; j++) sum[j] = lanes[j];
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int j = 0; j < half; j++) sum[j] += sum[j + half];
-  return sum[0];
-}
+enum { LANES = SB_DOT_LANES };
 
 SB_VECTOR_CLONES double sb_sum(int64_t count, const float *values) {
   double lanes[LANES] = {0};
@@ -18,7 +12,7 @@ SB_VECTOR_CLONES double sb_sum(int64_t count, const float *values) {
   for (; i + LANES <= count; i += LANES)
     for (int j = 0; j < LANES; j++) lanes[j] += (double)values[i + j];
   for (int j = 0; i < count; i++, j++) lanes[j] += (double)values[i];
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, double centre) {
@@ -33,7 +27,7 @@ SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, doubl
     double d = (double)values[i] - centre;
     lanes[j] += d * d;
   }
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 double sb_dot(int64_t count, const float *a, const float *b) {
@@ -43,7 +37,7 @@ double sb_dot(int64_t count, const float *a, const float *b) {
 }
 
 double sb_dot_total(const double lanes[SB_DOT_LANES]) {
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES void sb_dot_part(int64_t count, const float *a, const float *b,
@@ -70,7 +64,7 @@ SB_VECTOR_CLONES double sb_sum_squared_differences(int64_t count, const float *a
     double d = scale_a * (double)a[i] - scale_b * (double)b[i];
     lanes[j] += d * d;
   }
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES double sb_sum_absolute_differences(int64_t count, const float *a, const float *b) {
@@ -79,7 +73,7 @@ SB_VECTOR_CLONES double sb_sum_absolute_differences(int64_t count, const float *
   for (; i + LANES <= count; i += LANES)
     for (int j = 0; j < LANES; j++) lanes[j] += fabs((double)a[i + j] - (double)b[i + j]);
   for (int j = 0; i < count; i++, j++) lanes[j] += fabs((double)a[i] - (double)b[i]);
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES void sb_extremes(int64_t count, const float *values, float *min, float *max) {
@@ -105,5 +99,5 @@ SB_VECTOR_CLONES void sb_extremes(int64_t count, const float *values, float *min
 
 SB_VECTOR_CLONES void sb_centre_scale(int64_t count, const float *values, double centre,
                                       double factor, float *out) {
-  for (int64_t i = 0; i < count; i++) out[i] = (float)(((double)values[i] - centre) * factor);
+  for (int64_t i = 0; i < count; i++) out[i] = sb_centre_and_scale(values[i], centre, factor);
 }

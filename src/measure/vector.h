@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "measure/elements.h"
+
 // One source, compiled for several instruction sets, the best one chosen when the program starts.
 // Safe here because nothing is contracted or reassociated: the clones differ in speed alone.
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
@@ -23,7 +25,6 @@ double sb_sum_squares(int64_t count, const float *values, double centre);
 double sb_dot(int64_t count, const float *a, const float *b);
 // The same in parts: the lanes are zero before the first, and every part but the last has a multiple of
 // SB_DOT_LANES elements.
-enum { SB_DOT_LANES = 16 };
 void sb_dot_part(int64_t count, const float *a, const float *b, double lanes[SB_DOT_LANES]);
 double sb_dot_total(const double lanes[SB_DOT_LANES]);
 // out = (values - centre) * factor in float64, rounded once to float; out may be values.

@@ -38,6 +38,9 @@ static void test_rounding_is_to_nearest(void **state) {
       assert_true(fabsf(bf16 - x) <= size * 0x1p-8f);
     }
   }
+  for (uint32_t half = 0; half < 0x10000; half++)
+    assert_int_equal(sb_bits_of(sb_from_fp16((uint16_t)half)),
+                     sb_bits_of(sb_half_to_float((uint16_t)half)));
   assert_int_equal(sb_to_fp16(0), 0);
   assert_true(sb_to_bf16(1.00390625f) == 0x3f80); // halfway between two: to the even one
   assert_true(sb_to_bf16(1.01171875f) == 0x3f82);
@@ -193,6 +196,100 @@ static void test_int8(void **state) {
   backend->close(context);
   free(rows);
   free(numbers);
+}
+
+// ---- Embedding ----------------------------------------------------------------------------------
+
+// The vectors in a slot, element by element: products with unit vectors are exact in fp32.
+static void read_vectors(const sb_backend *backend, void *context, int64_t count, int64_t k,
+                         double *out) {
+  float *units = calloc((size_t)(k * k), sizeof *units);
+  assert_non_null(units);
+  for (int64_t i = 0; i < k; i++) units[i * k + i] = 1;
+  assert_ok(backend->put(context, SB_SLOT_GALLERY, units, k, k, k));
+  assert_ok(backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, count},
+                             (sb_part){SB_SLOT_GALLERY, 0, k}, out, k));
+  free(units);
+}
+
+// Rows embedded on the device are the host's vectors to the bit.
+static void expect_the_hosts_vectors(const sb_store *store, const char *name) {
+  const sb_grid grid = sb_store_grid(store);
+  const sb_measure *measure = sb_measure_row_find(name);
+  const int64_t count = sb_store_count(store);
+  const sb_backend *backend;
+  void *context = open_cuda(SB_FP32, 0, &backend);
+  sb_embedder e;
+  sb_reader reader;
+  assert_ok(sb_embedder_open(measure, &grid, &e));
+  assert_ok(sb_reader_open(&e, 1, &reader));
+  float *expected = aligned_alloc(64, (size_t)(count * e.size) * sizeof *expected);
+  double *found = malloc((size_t)(count * e.length) * sizeof *found);
+  sb_stored_row *rows = malloc((size_t)count * sizeof *rows);
+  assert_true(expected != NULL && found != NULL && rows != NULL);
+  assert_ok(sb_reader_embed(&reader, store, NULL, 0, count, expected));
+  for (int64_t i = 0; i < count; i++) rows[i] = sb_store_stored_row(store, i);
+  assert_true(backend->embed_supports(&e.recipe));
+  assert_ok(backend->embed_begin(context, &e.recipe));
+  bool well = false;
+  assert_ok(backend->put_rows(context, SB_SLOT_PROBES, rows, count, &well));
+  assert_true(well);
+  read_vectors(backend, context, count, e.length, found);
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t v = 0; v < e.length; v++)
+      assert_true(found[i * e.length + v] == (double)expected[i * e.size + v]);
+  free(expected);
+  free(found);
+  free(rows);
+  sb_reader_close(&reader);
+  sb_embedder_close(&e);
+  backend->close(context);
+}
+
+static void test_rows_are_embedded_as_on_the_host(void **state) {
+  (void)state;
+  // The second cohort's values are beyond float16: rows with a scale and an offset.
+  const cohort cohorts[] = {
+      {.people = 5, .sessions = 2, .seed = 1, .gain = 1, .duplicate_of = -1, .constant = -1},
+      {.people = 3,
+       .sessions = 1,
+       .seed = 2,
+       .gain = 1e6,
+       .offset = 4e5,
+       .duplicate_of = -1,
+       .constant = -1}};
+  char *folder = scratch_folder();
+  for (size_t i = 0; i < 2; i++) {
+    sb_store *store = open_cohort(folder, i == 0 ? "a" : "b", &cohorts[i]);
+    assert_true((sb_store_stored_row(store, 0).scale != 1) == (i == 1));
+    expect_the_hosts_vectors(store, "pearson");
+    expect_the_hosts_vectors(store, "bandpass");
+    sb_store_close(store);
+  }
+  remove_folder(folder);
+  free(folder);
+}
+
+// A row without variation is refused in the CPU's words.
+static void test_a_row_that_cannot_be_embedded(void **state) {
+  (void)state;
+  const cohort c = {
+      .people = 3, .sessions = 2, .seed = 1, .gain = 1, .duplicate_of = -1, .constant = 4};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
+  sb_store *store = open_cohort(folder, "a", &c);
+  sb_link_options options = sb_link_options_default();
+  sb_link_summary summary;
+  options.threads = 1;
+  options.backend = "cpu";
+  const sb_status expected = sb_link(store, NULL, &options, out, NULL, &summary);
+  options.backend = "cuda";
+  const sb_status found = sb_link(store, NULL, &options, out, NULL, &summary);
+  assert_int_equal(found.code, SB_CONTENT);
+  assert_string_equal(found.message, expected.message);
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
 }
 
 // ---- Whole links --------------------------------------------------------------------------------
@@ -358,7 +455,7 @@ static void test_a_full_device(void **state) {
   static const char *const sizes[] = {"1", "40000", "20000", "12000"};
   const cohort c = {
       .people = 8, .sessions = 2, .seed = 3, .gain = 1, .duplicate_of = -1, .constant = -1};
-  const sb_limits limits = {.probe_tile = 7, .gallery_tile = 5};
+  const sb_limits limits[] = {{.probe_tile = 7, .gallery_tile = 5}, {.probe_tile = 16}};
   char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *expected[3], *found[3];
   sb_store *store = open_cohort(folder, "a", &c);
   sb_link_options options = sb_link_options_default();
@@ -371,7 +468,7 @@ static void test_a_full_device(void **state) {
   assert_ok(sb_link(store, NULL, &options, out, NULL, &summary));
   read_files(out, expected);
   options.backend = "cuda";
-  for (int trial = 0; trial < 2 * (30 + 3); trial++) {
+  for (int trial = 0; trial < 4 * (30 + 3); trial++) {
     const int at = trial % 33 < 30 ? trial % 33 + 1 : 2,
               size = trial % 33 < 30 ? 0 : trial % 33 - 29;
     char *when = sb_format("%d", at);
@@ -379,8 +476,9 @@ static void test_a_full_device(void **state) {
     setenv("SAMEBRAIN_EMULATED_NO_ROOM_AT", when, 1);
     setenv("SAMEBRAIN_EMULATED_NO_ROOM_OF", sizes[size], 1);
     setenv("SAMEBRAIN_EMULATED_NO_ROOM_FOR", size == 0 ? "1" : "1000000", 1);
-    options.precision = precisions[trial / 33];
-    const sb_status status = sb_link_limited(store, NULL, &options, &limits, out, NULL, &summary);
+    options.precision = precisions[trial / 66];
+    const sb_status status =
+        sb_link_limited(store, NULL, &options, &limits[trial / 33 % 2], out, NULL, &summary);
     if (status.code == SB_OK) {
       read_files(out, found);
       for (int i = 0; i < 3; i++) {
@@ -394,7 +492,7 @@ static void test_a_full_device(void **state) {
     }
     free(when);
   }
-  assert_int_equal(refused, 2); // the workspace, twice
+  assert_int_equal(refused, 4); // the workspace, each time
   unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_AT");
   unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_OF");
   unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_FOR");
@@ -440,6 +538,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_small_integers_are_exact),
       cmocka_unit_test(test_errors_stay_within_the_bound),
       cmocka_unit_test(test_int8),
+      cmocka_unit_test(test_rows_are_embedded_as_on_the_host),
+      cmocka_unit_test(test_a_row_that_cannot_be_embedded),
       cmocka_unit_test(test_links_report_the_same_files),
       cmocka_unit_test(test_what_cannot_be_used_says_why),
       cmocka_unit_test(test_processes_of_one_machine_share_its_devices),
