@@ -3,6 +3,7 @@
 #include "streams.h"
 
 #include <algorithm>
+#include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,10 +18,12 @@ namespace {
 const size_t STACK_BYTES = 64 << 10, POISON = 0xff;
 const size_t SHARED_BYTES = 48 << 10; // what a block has without asking for more
 
-enum state { READY, WAITING, ENDED };
+enum state { NEW, READY, WAITING, ENDED };
 
+// A thread is entered by its context, left and entered again by jumps, which need no system call.
 struct thread {
   ucontext_t context;
+  jmp_buf paused;
   std::vector<char> stack;
   state now;
   size_t shared; // bytes of the block's memory that it has asked for
@@ -39,7 +42,7 @@ thread_local std::vector<thread> threads;
 thread_local std::vector<char> shared(SHARED_BYTES);
 thread_local std::vector<touched> touches(SHARED_BYTES);
 thread_local uint64_t barriers; // of all blocks so far
-thread_local ucontext_t scheduler;
+thread_local jmp_buf scheduler;
 thread_local unsigned current;
 thread_local const std::function<void()> *work;
 
@@ -51,19 +54,30 @@ thread_local const std::function<void()> *work;
 void body() {
   (*work)();
   threads[current].now = ENDED;
-  swapcontext(&threads[current].context, &scheduler);
+  _longjmp(scheduler, 1);
 }
 
 void start(unsigned index) {
   thread &t = threads[index];
-  t.stack.resize(STACK_BYTES);
-  t.now = READY;
+  if (t.stack.empty()) {
+    t.stack.resize(STACK_BYTES);
+    getcontext(&t.context);
+  }
+  t.now = NEW;
   t.shared = 0;
-  getcontext(&t.context);
   t.context.uc_stack.ss_sp = t.stack.data();
   t.context.uc_stack.ss_size = t.stack.size();
   t.context.uc_link = nullptr;
   makecontext(&t.context, body, 0);
+}
+
+// Runs a thread until it waits or ends.
+void enter(thread *t) {
+  if (_setjmp(scheduler) != 0) return;
+  if (t->now == NEW)
+    setcontext(&t->context);
+  else
+    _longjmp(t->paused, 1);
 }
 
 uint64_t next_random(uint64_t *seed) {
@@ -91,10 +105,10 @@ void run_block(std::vector<unsigned> &order, const char *wanted, uint64_t *seed)
     barriers++;
     arrange(order, wanted, seed);
     for (unsigned i : order) {
-      if (threads[i].now != READY) continue;
+      if (threads[i].now != NEW && threads[i].now != READY) continue;
       current = i;
       threadIdx.x = i;
-      swapcontext(&scheduler, &threads[i].context);
+      enter(&threads[i]);
     }
     for (thread &t : threads) {
       waiting += t.now == WAITING;
@@ -110,9 +124,7 @@ void run_block(std::vector<unsigned> &order, const char *wanted, uint64_t *seed)
 
 void __syncthreads() {
   threads[current].now = WAITING;
-  const unsigned self = current;
-  swapcontext(&threads[self].context, &scheduler);
-  threadIdx.x = self;
+  if (_setjmp(threads[current].paused) == 0) _longjmp(scheduler, 1);
 }
 
 void *sb_shared(size_t bytes, size_t *place) {

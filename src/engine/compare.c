@@ -94,8 +94,8 @@ static sb_status embed_here(sb_comparison *c, sb_slot slot) {
   if (block->capacity < block->count) {
     free(block->vectors);
     block->capacity = 0;
-    sb_status status = SB_NEW(&block->vectors, c->plan->gallery_tile * c->plan->stride,
-                              "vectors of the gallery");
+    sb_status status =
+        SB_NEW(&block->vectors, c->plan->gallery_tile * c->plan->stride, "vectors of the gallery");
     if (status.code != SB_OK) return status;
     block->capacity = c->plan->gallery_tile;
   }
