@@ -93,6 +93,7 @@ static sb_status cuda_open(const sb_backend_options *options, void **context) {
   SB_TRY(SB_NEW_ZERO(&c, 1, "backend"));
   c->precision = options->precision;
   c->threads = options->threads;
+  c->timed = options->timed;
   c->most_chunk = options->k_chunk > 0      ? options->k_chunk
                   : c->precision == SB_FP32 ? FP32_CHUNK
                                             : MATRIX_UNIT_CHUNK;
@@ -149,6 +150,10 @@ static sb_status cuda_gemm_nt(void *context, sb_part a, sb_part b, double *out, 
   return sb_cuda_multiply(context, a, b, out, ldc);
 }
 
+static sb_stages cuda_stages(const void *context) {
+  return ((const sb_cuda *)context)->stages;
+}
+
 static double cuda_gemm_error(const void *context, int64_t k) {
   return sb_cuda_error(context, k);
 }
@@ -179,8 +184,9 @@ static sb_status cuda_pair_tile(void *context, sb_part a, sb_part b, double *out
   .name = "cuda", .open = cuda_open, .close = cuda_close, .describe = cuda_describe,               \
   .k_chunk = cuda_k_chunk, .workspace_bytes = cuda_workspace_bytes,                                \
   .most_vectors = cuda_most_vectors, .put = cuda_put, .gemm_nt = cuda_gemm_nt,                     \
-  .gemm_error = cuda_gemm_error, .pair_supports = sb_pairs_support, .pair_error = sb_pairs_error,  \
-  .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put, .pair_tile = cuda_pair_tile
+  .stages = cuda_stages, .gemm_error = cuda_gemm_error, .pair_supports = sb_pairs_support,         \
+  .pair_error = sb_pairs_error, .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put,          \
+  .pair_tile = cuda_pair_tile
 
 static const sb_backend INT8 = {ALL_PRECISIONS, .lost = cuda_lost};
 static const sb_backend BACKEND = {ALL_PRECISIONS, .embed_supports = sb_cuda_embed_supports,

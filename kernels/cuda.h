@@ -36,6 +36,9 @@ enum { SB_PRODUCTS = 4 }; // kept: whole tiles and the last, whole batches and t
 typedef struct sb_cuda {
   sb_precision precision;
   int threads; // of the host
+  bool timed;
+  sb_stages stages;
+  double lap_s; // when the last stage ended, of a timed context
   int64_t most_chunk;
   cudaStream_t stream; // of kernels and products
   sb_staging staging;

@@ -21,6 +21,7 @@
 // since nobody loses more than the whole vector.
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/memory.h"
 #include "cuda.h"
@@ -205,6 +206,18 @@ static sb_status multiply_halves(sb_cuda *c, sb_part a, sb_part b, double *out, 
                               : status;
 }
 
+// Ends a stage of a timed context: adds its seconds, or with NULL starts the first one.
+static sb_status lap(sb_cuda *c, double *seconds) {
+  struct timespec time;
+  if (!c->timed) return sb_ok();
+  const sb_status status = sb_cuda_failure(cudaStreamSynchronize(c->stream), "timing");
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  const double now = (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+  if (seconds != NULL) *seconds += now - c->lap_s;
+  c->lap_s = now;
+  return status;
+}
+
 sb_status sb_cuda_multiply(sb_cuda *c, sb_part a, sb_part b, double *out, int64_t ldc) {
   const size_t row_bytes = (size_t)b.count * sizeof(double);
   int at_once;
@@ -212,16 +225,20 @@ sb_status sb_cuda_multiply(sb_cuda *c, sb_part a, sb_part b, double *out, int64_
   if (status.code == SB_NO_MEMORY && (a.count > 1 || b.count > 1))
     return multiply_halves(c, a, b, out, ldc);
   SB_TRY(status);
+  SB_TRY(lap(c, NULL));
   for (int64_t at = 0; at < c->chunks; at += at_once) {
     const int batch = (int)(c->chunks - at < at_once ? c->chunks - at : at_once);
     SB_TRY(multiply(c, a, b, at, batch));
+    SB_TRY(lap(c, &c->stages.multiply_s));
     SB_TRY(add(c, a, b, at, batch));
+    SB_TRY(lap(c, &c->stages.add_s));
   }
   SB_TRY(sb_cuda_failure(cudaMemcpy2DAsync(out, (size_t)ldc * sizeof(double), c->sum.data,
                                            row_bytes, row_bytes, (size_t)a.count,
                                            cudaMemcpyDeviceToHost, c->stream),
                          "copying scores"));
   SB_TRY(sb_cuda_failure(cudaStreamSynchronize(c->stream), "multiplying"));
+  SB_TRY(lap(c, &c->stages.copy_s));
 cleanup:
   return status;
 }

@@ -26,7 +26,13 @@ typedef struct sb_backend_options {
   int threads;            // of the host, at least 1
   int64_t k_chunk;        // elements whose products are summed at once; 0: the backend's choice
   sb_precision precision; // of the screen
+  bool timed;             // wait after each stage, for `stages`
 } sb_backend_options;
+
+// Seconds that products took so far.
+typedef struct sb_stages {
+  double multiply_s, add_s, copy_s; // chunks' products; their sum; scores to the host
+} sb_stages;
 
 // Where a backend keeps blocks of vectors: the probes, and the gallery's as they stream past.
 typedef enum sb_slot { SB_SLOT_PROBES, SB_SLOT_GALLERY, SB_SLOTS } sb_slot;
@@ -81,6 +87,8 @@ typedef struct sb_backend {
 
   // c[i * ldc + j] = dot product of a's vector i and b's vector j.
   sb_status (*gemm_nt)(void *context, sb_part a, sb_part b, double *c, int64_t ldc);
+  // Of a context that is timed. NULL: not known.
+  sb_stages (*stages)(const void *context);
   // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells what
   // rounding took from each of them, of what rounding left.
   double (*gemm_error)(const void *context, int64_t k);

@@ -80,8 +80,8 @@ typedef struct sb_embedder {
   void *context;
   int64_t length; // of the vectors
   int64_t size; // floats that an embedding takes: the vector, filled up to 64 bytes, and the terms
-  int64_t scratch; // floats
-  sb_form form;    // for devices; of a measure without any its kind is SB_FORM_NONE
+  int64_t scratch;  // floats
+  sb_form form;     // for devices; of a measure without any its kind is SB_FORM_NONE
   sb_recipe recipe; // likewise
 } sb_embedder;
 
