@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <ucontext.h>
 #include <vector>
 
@@ -38,7 +39,8 @@ struct touched {
 const unsigned NOBODY = ~0u, SEVERAL = ~0u - 1;
 
 // One launch at a time in each thread of the host.
-thread_local std::vector<thread> threads;
+thread_local std::deque<thread>
+    threads; // which stay where they are: contexts point into themselves
 thread_local std::vector<char> shared(SHARED_BYTES);
 thread_local std::vector<touched> touches(SHARED_BYTES);
 thread_local uint64_t barriers; // of all blocks so far
