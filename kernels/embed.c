@@ -22,9 +22,10 @@ bool sb_cuda_embed_supports(const sb_recipe *recipe) {
 
 void sb_cuda_embed_free(sb_cuda *c) {
   sb_embedding_room *e = &c->embedding;
-  sb_buffer *const buffers[] = {&e->row_of,   &e->weight,   &e->inverse, &e->values,
-                                &e->boxes[0], &e->boxes[1], &e->lanes,   &e->figures};
-  for (size_t b = 0; b < sizeof buffers / sizeof *buffers; b++) sb_buffer_free(buffers[b]);
+  enum { BUFFERS = 8 };
+  sb_buffer *const buffers[BUFFERS] = {&e->row_of,   &e->weight,   &e->inverse, &e->values,
+                                       &e->boxes[0], &e->boxes[1], &e->lanes,   &e->figures};
+  for (int b = 0; b < BUFFERS; b++) sb_buffer_free(buffers[b]);
   memset(e, 0, sizeof *e);
 }
 

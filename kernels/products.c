@@ -244,7 +244,8 @@ cleanup:
 }
 
 double sb_cuda_error(const sb_cuda *c, int64_t k) {
-  const double chunk_count = (double)(k / c->most_chunk + 1);
+  const int64_t most_chunks = k / c->most_chunk + 1;
+  const double chunk_count = (double)most_chunks;
   if (c->precision == SB_INT8) {
     const double terms = (chunk_count + 2) * 0x1p-53;
     return terms / (1 - terms) * 4.01;

@@ -17,11 +17,11 @@ static sb_status open_cuda(const char *precision, sb_backend_options options, bo
   if (status.code != SB_OK) return status;
   options.precision = SB_FP16;
   if (!is_auto(precision)) status = sb_precision_of(precision, &options.precision);
-  const bool int8 = options.precision == SB_INT8;
-  if (status.code == SB_OK) backend = int8 ? backend->int8 : backend;
-  if (status.code == SB_OK) status = backend->open(&options, &out->context);
   if (status.code != SB_OK) return status;
-  out->backend = backend;
+  const bool int8 = options.precision == SB_INT8;
+  out->backend = int8 ? backend->int8 : backend;
+  status = out->backend->open(&options, &out->context);
+  if (status.code != SB_OK) return status;
   out->precision = options.precision;
   options.precision = SB_FP32;
   return int8 || may_fall_back ? sb_backend_cpu.open(&options, &out->fine) : status;
@@ -61,7 +61,7 @@ sb_status sb_compute_open(const char *backend, const char *precision, int thread
   }
   sb_status status = open_cuda(precision, options, true, out);
   out->may_fall_back = status.code == SB_OK;
-  if (out->backend != NULL) return status;
+  if (out->context != NULL) return status;
   snprintf(out->passed, sizeof out->passed, "%s", status.message);
   return open_cpu(precision, options, out);
 }

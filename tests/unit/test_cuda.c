@@ -226,7 +226,9 @@ static void expect_the_hosts_vectors(const sb_store *store, const char *name) {
   float *expected = aligned_alloc(64, (size_t)(count * e.size) * sizeof *expected);
   double *found = malloc((size_t)(count * e.length) * sizeof *found);
   sb_stored_row *rows = malloc((size_t)count * sizeof *rows);
-  assert_true(expected != NULL && found != NULL && rows != NULL);
+  assert_non_null(expected);
+  assert_non_null(found);
+  assert_non_null(rows);
   assert_ok(sb_reader_embed(&reader, store, NULL, 0, count, expected));
   for (int64_t i = 0; i < count; i++) rows[i] = sb_store_stored_row(store, i);
   assert_true(backend->embed_supports(&e.recipe));
