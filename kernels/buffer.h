@@ -17,6 +17,10 @@ typedef struct sb_buffer {
 typedef struct sb_device_block {
   sb_buffer elements;
   int64_t count;
+  // Of int8:
+  sb_buffer scales; // one for each chunk of each vector
+  double *lost;     // on the host, of each vector (see backend.h)
+  int64_t lost_capacity;
 } sb_device_block;
 
 // At least `bytes`; what was in it is lost when it grows. Errors: SB_NO_MEMORY, naming `what`.

@@ -18,7 +18,7 @@ template <typename type> static __device__ const type *sb_plain(const type *arra
 #else
 #include "emulation/emulation.h"
 #define SB_LAUNCH(kernel, blocks, threads, stream, ...)                                            \
-  sb_emulate((unsigned)(blocks), (unsigned)(threads), (stream), [=] { kernel(__VA_ARGS__); })
+  sb_launch((unsigned)(blocks), (unsigned)(threads), (stream), kernel, __VA_ARGS__)
 #define SB_UNROLL
 #endif
 

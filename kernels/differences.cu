@@ -94,6 +94,6 @@ cudaError_t sb_kernel_differences(const sb_kernel_pairs *pairs, int64_t voxels) 
   SB_LAUNCH(sum_differences, sb_most_blocks(tiles * chunks), THREADS, p.stream, p, voxels, parts);
   const cudaError_t code = cudaGetLastError();
   if (code != cudaSuccess) return code;
-  return sb_kernel_add_parts(parts, p.m * p.n, (int)chunks, true, 1 / (double)voxels, p.scores,
-                             p.stream);
+  const sb_kernel_parts sums = {parts, 1, p.m * p.n, p.m * p.n, (int)chunks, true};
+  return sb_kernel_add_parts(&sums, 1 / (double)voxels, p.scores, p.stream);
 }

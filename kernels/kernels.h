@@ -3,6 +3,7 @@
 #define SB_KERNELS_KERNELS_H
 
 #include <cuda_runtime_api.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/backend.h"
@@ -11,19 +12,67 @@
 extern "C" {
 #endif
 
-// Rounds `rows` vectors of k floats (`stride` apart) times `scale` to a precision, and pads each
-// with zeros to `padded` elements. Elements are float (fp32, tf32) or 16 bits wide.
-cudaError_t sb_kernel_round(const float *in, int64_t stride, int64_t rows, int64_t k, float scale,
+// Rounds `rows` vectors of k floats times `scale` to a precision (not int8), and pads each with zeros
+// to `padded` elements. Elements are float (fp32, tf32) or 16 bits wide.
+cudaError_t sb_kernel_round(const float *in, int64_t rows, int64_t k, float scale,
                             sb_precision precision, int64_t padded, void *out, cudaStream_t stream);
 
-// sum[i] = (first ? 0 : sum[i]) + parts[i] + parts[count + i] + ..., in this order in float64, for
-// i < count; then times `scale`.
-cudaError_t sb_kernel_add_parts(const float *parts, int64_t count, int number, bool first,
-                                double scale, double *sum, cudaStream_t stream);
+// What was rounded on the host: `chunks` scales of each of `rows` vectors, and behind these k numbers of
+// each, to their places, numbers padded with zeros as above.
+cudaError_t sb_kernel_place_numbers(const void *in, int64_t rows, int64_t chunks, int64_t k,
+                                    int64_t padded, float *scales, int8_t *numbers,
+                                    cudaStream_t stream);
 
-// sum[i] = scale (parts[i] + parts[count + i] + ...), as above.
-cudaError_t sb_kernel_add_sums(const double *parts, int64_t count, int number, double scale,
-                               double *sum, cudaStream_t stream);
+// `number` arrays, one behind the other, each of `rows` lines of `columns`, `stride` apart.
+typedef struct sb_kernel_parts {
+  const void *parts;
+  int64_t rows, columns, stride;
+  int number;
+  bool first; // nothing was summed before
+} sb_kernel_parts;
+
+// sum = (first ? 0 : sum) + part 0 + part 1 + ..., in this order in float64; then times `scale`. The
+// sum's lines are `columns` apart.
+cudaError_t sb_kernel_add_parts(const sb_kernel_parts *parts, double scale, double *sum,
+                                cudaStream_t stream); // float
+cudaError_t sb_kernel_add_sums(const sb_kernel_parts *parts, double scale, double *sum,
+                               cudaStream_t stream); // double
+// The same of int32_t, each times the scales of its line and column in that part: a_scales[i * chunks +
+// part] and b_scales[j * chunks + part].
+cudaError_t sb_kernel_add_int8_parts(const sb_kernel_parts *parts, const float *a_scales,
+                                     const float *b_scales, int64_t chunks, double *sum,
+                                     cudaStream_t stream);
+
+// Rows on their way to being vectors, each of k floats, and what is known of each.
+typedef struct sb_row_figures {
+  double rms, mean,
+      factor;   // root mean square of the row; mean and inverse norm of what becomes of it
+  int32_t well; // finite, with variation
+} sb_row_figures;
+typedef struct sb_kernel_rows {
+  int64_t rows, k;
+  float *values;
+  double *lanes; // SB_DOT_LANES of each row, in work
+  sb_row_figures *figures;
+  cudaStream_t stream;
+} sb_kernel_rows;
+
+// What a filter needs (measure/recipe.h). Pointers are the device's.
+typedef struct sb_kernel_filter {
+  int64_t nx, ny, nz;    // of the mask's box
+  const int32_t *row_of; // of the box, x fastest: the row's element there, -1 outside the mask
+  int radius;
+  const float *weight, *inverse;
+  float *box, *other_box; // room for `rows` boxes each, in work
+} sb_kernel_filter;
+
+// From scale and offset of each row, and behind these k float16 of each.
+cudaError_t sb_kernel_decode(const void *in, const sb_kernel_rows *rows);
+cudaError_t sb_kernel_rms(const sb_kernel_rows *rows); // into the figures
+// Of each row what its filtered self leaves.
+cudaError_t sb_kernel_bandpass(const sb_kernel_rows *rows, const sb_kernel_filter *filter);
+// Subtracts the means and divides by the norms; needs the rms. Fills the rest of the figures.
+cudaError_t sb_kernel_standardise(const sb_kernel_rows *rows);
 
 // All pairs of m embeddings with n others, each `size` floats after the one before, and what the
 // kernels need.

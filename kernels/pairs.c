@@ -17,10 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "box.h"
 #include "core/memory.h"
 #include "kernels.h"
 
-// What kernels leave for each other at once.
+// What kernels leave for each other at once, at first.
 #ifdef SAMEBRAIN_SMALL_TILES
 static const int64_t WORK_BYTES = 64 << 10;
 #else
@@ -31,6 +32,7 @@ struct sb_pairs {
   sb_pair_memory memory;
   sb_form form;
   int64_t work_bytes;    // for each pair
+  int64_t most_bytes;    // for pairs at once: halved where the device has no room
   sb_buffer index, rows; // what all pairs share: of windows
   sb_kernel_windows windows;
   sb_buffer turns[6]; // of phases: real and imaginary parts of three axes
@@ -78,34 +80,9 @@ void sb_pairs_close(sb_pairs *pairs) {
   free(pairs);
 }
 
-static sb_status upload(sb_pairs *p, sb_buffer *to, const void *from, int64_t count, size_t size) {
-  const size_t bytes = (size_t)count * size;
-  sb_status status = sb_buffer_reserve(to, bytes, "tables");
-  if (status.code == SB_OK)
-    status = sb_cuda_failure(cudaMemcpy2DAsync(to->data, bytes, from, bytes, bytes, 1,
-                                               cudaMemcpyHostToDevice, p->memory.stream),
-                             "copying tables");
-  if (status.code == SB_OK)
-    status = sb_cuda_failure(cudaStreamSynchronize(p->memory.stream), "copying tables");
-  return status;
-}
-
-// For each place of the mask's box the row's element there, or -1.
-static void index_box(const sb_windows_form *form, int32_t *row_of) {
-  int32_t element = 0;
-  for (int64_t z = 0; z < form->size[2]; z++)
-    for (int64_t y = 0; y < form->size[1]; y++) {
-      const int64_t line = form->first[1] + y + form->dims[1] * (form->first[2] + z);
-      const uint8_t *mask = form->mask + form->first[0] + form->dims[0] * line;
-      for (int64_t x = 0; x < form->size[0]; x++) *row_of++ = mask[x] ? element++ : -1;
-    }
-}
-
 static sb_status open_windows(sb_pairs *p) {
   const sb_windows_form *form = &p->form.windows;
   sb_kernel_windows *w = &p->windows;
-  const int64_t box = form->size[0] * form->size[1] * form->size[2];
-  int32_t *row_of = NULL;
   sb_status status;
   *w = (sb_kernel_windows){.score = form->score,
                            .radius = form->radius,
@@ -118,15 +95,13 @@ static sb_status open_windows(sb_pairs *p) {
                            .scale = form->scale,
                            .constants = form->constants};
   memcpy(w->weight, form->weight, (size_t)(form->radius + 1) * sizeof *w->weight);
-  SB_TRY(SB_NEW(&row_of, box, "index of the mask"));
-  index_box(form, row_of);
-  SB_TRY(upload(p, &p->index, row_of, box, sizeof *row_of));
-  SB_TRY(upload(p, &p->rows, form->factor, p->form.voxels, sizeof *form->factor));
+  SB_TRY(
+      sb_upload_box(&p->index, form->dims, form->first, form->size, form->mask, p->memory.stream));
+  SB_TRY(sb_upload(&p->rows, form->factor, p->form.voxels, sizeof *form->factor, p->memory.stream));
   w->row_of = p->index.data;
   w->factor = p->rows.data;
   p->work_bytes = sb_kernel_windows_tiles(w) * (int64_t)sizeof(double);
 cleanup:
-  free(row_of);
   return status;
 }
 
@@ -139,8 +114,8 @@ static sb_status open_phases(sb_pairs *p) {
   for (int axis = 0; axis < 3; axis++) {
     sb_buffer *re = &p->turns[2 * axis], *im = &p->turns[2 * axis + 1];
     const int64_t count = SB_SHIFTS * frequencies[axis];
-    SB_TRY(upload(p, re, form->turn_re[axis], count, sizeof(float)));
-    SB_TRY(upload(p, im, form->turn_im[axis], count, sizeof(float)));
+    SB_TRY(sb_upload(re, form->turn_re[axis], count, sizeof(float), p->memory.stream));
+    SB_TRY(sb_upload(im, form->turn_im[axis], count, sizeof(float), p->memory.stream));
     p->phases.turn_re[axis] = re->data;
     p->phases.turn_im[axis] = im->data;
   }
@@ -156,6 +131,7 @@ sb_status sb_pairs_open(const sb_pair_memory *memory, const sb_form *form, sb_pa
   SB_TRY(SB_NEW_ZERO(&p, 1, "backend"));
   p->memory = *memory;
   p->form = *form;
+  p->most_bytes = WORK_BYTES;
   for (int s = 0; s < SB_SLOTS; s++) memory->slots[s].count = 0;
   if (form->kind == SB_FORM_DIFFERENCES)
     p->work_bytes = sb_kernel_chunks(form->voxels) * (int64_t)sizeof(float);
@@ -232,10 +208,11 @@ static int64_t between(int64_t value, int64_t least, int64_t most) {
   return value < least ? least : value > most ? most : value;
 }
 
-sb_status sb_pairs_tile(sb_pairs *p, sb_part a, sb_part b, double *c, int64_t ldc) {
+// The tile in parts of at most p->most_bytes.
+static sb_status score_tile(sb_pairs *p, sb_part a, sb_part b, double *c, int64_t ldc) {
   const int64_t pair_bytes = p->work_bytes + (int64_t)sizeof(double);
-  const int64_t columns = between(WORK_BYTES / pair_bytes, 1, b.count);
-  const int64_t rows = between(WORK_BYTES / pair_bytes / columns, 1, a.count);
+  const int64_t columns = between(p->most_bytes / pair_bytes, 1, b.count);
+  const int64_t rows = between(p->most_bytes / pair_bytes / columns, 1, a.count);
   sb_status status = sb_ok();
   for (int64_t i = 0; i < a.count && status.code == SB_OK; i += rows)
     for (int64_t j = 0; j < b.count && status.code == SB_OK; j += columns) {
@@ -244,4 +221,13 @@ sb_status sb_pairs_tile(sb_pairs *p, sb_part a, sb_part b, double *c, int64_t ld
       status = score_parts(p, left, right, c + i * ldc + j, ldc);
     }
   return status;
+}
+
+sb_status sb_pairs_tile(sb_pairs *p, sb_part a, sb_part b, double *c, int64_t ldc) {
+  for (;;) {
+    const sb_status status = score_tile(p, a, b, c, ldc);
+    if (status.code != SB_NO_MEMORY || p->most_bytes <= p->work_bytes + (int64_t)sizeof(double))
+      return status;
+    p->most_bytes /= 2;
+  }
 }

@@ -39,6 +39,17 @@ static inline SB_HD uint16_t sb_to_bf16(float value) {
   return (uint16_t)(sb_round_bits(sb_bits_of(value), 16) >> 16);
 }
 
+// What float16 holds, as src/core/half.h has it.
+static inline SB_HD float sb_from_fp16(uint16_t half) {
+  const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31,
+                 digits = half & 1023;
+  if (exponent == 31)
+    return sb_float_of(sign | 0x7f800000 | digits << 13 | (digits != 0 ? 0x400000u : 0u));
+  if (exponent > 0) return sb_float_of(sign | (exponent + 112) << 23 | digits << 13);
+  const float size = (float)digits * 0x1p-24f;
+  return sb_float_of(sign | sb_bits_of(size));
+}
+
 static inline SB_HD uint16_t sb_to_fp16(float value) {
   const uint32_t bits = sb_bits_of(value), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
   if (size < 0x38800000) { // below 2^-14: steps of 2^-24, which adding 0.5 makes a float's own

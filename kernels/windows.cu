@@ -124,5 +124,6 @@ cudaError_t sb_kernel_window_scores(const sb_kernel_pairs *pairs,
   SB_LAUNCH(sum_windows, sb_most_blocks(tiles * p.m * p.n), THREADS, p.stream, p, w, parts);
   const cudaError_t code = cudaGetLastError();
   if (code != cudaSuccess) return code;
-  return sb_kernel_add_sums(parts, p.m * p.n, (int)tiles, 1 / (double)w.voxels, p.scores, p.stream);
+  const sb_kernel_parts sums = {parts, 1, p.m * p.n, p.m * p.n, (int)tiles, true};
+  return sb_kernel_add_sums(&sums, 1 / (double)w.voxels, p.scores, p.stream);
 }

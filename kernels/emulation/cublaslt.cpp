@@ -10,6 +10,7 @@
 #include <new>
 
 #include "memory.h"
+#include "streams.h"
 #include <cublasLt.h>
 
 struct cublasLtContext {
@@ -32,7 +33,7 @@ struct sb_emulated_preference {
 namespace {
 
 size_t size_of(cudaDataType_t type) {
-  return type == CUDA_R_32F ? 4 : 2;
+  return type == CUDA_R_32F || type == CUDA_R_32I ? 4 : type == CUDA_R_8I ? 1 : 2;
 }
 
 cublasStatus_t refuse(const char *what) {
@@ -174,19 +175,78 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   return CUBLAS_STATUS_SUCCESS;
 }
 
+namespace {
+
+// Why the types of a product do not go together; null where they do.
+const char *check_types(const sb_emulated_operation *o, const sb_emulated_layout *a,
+                        const sb_emulated_layout *b, const sb_emulated_layout *c) {
+  const bool whole = o->compute == CUBLAS_COMPUTE_32I;
+  const cudaDataType_t sums = whole ? CUDA_R_32I : CUDA_R_32F;
+  if (a->type != b->type || c->type != sums || o->scale != sums || whole != (a->type == CUDA_R_8I))
+    return "types that do not go together";
+  if (o->compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a->type != CUDA_R_32F)
+    return "tf32 of operands that are not float32";
+  if (whole && (c->rows % 4 != 0 || a->rows % 4 != 0 || c->leading % 4 != 0))
+    return "int8 products whose sizes are no multiples of 4";
+  return nullptr;
+}
+
+struct operands {
+  sb_emulated_layout a, b, d;
+  const void *a_data, *b_data;
+  void *d_data;
+  cublasComputeType_t compute;
+};
+
+// One element of the result.
+void multiply_one(const operands &p, int64_t at_a, int64_t at_b, int64_t at_d) {
+  if (p.compute == CUBLAS_COMPUTE_32I) {
+    const int8_t *a = static_cast<const int8_t *>(p.a_data) + at_a;
+    const int8_t *b = static_cast<const int8_t *>(p.b_data) + at_b;
+    int64_t sum = 0;
+    for (int64_t i = 0; i < p.a.rows; i++) sum += static_cast<int64_t>(a[i]) * b[i];
+    if (sum > INT32_MAX || sum < INT32_MIN) {
+      std::fprintf(stderr, "emulated cuBLASLt: an int8 product beyond 32 bits\n");
+      std::abort();
+    }
+    static_cast<int32_t *>(p.d_data)[at_d] = static_cast<int32_t>(sum);
+    return;
+  }
+  float sum = 0;
+  for (int64_t i = 0; i < p.a.rows; i++)
+    sum += as_multiplied(value_of(p.a_data, p.a.type, at_a + i), p.compute) *
+           as_multiplied(value_of(p.b_data, p.a.type, at_b + i), p.compute);
+  static_cast<float *>(p.d_data)[at_d] = sum;
+}
+
+void multiply_all(const operands &p) {
+  for (int32_t q = 0; q < p.a.batch; q++)
+    for (int64_t column = 0; column < p.d.columns; column++)
+      for (int64_t row = 0; row < p.d.rows; row++)
+        multiply_one(p, q * p.a.batch_offset + row * p.a.leading,
+                     q * p.b.batch_offset + column * p.b.leading,
+                     q * p.d.batch_offset + column * p.d.leading + row);
+}
+
+// Whether the host's factors are 1 and 0 in the type that the operation wants them in.
+bool is_plain(const sb_emulated_operation *o, const void *alpha, const void *beta) {
+  if (o->scale == CUDA_R_32I)
+    return *static_cast<const int32_t *>(alpha) == 1 && *static_cast<const int32_t *>(beta) == 0;
+  return *static_cast<const float *>(alpha) == 1 && *static_cast<const float *>(beta) == 0;
+}
+
+} // namespace
+
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const void *alpha,
                               const void *a, cublasLtMatrixLayout_t la, const void *b,
                               cublasLtMatrixLayout_t lb, const void *beta, const void *c,
                               cublasLtMatrixLayout_t lc, void *d, cublasLtMatrixLayout_t ld,
                               const cublasLtMatmulAlgo_t *, void *workspace, size_t workspace_bytes,
-                              cudaStream_t) {
+                              cudaStream_t stream) {
   if (operation->a != CUBLAS_OP_T || operation->b != CUBLAS_OP_N)
     return refuse("a product that is not of the form a' b");
-  if (la->type != lb->type || lc->type != CUDA_R_32F || ld->type != CUDA_R_32F ||
-      operation->scale != CUDA_R_32F)
-    return refuse("types that do not go together");
-  if (operation->compute == CUBLAS_COMPUTE_32F_FAST_TF32 && la->type != CUDA_R_32F)
-    return refuse("tf32 of operands that are not float32");
+  if (lc->type != ld->type) return refuse("types that do not go together");
+  if (const char *wrong = check_types(operation, la, lb, ld)) return refuse(wrong);
   if (la->rows != lb->rows || ld->rows != la->columns || ld->columns != lb->columns ||
       lc->rows != ld->rows || lc->columns != ld->columns)
     return refuse("matrices that do not fit each other");
@@ -194,28 +254,18 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
     return refuse("batches that differ");
   if (ld->batch > 1 && ld->batch_offset < ld->leading * (ld->columns - 1) + ld->rows)
     return refuse("results of a batch that overlap");
-  if (c != d || *static_cast<const float *>(beta) != 0)
-    return refuse("an addend: the backend has none");
+  if (c != d || !is_plain(operation, alpha, beta))
+    return refuse("factors or an addend: the backend has none");
   if (workspace_bytes > 0 && !sb_device_holds(workspace, workspace_bytes))
     return refuse("a workspace beyond its memory");
   const sb_emulated_layout *layouts[3] = {la, lb, ld};
   const void *data[3] = {a, b, d};
   for (int i = 0; i < 3; i++) {
     const char *wrong = check_matrix(layouts[i], data[i]);
-    if (wrong == nullptr && i < 2) wrong = check_alignment(layouts[i], data[i]);
+    if (wrong == nullptr) wrong = check_alignment(layouts[i], data[i]);
     if (wrong != nullptr) return refuse(wrong);
   }
-  for (int32_t q = 0; q < la->batch; q++)
-    for (int64_t column = 0; column < ld->columns; column++)
-      for (int64_t row = 0; row < ld->rows; row++) {
-        const int64_t at_a = q * la->batch_offset + row * la->leading;
-        const int64_t at_b = q * lb->batch_offset + column * lb->leading;
-        float sum = 0;
-        for (int64_t i = 0; i < la->rows; i++)
-          sum += as_multiplied(value_of(a, la->type, at_a + i), operation->compute) *
-                 as_multiplied(value_of(b, lb->type, at_b + i), operation->compute);
-        static_cast<float *>(d)[q * ld->batch_offset + column * ld->leading + row] =
-            *static_cast<const float *>(alpha) * sum;
-      }
+  const operands p = {*la, *lb, *ld, a, b, d, operation->compute};
+  sb_enqueue(stream, [=] { multiply_all(p); });
   return CUBLAS_STATUS_SUCCESS;
 }

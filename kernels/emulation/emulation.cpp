@@ -1,11 +1,14 @@
 // Blocks and threads of CUDA kernels as coroutines (see emulation.h).
 #include "emulation.h"
+#include "streams.h"
 
 #include <algorithm>
+#include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <ucontext.h>
 #include <vector>
 
@@ -16,10 +19,12 @@ namespace {
 const size_t STACK_BYTES = 64 << 10, POISON = 0xff;
 const size_t SHARED_BYTES = 48 << 10; // what a block has without asking for more
 
-enum state { READY, WAITING, ENDED };
+enum state { NEW, READY, WAITING, ENDED };
 
+// A thread is entered by its context, left and entered again by jumps, which need no system call.
 struct thread {
   ucontext_t context;
+  jmp_buf paused;
   std::vector<char> stack;
   state now;
   size_t shared; // bytes of the block's memory that it has asked for
@@ -34,11 +39,12 @@ struct touched {
 const unsigned NOBODY = ~0u, SEVERAL = ~0u - 1;
 
 // One launch at a time in each thread of the host.
-thread_local std::vector<thread> threads;
+thread_local std::deque<thread>
+    threads; // which stay where they are: contexts point into themselves
 thread_local std::vector<char> shared(SHARED_BYTES);
 thread_local std::vector<touched> touches(SHARED_BYTES);
 thread_local uint64_t barriers; // of all blocks so far
-thread_local ucontext_t scheduler;
+thread_local jmp_buf scheduler;
 thread_local unsigned current;
 thread_local const std::function<void()> *work;
 
@@ -50,19 +56,30 @@ thread_local const std::function<void()> *work;
 void body() {
   (*work)();
   threads[current].now = ENDED;
-  swapcontext(&threads[current].context, &scheduler);
+  _longjmp(scheduler, 1);
 }
 
 void start(unsigned index) {
   thread &t = threads[index];
-  t.stack.resize(STACK_BYTES);
-  t.now = READY;
+  if (t.stack.empty()) {
+    t.stack.resize(STACK_BYTES);
+    getcontext(&t.context);
+  }
+  t.now = NEW;
   t.shared = 0;
-  getcontext(&t.context);
   t.context.uc_stack.ss_sp = t.stack.data();
   t.context.uc_stack.ss_size = t.stack.size();
   t.context.uc_link = nullptr;
   makecontext(&t.context, body, 0);
+}
+
+// Runs a thread until it waits or ends.
+void enter(thread *t) {
+  if (_setjmp(scheduler) != 0) return;
+  if (t->now == NEW)
+    setcontext(&t->context);
+  else
+    _longjmp(t->paused, 1);
 }
 
 uint64_t next_random(uint64_t *seed) {
@@ -90,10 +107,10 @@ void run_block(std::vector<unsigned> &order, const char *wanted, uint64_t *seed)
     barriers++;
     arrange(order, wanted, seed);
     for (unsigned i : order) {
-      if (threads[i].now != READY) continue;
+      if (threads[i].now != NEW && threads[i].now != READY) continue;
       current = i;
       threadIdx.x = i;
-      swapcontext(&scheduler, &threads[i].context);
+      enter(&threads[i]);
     }
     for (thread &t : threads) {
       waiting += t.now == WAITING;
@@ -109,9 +126,7 @@ void run_block(std::vector<unsigned> &order, const char *wanted, uint64_t *seed)
 
 void __syncthreads() {
   threads[current].now = WAITING;
-  const unsigned self = current;
-  swapcontext(&threads[self].context, &scheduler);
-  threadIdx.x = self;
+  if (_setjmp(threads[current].paused) == 0) _longjmp(scheduler, 1);
 }
 
 void *sb_shared(size_t bytes, size_t *place) {
@@ -139,10 +154,7 @@ void sb_beyond_shared(size_t at, size_t count) {
   fault("a place beyond its array in shared memory");
 }
 
-void sb_emulate(unsigned blocks, unsigned count, cudaStream_t stream,
-                const std::function<void()> &kernel) {
-  if (stream == nullptr) fault("a launch on the default stream, which waits for all others");
-  if (blocks == 0 || count == 0 || count > 1024) fault("a launch without threads, or too many");
+static void run_launch(unsigned blocks, unsigned count, const std::function<void()> &kernel) {
   const char *wanted = std::getenv("SAMEBRAIN_EMULATED_ORDER");
   uint64_t seed =
       wanted != nullptr ? std::strtoull(wanted, nullptr, 10) * 2 + 88172645463325252u : 1;
@@ -155,4 +167,11 @@ void sb_emulate(unsigned blocks, unsigned count, cudaStream_t stream,
     blockIdx.x = block;
     run_block(order, wanted, &seed);
   }
+}
+
+void sb_emulate(unsigned blocks, unsigned count, cudaStream_t stream,
+                const std::function<void()> &kernel) {
+  if (stream == nullptr) fault("a launch on the default stream, which waits for all others");
+  if (blocks == 0 || count == 0 || count > 1024) fault("a launch without threads, or too many");
+  sb_enqueue(stream, [=] { run_launch(blocks, count, kernel); });
 }

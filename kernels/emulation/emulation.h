@@ -97,9 +97,16 @@ template <typename type> void atomicAdd(sb_cell<type> *cell, type value) {
   cell->add_atomically(value);
 }
 
-// Runs a kernel. The order of a block's threads is SAMEBRAIN_EMULATED_ORDER: "forward" (default),
-// "reverse", or a number that seeds a random order, new after every barrier.
+// Queues a kernel on a stream. The order of a block's threads is SAMEBRAIN_EMULATED_ORDER: "forward"
+// (default), "reverse", or a number that seeds a random order, new after every barrier.
 void sb_emulate(unsigned blocks, unsigned threads, cudaStream_t stream,
                 const std::function<void()> &kernel);
+
+// The arguments are copied, as a launch does.
+template <typename function, typename... arguments>
+void sb_launch(unsigned blocks, unsigned threads, cudaStream_t stream, function kernel,
+               arguments... given) {
+  sb_emulate(blocks, threads, stream, [=] { kernel(given...); });
+}
 
 #endif

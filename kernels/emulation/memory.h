@@ -7,6 +7,9 @@
 // Whether all of [data, data + bytes) is in one allocation of the device.
 bool sb_device_holds(const void *data, size_t bytes);
 
+// Runs all that is queued on the device's streams.
+void sb_finish_all();
+
 // A setting of a test: the environment variable's number, or `otherwise`.
 long long sb_emulated_setting(const char *name, long long otherwise);
 

@@ -1,8 +1,11 @@
-// A stand-in for CUDA's runtime: device memory is host memory of which every block is known, new
+// A stand-in for CUDA's runtime, but for its streams (streams.cpp): device memory is host memory of which every block is known, new
 // memory is filled with NaN's bytes, and copies are checked. Tests set
 //   SAMEBRAIN_EMULATED_DEVICES       how many devices there are (1); -1: no driver
 //   SAMEBRAIN_EMULATED_CAPABILITY    compute capability times ten (90)
 //   SAMEBRAIN_EMULATED_MEMORY        bytes of the device (1 GiB)
+//   SAMEBRAIN_EMULATED_NO_ROOM_AT    the first allocation on the device, counted from 1, that fails (none),
+//   SAMEBRAIN_EMULATED_NO_ROOM_FOR   how many fail from there on (1), and
+//   SAMEBRAIN_EMULATED_NO_ROOM_OF    the least bytes of those that are counted (1)
 //   SAMEBRAIN_EMULATED_FAIL_AT       the copy or launch, counted from 1, that fails (none)
 //   SAMEBRAIN_EMULATED_RECOUNT       count from here on (unset by this)
 #include <cstdint>
@@ -13,6 +16,7 @@
 #include <mutex>
 
 #include "memory.h"
+#include "streams.h"
 #include <cuda_runtime_api.h>
 
 namespace {
@@ -20,7 +24,7 @@ namespace {
 std::mutex lock;
 std::map<uintptr_t, size_t> blocks;
 size_t used;
-long long calls;
+long long calls, allocations;
 cudaError_t last = cudaSuccess;
 
 cudaError_t fail(cudaError_t code) {
@@ -29,12 +33,30 @@ cudaError_t fail(cudaError_t code) {
 }
 
 // Counting starts anew when a test has asked for it.
+void recount() {
+  if (std::getenv("SAMEBRAIN_EMULATED_RECOUNT") == nullptr) return;
+  unsetenv("SAMEBRAIN_EMULATED_RECOUNT");
+  calls = allocations = 0;
+}
+
 bool fails_now() {
-  if (std::getenv("SAMEBRAIN_EMULATED_RECOUNT") != nullptr) {
-    unsetenv("SAMEBRAIN_EMULATED_RECOUNT");
-    calls = 0;
-  }
+  recount();
   return ++calls == sb_emulated_setting("SAMEBRAIN_EMULATED_FAIL_AT", 0);
+}
+
+bool has_room(size_t bytes) {
+  const long long from = sb_emulated_setting("SAMEBRAIN_EMULATED_NO_ROOM_AT", 0);
+  const long long fails = sb_emulated_setting("SAMEBRAIN_EMULATED_NO_ROOM_FOR", 1);
+  recount();
+  if (static_cast<long long>(bytes) >= sb_emulated_setting("SAMEBRAIN_EMULATED_NO_ROOM_OF", 1))
+    allocations++;
+  else
+    return true;
+  return from == 0 || allocations < from || allocations >= from + fails;
+}
+
+size_t memory_bytes() {
+  return static_cast<size_t>(sb_emulated_setting("SAMEBRAIN_EMULATED_MEMORY", 1 << 30));
 }
 
 } // namespace
@@ -66,8 +88,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
   std::snprintf(properties->name, sizeof properties->name, "emulated device");
   properties->major = static_cast<int>(capability / 10);
   properties->minor = static_cast<int>(capability % 10);
-  properties->totalGlobalMem =
-      static_cast<size_t>(sb_emulated_setting("SAMEBRAIN_EMULATED_MEMORY", 1 << 30));
+  properties->totalGlobalMem = memory_bytes();
   return cudaSuccess;
 }
 
@@ -86,26 +107,18 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamCreate(cudaStream_t *stream) {
-  *stream = reinterpret_cast<cudaStream_t>(std::malloc(1));
-  return *stream == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  std::free(stream);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
+  std::lock_guard<std::mutex> guard(lock);
+  *total = memory_bytes();
+  *available = *total > used ? *total - used : 0;
   return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void **data, size_t bytes) {
   std::lock_guard<std::mutex> guard(lock);
   *data = nullptr;
-  const size_t most =
-      static_cast<size_t>(sb_emulated_setting("SAMEBRAIN_EMULATED_MEMORY", 1 << 30));
-  if (bytes > most - used) return fail(cudaErrorMemoryAllocation);
+  if (!has_room(bytes) || used > memory_bytes() || bytes > memory_bytes() - used)
+    return fail(cudaErrorMemoryAllocation);
   *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (*data == nullptr) return fail(cudaErrorMemoryAllocation);
   std::memset(*data, 0xff, bytes);
@@ -114,9 +127,11 @@ cudaError_t cudaMalloc(void **data, size_t bytes) {
   return cudaSuccess;
 }
 
+// Waits for the device, as the real one does.
 cudaError_t cudaFree(void *data) {
-  std::lock_guard<std::mutex> guard(lock);
   if (data == nullptr) return cudaSuccess;
+  sb_finish_all();
+  std::lock_guard<std::mutex> guard(lock);
   auto block = blocks.find(reinterpret_cast<uintptr_t>(data));
   if (block == blocks.end()) return fail(cudaErrorInvalidValue);
   used -= block->second;
@@ -125,8 +140,34 @@ cudaError_t cudaFree(void *data) {
   return cudaSuccess;
 }
 
+cudaError_t cudaMallocHost(void **data, size_t bytes) {
+  *data = std::malloc(bytes);
+  if (*data == nullptr) return fail(cudaErrorMemoryAllocation);
+  std::memset(*data, 0xff, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void *data) {
+  sb_finish_all();
+  std::free(data);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream) {
+  if (fails_now()) return fail(cudaErrorLaunchFailure);
+  if (!sb_device_holds(to, bytes)) return fail(cudaErrorInvalidValue);
+  sb_enqueue(stream, [=] { std::memset(to, value, bytes); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
+}
+
 cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,
-                              size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t) {
+                              size_t width, size_t height, cudaMemcpyKind kind,
+                              cudaStream_t stream) {
   if (fails_now()) return fail(cudaErrorLaunchFailure);
   if (height == 0 || width == 0) return cudaSuccess;
   const void *device = kind == cudaMemcpyHostToDevice ? to : from;
@@ -135,9 +176,11 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
   if (width > to_pitch || width > from_pitch || kind == cudaMemcpyHostToHost ||
       !sb_device_holds(device, pitch * (height - 1) + width) || sb_device_holds(host, 1))
     return fail(cudaErrorInvalidValue);
-  for (size_t row = 0; row < height; row++)
-    std::memcpy(static_cast<char *>(to) + row * to_pitch,
-                static_cast<const char *>(from) + row * from_pitch, width);
+  sb_enqueue(stream, [=] {
+    for (size_t row = 0; row < height; row++)
+      std::memcpy(static_cast<char *>(to) + row * to_pitch,
+                  static_cast<const char *>(from) + row * from_pitch, width);
+  });
   return cudaSuccess;
 }
 

@@ -311,7 +311,7 @@ static bool choose_backends(const sb_arguments *a, bench *b) {
 }
 
 static bool read_options(const sb_arguments *a, bench *b, char ***measures, size_t *count) {
-  static const char *const precisions[] = {"auto", "fp32", "tf32", "fp16", "bf16", NULL};
+  static const char *const precisions[] = {"auto", "fp32", "tf32", "fp16", "bf16", "int8", NULL};
   int precision = 0;
   if (!sb_arg_int(a, "--gallery", 2, 9999999, &b->gallery) ||
       !sb_arg_int(a, "--probes", 0, 9999999, &b->probes) ||

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "measure/form.h"
+#include "measure/recipe.h"
 #include "samebrain/status.h"
 
 // What the operands of a product are rounded to. Products are exact, sums are at least float32.
@@ -25,7 +26,13 @@ typedef struct sb_backend_options {
   int threads;            // of the host, at least 1
   int64_t k_chunk;        // elements whose products are summed at once; 0: the backend's choice
   sb_precision precision; // of the screen
+  bool timed;             // wait after each stage, for `stages`
 } sb_backend_options;
+
+// Seconds that products took so far.
+typedef struct sb_stages {
+  double multiply_s, add_s, copy_s; // chunks' products; their sum; scores to the host
+} sb_stages;
 
 // Where a backend keeps blocks of vectors: the probes, and the gallery's as they stream past.
 typedef enum sb_slot { SB_SLOT_PROBES, SB_SLOT_GALLERY, SB_SLOTS } sb_slot;
@@ -35,6 +42,12 @@ typedef struct sb_part {
   sb_slot slot;
   int64_t first, count;
 } sb_part;
+
+// A row as a store has it: its values are half * scale + offset (engine/rows.h).
+typedef struct sb_stored_row {
+  const uint16_t *halves;
+  double scale, offset;
+} sb_stored_row;
 
 // |c - canonical score| <= absolute + relative |c|.
 typedef struct sb_score_error {
@@ -54,15 +67,31 @@ typedef struct sb_backend {
   // Host memory used beside the vectors and the result, for m vectors against n, of k elements.
   int64_t (*workspace_bytes)(const void *context, int64_t m, int64_t n, int64_t k);
 
+  // How many vectors of k elements its own memory holds, in both slots together, beside all else that it
+  // needs. NULL: they stay in the host's.
+  int64_t (*most_vectors)(const void *context, int64_t k);
+
   // Fills a slot with `count` vectors of k floats and norm at most 1 + 2^-23, `stride` floats
-  // apart. They stay the caller's, and as they are until the slot is filled again.
+  // apart. They stay the caller's, and as they are until the slot is filled again. Errors:
+  // SB_NO_MEMORY, after which fewer may fit.
   sb_status (*put)(void *context, sb_slot slot, const float *vectors, int64_t count, int64_t k,
                    int64_t stride);
+  // Embedding by the backend; all NULL where it embeds nothing. What it cannot embed the host does.
+  bool (*embed_supports)(const sb_recipe *recipe);
+  // From here on rows are embedded by this recipe. What it points at stays the caller's.
+  sb_status (*embed_begin)(void *context, const sb_recipe *recipe);
+  // Fills a slot, as `put`, with what the recipe makes of `count` rows: the host's vectors to the bit.
+  // Rows that cannot be embedded make *well false, and the slot is empty then.
+  sb_status (*put_rows)(void *context, sb_slot slot, const sb_stored_row *rows, int64_t count,
+                        bool *well);
+
   // c[i * ldc + j] = dot product of a's vector i and b's vector j.
   sb_status (*gemm_nt)(void *context, sb_part a, sb_part b, double *c, int64_t ldc);
   // gemm_nt of probes with probes leaves out what nobody wants of a self-comparison: pairs where b's comes
   // before a's. Else the engine asks for it in parts.
   bool skips_below_diagonal;
+  // Of a context that is timed. NULL: not known.
+  sb_stages (*stages)(const void *context);
   // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells what
   // rounding took from each of them, of what rounding left.
   double (*gemm_error)(const void *context, int64_t k);
@@ -71,6 +100,9 @@ typedef struct sb_backend {
   // product with these vectors on, until the slot is filled again. No such function, or NULL: gemm_error
   // is all.
   const double *(*lost)(const void *context, sb_slot slot);
+  // The same backend in int8, whose screen is coarse: tells what was `lost`. NULL: it has none, or is
+  // it.
+  const struct sb_backend *int8;
 
   // The pair family, scored by the backend; all NULL where it scores none. What it cannot score is
   // left to the host.
@@ -95,7 +127,7 @@ sb_status sb_backend_find(const char *name, const sb_backend **backend);
 
 // What a module, a shared library opened at run time, defines: its backend, if `version` is the one
 // it was compiled with, else NULL.
-#define SB_MODULE_VERSION 2
+#define SB_MODULE_VERSION 3
 #define SB_MODULE_ENTRY "sb_module_backend"
 typedef const sb_backend *(*sb_module_entry)(int version);
 

@@ -149,4 +149,5 @@ const sb_backend sb_backend_cpu = {
     .put = cpu_put,
     .gemm_nt = cpu_gemm_nt,
     .gemm_error = cpu_gemm_error,
+    .int8 = &sb_backend_cpu_int8,
 };

@@ -24,6 +24,8 @@ static bool is_ready(const sb_comparison *c) {
 sb_status sb_comparison_open(sb_comparison *c) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_reader_open(c->embedder, plan->threads, &c->reader);
+  c->most[SB_SLOT_PROBES] = plan->probe_tile;
+  c->most[SB_SLOT_GALLERY] = plan->gallery_tile;
   c->a = (sb_block){.capacity = plan->probe_tile};
   c->b = (sb_block){.capacity = sb_plan_streams(plan) ? plan->gallery_tile : 0};
   if (is_ready(c)) return status; // blocks are parts of what is in memory
@@ -72,11 +74,33 @@ static sb_status put(sb_comparison *c, sb_slot slot) {
   if (c->compute == NULL || by_pairs(c) || block->count == 0) return sb_ok();
   sb_status status = c->screen->put(c->screen_context, slot, block->vectors, block->count,
                                     c->plan->length, c->plan->stride);
-  if (status.code == SB_OK &&
-      c->screen == &sb_backend_cpu_int8) // for tiles that int8 cannot tell apart
+  if (status.code == SB_OK && c->screen->lost != NULL) // for tiles that int8 cannot tell apart
     status = sb_backend_cpu.put(c->compute->fine, slot, block->vectors, block->count,
                                 c->plan->length, c->plan->stride);
   return status;
+}
+
+// Whether the backend embeds the rows itself. A coarse screen is settled from the host's embeddings.
+static bool backend_embeds(const sb_comparison *c) {
+  return c->compute != NULL && !is_ready(c) && c->screen->put_rows != NULL &&
+         c->screen->embed_supports(&c->embedder->recipe);
+}
+
+// The embeddings of what a block holds, by the host; nothing where they are there.
+static sb_status embed_here(sb_comparison *c, sb_slot slot) {
+  sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
+  if (!block->elsewhere) return sb_ok();
+  // There is no second block, but the backend had no room for the first one whole.
+  if (block->capacity < block->count) {
+    free(block->vectors);
+    block->capacity = 0;
+    sb_status status =
+        SB_NEW(&block->vectors, c->plan->gallery_tile * c->plan->stride, "vectors of the gallery");
+    if (status.code != SB_OK) return status;
+    block->capacity = c->plan->gallery_tile;
+  }
+  block->elsewhere = false;
+  return sb_comparison_embed(c, slot, NULL, block->first, block->count, block->vectors);
 }
 
 // After a backend's failure: true when another goes on, with the same blocks.
@@ -85,7 +109,9 @@ static bool go_on(sb_comparison *c, const sb_status *failure) {
   sb_warn(c->progress, "%s; going on with the CPU", failure->message);
   c->screen = c->compute->backend;
   c->screen_context = c->compute->context;
-  return put(c, SB_SLOT_PROBES).code == SB_OK && put(c, SB_SLOT_GALLERY).code == SB_OK;
+  for (sb_slot slot = SB_SLOT_PROBES; slot < SB_SLOTS; slot++)
+    if (embed_here(c, slot).code != SB_OK || put(c, slot).code != SB_OK) return false;
+  return true;
 }
 
 sb_status sb_comparison_embed(const sb_comparison *c, sb_slot slot, const int64_t *index,
@@ -100,23 +126,42 @@ sb_status sb_comparison_embed(const sb_comparison *c, sb_slot slot, const int64_
   return sb_ok();
 }
 
+// The scans' embeddings into a block that has their numbers, and to the backend; or by the backend. Rows
+// that it cannot embed the host refuses, in words.
+static sb_status fill(sb_comparison *c, sb_slot slot, sb_block *block) {
+  const sb_store *store = slot == SB_SLOT_PROBES ? c->probe : c->gallery;
+  sb_status status = sb_ok();
+  sb_stored_row *rows = NULL;
+  block->elsewhere = backend_embeds(c);
+  if (block->elsewhere) {
+    bool well = false;
+    SB_TRY(SB_NEW(&rows, block->count, "rows"));
+    for (int64_t i = 0; i < block->count; i++)
+      rows[i] = sb_store_stored_row(store, block->first + i);
+    SB_TRY(c->screen->put_rows(c->screen_context, slot, rows, block->count, &well));
+    for (int64_t i = 0; i < block->count; i++) sb_store_release_row(store, block->first + i);
+    if (well) goto cleanup;
+  }
+  block->elsewhere = c->ready[slot] == NULL;
+  SB_TRY(embed_here(c, slot));
+  SB_TRY(put(c, slot));
+cleanup:
+  free(rows);
+  return status;
+}
+
 // Puts the scans [first, first + count) into the block, unless they are there already.
 static sb_status load(sb_comparison *c, sb_slot slot, int64_t first, int64_t count) {
   sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
   if (block->first == first && block->count == count) return sb_ok();
   double start = sb_now_s();
-  block->count = 0;
-  sb_status status = sb_ok();
-  if (c->ready[slot] != NULL)
-    block->vectors = (float *)c->ready[slot] + first * c->plan->stride;
-  else
-    status = sb_comparison_embed(c, slot, NULL, first, count, block->vectors);
-  if (status.code == SB_OK) {
-    block->first = first;
-    block->count = count;
-    status = put(c, slot);
-    if (status.code != SB_OK && go_on(c, &status)) status = sb_ok();
-  }
+  if (c->ready[slot] != NULL) block->vectors = (float *)c->ready[slot] + first * c->plan->stride;
+  block->first = first;
+  block->count = count;
+  sb_status status = fill(c, slot, block);
+  const bool halve = status.code == SB_NO_MEMORY && count > 1; // before another backend
+  if (status.code != SB_OK && !halve && go_on(c, &status)) status = sb_ok();
+  if (status.code != SB_OK) block->count = 0;
   c->timings->embed_s += sb_now_s() - start;
   return status;
 }
@@ -131,6 +176,16 @@ static void announce_next(const sb_comparison *c, int64_t gallery) {
     sb_rows_announce(c->gallery, gallery, smaller(plan->gallery_tile, plan->gallery - gallery));
   else if (probe < plan->range.last)
     sb_rows_announce(c->probe, probe, smaller(plan->probe_tile, plan->range.last - probe));
+}
+
+// The same of as many as the backend has room for: up to `count`, else up to half of them, and so on.
+static sb_status load_some(sb_comparison *c, sb_slot slot, int64_t first, int64_t count) {
+  for (;;) {
+    const int64_t some = smaller(count, c->most[slot]);
+    const sb_status status = load(c, slot, first, some);
+    if (status.code != SB_NO_MEMORY || some < 2) return status;
+    c->most[slot] = some / 2;
+  }
 }
 
 // Of the screen's dot products, beside what rounding lost of the vectors.
@@ -268,7 +323,7 @@ static sb_status compare_within(sb_comparison *c, sb_sink *sink, sb_tile *t, wal
   sb_status status = sb_ok();
   announce_next(c, c->a.first + c->a.count);
   for (int64_t at = 0; at < c->a.count && status.code == SB_OK; at += t->galleries) {
-    t->galleries = smaller(c->plan->gallery_tile, c->a.count - at);
+    t->galleries = smaller(c->most[SB_SLOT_GALLERY], c->a.count - at);
     t->gallery = c->a.first + at;
     t->probe = c->a.first;
     t->probes = at + t->galleries;
@@ -283,11 +338,11 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, sb_tile *t, wal
                                 int64_t first) {
   sb_status status = sb_ok();
   for (int64_t at = first; at < c->plan->gallery && status.code == SB_OK; at += t->galleries) {
-    t->galleries = smaller(c->plan->gallery_tile, c->plan->gallery - at);
+    status = load_some(c, SB_SLOT_GALLERY, at, c->plan->gallery - at);
+    t->galleries = c->b.count;
     t->gallery = at;
     t->probe = c->a.first;
     t->probes = c->a.count;
-    status = load(c, SB_SLOT_GALLERY, at, t->galleries);
     t->pairs = t->probes * t->galleries;
     announce_next(c, at + t->galleries);
     if (status.code == SB_OK)
@@ -296,10 +351,13 @@ static sb_status compare_across(sb_comparison *c, sb_sink *sink, sb_tile *t, wal
   return status;
 }
 
-// Tells the backend what its pairs are scored by.
-static sb_status begin_pairs(sb_comparison *c) {
-  if (!backend_scores_pairs(c)) return sb_ok();
-  sb_status status = c->compute->backend->pair_begin(c->compute->context, &c->embedder->form);
+// Tells the backend what its pairs are scored by, or its rows embedded.
+static sb_status begin(sb_comparison *c) {
+  sb_status status = sb_ok();
+  if (backend_scores_pairs(c))
+    status = c->compute->backend->pair_begin(c->compute->context, &c->embedder->form);
+  else if (backend_embeds(c))
+    status = c->screen->embed_begin(c->screen_context, &c->embedder->recipe);
   return status.code != SB_OK && go_on(c, &status) ? sb_ok() : status;
 }
 
@@ -311,9 +369,9 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   walk w = {.total = sb_range_pairs(range, plan->gallery, plan->self)};
   snprintf(w.stage, sizeof w.stage, "comparing by %s", c->embedder->measure->info.name);
   SB_TRY(sb_tile_open(plan, &t));
-  SB_TRY(begin_pairs(c));
-  for (int64_t at = range.first; at < range.last; at += plan->probe_tile) {
-    SB_TRY(load(c, SB_SLOT_PROBES, at, smaller(plan->probe_tile, range.last - at)));
+  SB_TRY(begin(c));
+  for (int64_t at = range.first; at < range.last; at += c->a.count) {
+    SB_TRY(load_some(c, SB_SLOT_PROBES, at, range.last - at));
     if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));
     SB_TRY(compare_across(c, sink, &t, &w, plan->self ? at + c->a.count : 0));
   }
@@ -390,9 +448,13 @@ sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {
     goto cleanup;
   }
   // A self-comparison that fits in one block has no second one.
-  if (c->b.capacity == 0) SB_TRY(load(c, SB_SLOT_PROBES, 0, plan->probes));
-  bool all_a = c->a.count == plan->probes;
-  bool all_b = plan->self ? all_a : c->b.count == plan->gallery;
+  if (c->b.capacity == 0) {
+    if (c->a.count < plan->probes)
+      c->a = (sb_block){c->a.vectors, 0, plan->probes, c->a.capacity, true};
+    SB_TRY(embed_here(c, SB_SLOT_PROBES));
+  }
+  bool all_a = c->a.count == plan->probes && !c->a.elsewhere;
+  bool all_b = plan->self ? all_a : c->b.count == plan->gallery && !c->b.elsewhere;
   float *b = plan->self && all_a ? c->a.vectors : c->b.vectors;
   if (!all_a) c->a.count = 0; // about to be overwritten
   if (!all_b) c->b.count = 0;

@@ -17,10 +17,12 @@ typedef struct sb_timings {
   double embed_s, multiply_s, select_s, rescore_s, write_s;
 } sb_timings;
 
-// Blocks of embeddings, and which scans are in them: [first, first + count).
+// Blocks of embeddings, and which scans are in them: [first, first + count). Where the backend embedded
+// them, the vectors here are not.
 typedef struct sb_block {
   float *vectors;
   int64_t first, count, capacity;
+  bool elsewhere;
 } sb_block;
 
 typedef struct sb_comparison {
@@ -36,7 +38,8 @@ typedef struct sb_comparison {
   const sb_progress *progress;
   sb_timings *timings;
   sb_reader reader;
-  sb_block a, b; // probes, gallery
+  sb_block a, b;          // probes, gallery
+  int64_t most[SB_SLOTS]; // scans at once: the plan's tiles, halved where the backend had no room
 } sb_comparison;
 
 // Takes the memory for the tiles; the members above `reader` are set by the caller.

@@ -11,17 +11,21 @@ static bool is_auto(const char *name) {
   return strcmp(name, "auto") == 0;
 }
 
-static sb_status open_cuda(const char *precision, sb_backend_options options, sb_compute *out) {
+static sb_status open_cuda(const char *precision, sb_backend_options options, bool may_fall_back,
+                           sb_compute *out) {
   const sb_backend *backend;
   sb_status status = sb_backend_find("cuda", &backend);
   if (status.code != SB_OK) return status;
   options.precision = SB_FP16;
   if (!is_auto(precision)) status = sb_precision_of(precision, &options.precision);
-  if (status.code == SB_OK) status = backend->open(&options, &out->context);
   if (status.code != SB_OK) return status;
-  out->backend = backend;
+  const bool int8 = options.precision == SB_INT8;
+  out->backend = int8 ? backend->int8 : backend;
+  status = out->backend->open(&options, &out->context);
+  if (status.code != SB_OK) return status;
   out->precision = options.precision;
-  return status;
+  options.precision = SB_FP32;
+  return int8 || may_fall_back ? sb_backend_cpu.open(&options, &out->fine) : status;
 }
 
 static sb_status open_cpu(const char *precision, sb_backend_options options, sb_compute *out) {
@@ -37,7 +41,7 @@ static sb_status open_cpu(const char *precision, sb_backend_options options, sb_
   }
   if (status.code != SB_OK) return status;
   const bool int8 = options.precision == SB_INT8;
-  const sb_backend *backend = int8 ? &sb_backend_cpu_int8 : &sb_backend_cpu;
+  const sb_backend *backend = int8 ? sb_backend_cpu.int8 : &sb_backend_cpu;
   status = backend->open(&options, &out->context);
   if (status.code != SB_OK) return status;
   out->backend = backend;
@@ -51,16 +55,14 @@ sb_status sb_compute_open(const char *backend, const char *precision, int thread
   const sb_backend_options options = {.threads = threads, .k_chunk = k_chunk};
   memset(out, 0, sizeof *out);
   if (strcmp(backend, "cpu") == 0) return open_cpu(precision, options, out);
-  if (strcmp(backend, "cuda") == 0) return open_cuda(precision, options, out);
+  if (strcmp(backend, "cuda") == 0) return open_cuda(precision, options, false, out);
   if (!is_auto(backend)) {
     const sb_backend *none;
     return sb_backend_find(backend, &none);
   }
-  sb_status status = open_cuda(precision, options, out);
-  if (status.code == SB_OK) {
-    out->may_fall_back = true;
-    return sb_backend_cpu.open(&options, &out->fine);
-  }
+  sb_status status = open_cuda(precision, options, true, out);
+  out->may_fall_back = status.code == SB_OK;
+  if (out->context != NULL) return status;
   snprintf(out->passed, sizeof out->passed, "%s", status.message);
   return open_cpu(precision, options, out);
 }

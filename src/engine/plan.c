@@ -23,6 +23,10 @@ static int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
+static int64_t larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
 static int64_t tile_bytes(const sb_plan *p, const sb_backend *backend, const void *context,
                           int64_t probe_tile, int64_t gallery_tile) {
   bool all = p->range.last - p->range.first == p->probes;
@@ -64,6 +68,14 @@ static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *cont
   p->probe_tile = beside;
 }
 
+// Tiles that a backend with memory of its own has room for.
+static void cap_tiles(sb_plan *p, const sb_backend *backend, const void *context) {
+  if (backend->most_vectors == NULL || p->probe_tile < 1) return;
+  const int64_t most = backend->most_vectors(context, p->length);
+  p->gallery_tile = larger(smaller(p->gallery_tile, most / 2), 1);
+  p->probe_tile = larger(smaller(p->probe_tile, most - p->gallery_tile), 1);
+}
+
 sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range range, int64_t top,
                        int threads, int64_t memory_bytes, const sb_embedder *embedder,
                        const sb_backend *backend, const void *backend_context,
@@ -93,6 +105,7 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range rang
       probes * (2 * p.bins * (int64_t)sizeof(uint32_t) + (int64_t)sizeof(double)) + p.list_bytes;
   int64_t available = memory_bytes - p.fixed_bytes - p.probe_bytes;
   choose_tiles(&p, backend, backend_context, available);
+  cap_tiles(&p, backend, backend_context);
   if (p.probe_tile < 1) {
     int64_t least =
         p.fixed_bytes + p.probe_bytes - reserve + tile_bytes(&p, backend, backend_context, 1, 1);

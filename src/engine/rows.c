@@ -41,13 +41,18 @@ sb_grid sb_store_grid(const sb_store *store) {
                    .row_length = sb_store_row_length(store)};
 }
 
+sb_stored_row sb_store_stored_row(const sb_store *store, int64_t i) {
+  const sb_scan_record *record = sb_store_record(store, i);
+  return (sb_stored_row){sb_store_row(store, i), record->scale, record->offset};
+}
+
 void sb_row_values(const sb_store *store, int64_t i, float *row) {
   const sb_scan_record *record = sb_store_record(store, i);
   int64_t length = sb_store_row_length(store);
   double scale = record->scale, offset = record->offset;
   sb_half_to_floats((size_t)length, sb_store_row(store, i), row);
   if (scale == 1 && offset == 0) return;
-  for (int64_t v = 0; v < length; v++) row[v] = (float)((double)row[v] * scale + offset);
+  for (int64_t v = 0; v < length; v++) row[v] = sb_row_value(row[v], scale, offset);
 }
 
 float *sb_reader_scratch(const sb_reader *reader) {
@@ -75,10 +80,7 @@ void sb_rows_announce(const sb_store *store, int64_t first, int64_t count) {
   for (int64_t i = 0; i < count && i < most; i++) advise(store, first + i, MADV_WILLNEED);
 }
 
-// Lets go of a row's pages: they stay in the system's cache, but a gallery that streams by does not
-// pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
-// is lost, and a neighbour's part of a shared page comes back when it is touched.
-static void release_row(const sb_store *store, int64_t i) {
+void sb_store_release_row(const sb_store *store, int64_t i) {
   advise(store, i, MADV_DONTNEED);
 }
 
@@ -100,7 +102,7 @@ sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const 
     int64_t scan = scan_at(index, first, i);
     if (i + ahead < count) advise(store, scan_at(index, first, i + ahead), MADV_WILLNEED);
     sb_row_values(store, scan, row);
-    release_row(store, scan);
+    sb_store_release_row(store, scan);
     const sb_scan_data data = {.row = row, .own_mask = sb_store_own_mask(store, scan)};
     sb_status status = sb_embed(reader->embedder, &data, embeddings + i * reader->stride, scratch);
     if (status.code != SB_OK) {

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "engine/backend.h"
 #include "measure/measure.h"
 #include "samebrain/store.h"
 
@@ -25,8 +26,13 @@ void sb_reader_close(sb_reader *reader); // a zeroed one is fine
 
 // The grid of a store's rows.
 sb_grid sb_store_grid(const sb_store *store);
-// One decoded row: half * scale + offset.
+// One row as it is stored, and decoded: half * scale + offset.
+sb_stored_row sb_store_stored_row(const sb_store *store, int64_t i);
 void sb_row_values(const sb_store *store, int64_t i, float *row);
+// Lets go of a row's pages: they stay in the system's cache, but a gallery that streams by does not
+// pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
+// is lost, and a neighbour's part of a shared page comes back when it is touched.
+void sb_store_release_row(const sb_store *store, int64_t i);
 
 // Tells the system that the rows first + i are read soon, so that it fetches them meanwhile: as many
 // of the first of them as it is asked to hold at once.

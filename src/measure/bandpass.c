@@ -3,6 +3,7 @@
 // subtracted: a normalised convolution, G(row) / G(mask), so that the mask's edge casts no shadow.
 // What remains, fine local structure, is then correlated as in pearson.
 #include "measure/correlation.h"
+#include "measure/elements.h"
 #include "measure/filter.h"
 #include "measure/measure.h"
 
@@ -31,7 +32,7 @@ typedef struct band {
 static void use(void *user, int64_t first, int64_t count, const float *sums) {
   const band *b = user;
   for (int64_t i = first; i < first + count; i++)
-    b->vector[i] = b->row[i] - *sums++ * b->inverse[i];
+    b->vector[i] = sb_without_smooth(b->row[i], *sums++, b->inverse[i]);
 }
 
 static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_data *scan,
@@ -40,6 +41,11 @@ static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_d
   band b = {scan->row, sb_filter_inverse(context), vector};
   sb_filter_apply(context, scan->row, NULL, scratch, use, &b);
   return sb_standardise(grid->row_length, vector, sb_rms(grid->row_length, scan->row), vector);
+}
+
+static void recipe(const sb_grid *grid, const void *context, sb_recipe *out) {
+  out->kind = SB_RECIPE_BANDPASS;
+  sb_filter_recipe(context, grid, out);
 }
 
 const sb_measure sb_measure_bandpass = {
@@ -58,4 +64,5 @@ const sb_measure sb_measure_bandpass = {
     .scratch_length = scratch_length,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
+    .recipe = recipe,
 };

@@ -14,7 +14,7 @@ sb_status sb_standardise(int64_t count, const float *values, double reference_rm
   double norm = sqrt(sb_sum_squares(count, values, mean));
   if (!isfinite(norm) || !isfinite(reference_rms))
     return sb_error(SB_CONTENT, "a row with values that are not finite");
-  if (norm <= 1e-6 * reference_rms * sqrt((double)count))
+  if (!sb_varies(norm, reference_rms, count))
     return sb_error(SB_CONTENT, "a row without variation");
   sb_centre_scale(count, values, mean, 1 / norm, vector);
   return sb_ok();

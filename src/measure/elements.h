@@ -4,6 +4,7 @@
 #define SB_MEASURE_ELEMENTS_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __CUDACC__
@@ -14,6 +15,38 @@
 
 SB_HD static inline double sb_clamp(double value, double least, double most) {
   return value > most ? most : value < least ? least : value;
+}
+
+// ---- Embedding ----------------------------------------------------------------------------------
+
+// A row's value, from what float16 holds.
+SB_HD static inline float sb_row_value(float half, double scale, double offset) {
+  return scale == 1 && offset == 0 ? half : (float)((double)half * scale + offset);
+}
+
+// A value without the mean of the window around it: the window's sum, times one over its weights.
+SB_HD static inline float sb_without_smooth(float value, float sum, float inverse) {
+  return value - sum * inverse;
+}
+
+// Long sums run in so many lanes, element i in lane i % SB_DOT_LANES, which are added in a fixed tree.
+enum { SB_DOT_LANES = 16 };
+SB_HD static inline double sb_add_lanes(const double *lanes) {
+  double sum[SB_DOT_LANES];
+  for (int j = 0; j < SB_DOT_LANES; j++) sum[j] = lanes[j];
+  for (int half = SB_DOT_LANES / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; j++) sum[j] += sum[j + half];
+  return sum[0];
+}
+
+// Whether what is left of values around their mean, of this norm, is more than the rounding of what they
+// were computed from, whose root mean square is `rms`.
+SB_HD static inline bool sb_varies(double norm, double rms, int64_t count) {
+  return norm > 1e-6 * rms * sqrt((double)count);
+}
+
+SB_HD static inline float sb_centre_and_scale(float value, double centre, double factor) {
+  return (float)(((double)value - centre) * factor);
 }
 
 // ---- Scores from dot products -------------------------------------------------------------------

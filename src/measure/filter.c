@@ -233,6 +233,16 @@ void sb_filter_form(const sb_filter *b, const sb_grid *grid, sb_form *out) {
   memcpy(out->windows.size, b->size, sizeof b->size);
 }
 
+void sb_filter_recipe(const sb_filter *b, const sb_grid *grid, sb_recipe *out) {
+  out->mask = grid->mask;
+  out->radius = b->radius;
+  out->weight = b->weight;
+  out->inverse = b->inverse;
+  memcpy(out->dims, grid->dims, sizeof grid->dims);
+  memcpy(out->first, b->first, sizeof b->first);
+  memcpy(out->size, b->size, sizeof b->size);
+}
+
 int sb_filter_cube_radius(const sb_grid *grid, double width_mm) {
   int radius = (int)floor(0.5 * width_mm / grid->voxel_mm);
   return radius > 1 ? radius : 1;

@@ -29,6 +29,9 @@ void sb_filter_apply(const sb_filter *filter, const float *a, const float *b, fl
 // vectors: the form (form.h), but for what the sums are made into.
 void sb_filter_form(const sb_filter *filter, const sb_grid *grid, sb_form *out);
 
+// For a measure whose vectors are rows without what the filter makes of them: the recipe (recipe.h).
+void sb_filter_recipe(const sb_filter *filter, const sb_grid *grid, sb_recipe *out);
+
 // A cube with sides as near `width_mm` as an odd number of voxels comes; its radius in voxels.
 int sb_filter_cube_radius(const sb_grid *grid, double width_mm);
 // Equal weights.

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "measure/form.h"
+#include "measure/recipe.h"
 #include "measure/vector.h"
 #include "samebrain/measure.h"
 #include "samebrain/status.h"
@@ -63,6 +64,8 @@ typedef struct sb_measure {
   // Pair family: how devices make the score (form.h); the caller has filled what all forms share. What
   // it points at is the context's. NULL: on the host alone.
   void (*form)(const sb_grid *grid, const void *context, sb_form *out);
+  // GEMM family: how devices embed a row (recipe.h), likewise. NULL: on the host alone.
+  void (*recipe)(const sb_grid *grid, const void *context, sb_recipe *out);
 } sb_measure;
 
 // The table; NULL past its end, or when the name is unknown.
@@ -78,8 +81,9 @@ typedef struct sb_embedder {
   void *context;
   int64_t length; // of the vectors
   int64_t size; // floats that an embedding takes: the vector, filled up to 64 bytes, and the terms
-  int64_t scratch; // floats
-  sb_form form;    // for devices; of a measure without any its kind is SB_FORM_NONE
+  int64_t scratch;  // floats
+  sb_form form;     // for devices; of a measure without any its kind is SB_FORM_NONE
+  sb_recipe recipe; // likewise
 } sb_embedder;
 
 static inline int64_t sb_round_up(int64_t floats) {

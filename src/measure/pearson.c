@@ -10,6 +10,12 @@ static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_d
   return sb_standardise(grid->row_length, scan->row, sb_rms(grid->row_length, scan->row), vector);
 }
 
+static void recipe(const sb_grid *grid, const void *context, sb_recipe *out) {
+  (void)grid;
+  (void)context;
+  out->kind = SB_RECIPE_STANDARDISE;
+}
+
 const sb_measure sb_measure_pearson = {
     .info = {.name = "pearson",
              .title = "Pearson correlation of the intensities",
@@ -23,4 +29,5 @@ const sb_measure sb_measure_pearson = {
     .embedding_length = sb_row_of_voxels,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
+    .recipe = recipe,
 };

@@ -89,6 +89,8 @@ sb_status sb_embedder_open(const sb_measure *measure, const sb_grid *grid, sb_em
   out->form =
       (sb_form){.voxels = grid->row_length, .size = out->size, .terms = sb_round_up(out->length)};
   if (measure->form != NULL) measure->form(&out->grid, out->context, &out->form);
+  out->recipe = (sb_recipe){.voxels = grid->row_length};
+  if (measure->recipe != NULL) measure->recipe(&out->grid, out->context, &out->recipe);
   return sb_ok();
 }
 

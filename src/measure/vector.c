@@ -8,15 +8,9 @@
 #include <immintrin.h>
 #endif
 
-enum { LANES = SB_DOT_LANES };
+#include "measure/elements.h"
 
-static inline double add_lanes(const double lanes[LANES]) {
-  double sum[LANES];
-  for (int j = 0; j < LANES; j++) sum[j] = lanes[j];
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int j = 0; j < half; j++) sum[j] += sum[j + half];
-  return sum[0];
-}
+enum { LANES = SB_DOT_LANES };
 
 SB_VECTOR_CLONES double sb_sum(int64_t count, const float *values) {
   double lanes[LANES] = {0};
@@ -24,7 +18,7 @@ SB_VECTOR_CLONES double sb_sum(int64_t count, const float *values) {
   for (; i + LANES <= count; i += LANES)
     for (int j = 0; j < LANES; j++) lanes[j] += (double)values[i + j];
   for (int j = 0; i < count; i++, j++) lanes[j] += (double)values[i];
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, double centre) {
@@ -39,11 +33,11 @@ SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, doubl
     double d = (double)values[i] - centre;
     lanes[j] += d * d;
   }
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 double sb_dot_total(const double lanes[SB_DOT_LANES]) {
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES static void dot_plainly(int64_t count, const float *a, const float *b,
@@ -116,7 +110,7 @@ double sb_dot(int64_t count, const float *a, const float *b) {
   double lanes[SB_DOT_LANES] = {0};
   sb_dot_part(count, (const float *const[2]){a}, b,
               (const float *const[3]){a + AHEAD, a + AHEAD, b + AHEAD}, (double *const[2]){lanes});
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES double sb_sum_squared_differences(int64_t count, const float *a, double scale_a,
@@ -132,7 +126,7 @@ SB_VECTOR_CLONES double sb_sum_squared_differences(int64_t count, const float *a
     double d = scale_a * (double)a[i] - scale_b * (double)b[i];
     lanes[j] += d * d;
   }
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES double sb_sum_absolute_differences(int64_t count, const float *a, const float *b) {
@@ -141,7 +135,7 @@ SB_VECTOR_CLONES double sb_sum_absolute_differences(int64_t count, const float *
   for (; i + LANES <= count; i += LANES)
     for (int j = 0; j < LANES; j++) lanes[j] += fabs((double)a[i + j] - (double)b[i + j]);
   for (int j = 0; i < count; i++, j++) lanes[j] += fabs((double)a[i] - (double)b[i]);
-  return add_lanes(lanes);
+  return sb_add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES void sb_extremes(int64_t count, const float *values, float *min, float *max) {
@@ -167,5 +161,5 @@ SB_VECTOR_CLONES void sb_extremes(int64_t count, const float *values, float *min
 
 SB_VECTOR_CLONES void sb_centre_scale(int64_t count, const float *values, double centre,
                                       double factor, float *out) {
-  for (int64_t i = 0; i < count; i++) out[i] = (float)(((double)values[i] - centre) * factor);
+  for (int64_t i = 0; i < count; i++) out[i] = sb_centre_and_scale(values[i], centre, factor);
 }

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "measure/elements.h"
+
 // One source, compiled for several instruction sets, the best one chosen when the program starts.
 // Safe here because nothing is contracted or reassociated: the clones differ in speed alone.
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
@@ -24,7 +26,6 @@ double sb_dot(int64_t count, const float *a, const float *b);
 // The same in parts, of two vectors with one other: the lanes are zero before the first, and every part but
 // the last has a multiple of SB_DOT_LANES elements. a[1] NULL: of one vector. `ahead` are the vectors that
 // come next, fetched from memory meanwhile: hints, any addresses will do.
-enum { SB_DOT_LANES = 16 };
 void sb_dot_part(int64_t count, const float *const a[2], const float *b,
                  const float *const ahead[3], double *const lanes[2]);
 double sb_dot_total(const double lanes[SB_DOT_LANES]);

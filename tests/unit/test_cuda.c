@@ -4,17 +4,20 @@
 
 #include "core/half.h"
 #include "engine/compute.h"
+#include "engine/int8.h"
 #include "engine/run.h"
+#include "engine/screen.h"
 #include "measure/vector.h"
 #include "rounding.h"
 
 static bool real_device;
-enum { PRECISIONS = SB_BF16 + 1 }; // what a GPU has
+enum { PRECISIONS = SB_BF16 + 1 }; // that a GPU rounds to; int8 is rounded to on the host
 
 static void *open_cuda(sb_precision precision, int64_t chunk, const sb_backend **backend) {
   const sb_backend_options options = {.threads = 1, .k_chunk = chunk, .precision = precision};
   void *context;
   assert_ok(sb_backend_find("cuda", backend));
+  if (precision == SB_INT8) *backend = (*backend)->int8;
   assert_ok((*backend)->open(&options, &context));
   return context;
 }
@@ -35,6 +38,9 @@ static void test_rounding_is_to_nearest(void **state) {
       assert_true(fabsf(bf16 - x) <= size * 0x1p-8f);
     }
   }
+  for (uint32_t half = 0; half < 0x10000; half++)
+    assert_int_equal(sb_bits_of(sb_from_fp16((uint16_t)half)),
+                     sb_bits_of(sb_half_to_float((uint16_t)half)));
   assert_int_equal(sb_to_fp16(0), 0);
   assert_true(sb_to_bf16(1.00390625f) == 0x3f80); // halfway between two: to the even one
   assert_true(sb_to_bf16(1.01171875f) == 0x3f82);
@@ -140,6 +146,154 @@ static void test_errors_stay_within_the_bound(void **state) {
   free(rows);
 }
 
+// What int8 must come to: the host's numbers, multiplied exactly, times the scales chunk by chunk.
+static double int8_product(int64_t k, int64_t chunk, const int8_t *a, const float *a_scales,
+                           const int8_t *b, const float *b_scales) {
+  double sum = 0;
+  for (int64_t q = 0; q * chunk < k; q++) {
+    int64_t product = 0;
+    for (int64_t i = q * chunk; i < k && i < (q + 1) * chunk; i++) product += (int64_t)a[i] * b[i];
+    sum += (double)a_scales[q] * (double)b_scales[q] * (double)product;
+  }
+  return sum;
+}
+
+// int8 products are the same to the bit, wherever in a block the vectors are, and within the bound of
+// each pair.
+static void test_int8(void **state) {
+  (void)state;
+  enum { K = 30011, CHUNK = 976, CHUNKS = (K + CHUNK - 1) / CHUNK }; // 31 equal chunks
+  float *rows = malloc(sizeof(float) * ROWS * K), scales[ROWS][CHUNKS];
+  int8_t *numbers = malloc((size_t)ROWS * K);
+  double lost[ROWS], c[ROWS * ROWS], worst = 0;
+  const sb_backend *backend;
+  assert_true(rows != NULL && numbers != NULL);
+  fill_hard_rows(K, rows);
+  for (int64_t r = 0; r < ROWS; r++)
+    lost[r] = sb_int8_round(K, CHUNK, rows + r * K, numbers + r * K, scales[r]);
+  void *context = open_cuda(SB_INT8, CHUNK, &backend);
+  const double error = sb_dot_error(backend->gemm_error(context, K), K);
+  for (int64_t first = 0; first < ROWS; first++) {
+    const sb_part all = {SB_SLOT_PROBES, 0, ROWS}, some = {SB_SLOT_GALLERY, first, ROWS - first};
+    assert_ok(backend->put(context, SB_SLOT_PROBES, rows, ROWS, K, K));
+    assert_ok(backend->put(context, SB_SLOT_GALLERY, rows, ROWS, K, K));
+    assert_ok(backend->gemm_nt(context, all, some, c, ROWS));
+    for (int64_t a = 0; a < ROWS; a++)
+      for (int64_t b = first; b < ROWS; b++) {
+        const double found = c[a * ROWS + b - first];
+        assert_true(found ==
+                    int8_product(K, CHUNK, numbers + a * K, scales[a], numbers + b * K, scales[b]));
+        const double off = fabs(found - sb_dot(K, rows + a * K, rows + b * K));
+        assert_true(off <= sb_pair_error(error, lost[a], lost[b]));
+        worst = fmax(worst, off / sb_pair_error(error, lost[a], lost[b]));
+      }
+  }
+  assert_true(worst > 0.01);
+  for (int64_t r = 0; r < ROWS; r++) {
+    assert_true(backend->lost(context, SB_SLOT_PROBES)[r] == lost[r]);
+    assert_true(backend->lost(context, SB_SLOT_GALLERY)[r] == lost[r]);
+  }
+  backend->close(context);
+  free(rows);
+  free(numbers);
+}
+
+// ---- Embedding ----------------------------------------------------------------------------------
+
+// The vectors in a slot, element by element: products with unit vectors are exact in fp32.
+static void read_vectors(const sb_backend *backend, void *context, int64_t count, int64_t k,
+                         double *out) {
+  float *units = calloc((size_t)(k * k), sizeof *units);
+  assert_non_null(units);
+  for (int64_t i = 0; i < k; i++) units[i * k + i] = 1;
+  assert_ok(backend->put(context, SB_SLOT_GALLERY, units, k, k, k));
+  assert_ok(backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, count},
+                             (sb_part){SB_SLOT_GALLERY, 0, k}, out, k));
+  free(units);
+}
+
+// Rows embedded on the device are the host's vectors to the bit.
+static void expect_the_hosts_vectors(const sb_store *store, const char *name) {
+  const sb_grid grid = sb_store_grid(store);
+  const sb_measure *measure = sb_measure_row_find(name);
+  const int64_t count = sb_store_count(store);
+  const sb_backend *backend;
+  void *context = open_cuda(SB_FP32, 0, &backend);
+  sb_embedder e;
+  sb_reader reader;
+  assert_ok(sb_embedder_open(measure, &grid, &e));
+  assert_ok(sb_reader_open(&e, 1, &reader));
+  float *expected = aligned_alloc(64, (size_t)(count * e.size) * sizeof *expected);
+  double *found = malloc((size_t)(count * e.length) * sizeof *found);
+  sb_stored_row *rows = malloc((size_t)count * sizeof *rows);
+  assert_non_null(expected);
+  assert_non_null(found);
+  assert_non_null(rows);
+  assert_ok(sb_reader_embed(&reader, store, NULL, 0, count, expected));
+  for (int64_t i = 0; i < count; i++) rows[i] = sb_store_stored_row(store, i);
+  assert_true(backend->embed_supports(&e.recipe));
+  assert_ok(backend->embed_begin(context, &e.recipe));
+  bool well = false;
+  assert_ok(backend->put_rows(context, SB_SLOT_PROBES, rows, count, &well));
+  assert_true(well);
+  read_vectors(backend, context, count, e.length, found);
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t v = 0; v < e.length; v++)
+      assert_true(found[i * e.length + v] == (double)expected[i * e.size + v]);
+  free(expected);
+  free(found);
+  free(rows);
+  sb_reader_close(&reader);
+  sb_embedder_close(&e);
+  backend->close(context);
+}
+
+static void test_rows_are_embedded_as_on_the_host(void **state) {
+  (void)state;
+  // The second cohort's values are beyond float16: rows with a scale and an offset.
+  const cohort cohorts[] = {
+      {.people = 5, .sessions = 2, .seed = 1, .gain = 1, .duplicate_of = -1, .constant = -1},
+      {.people = 3,
+       .sessions = 1,
+       .seed = 2,
+       .gain = 1e6,
+       .offset = 4e5,
+       .duplicate_of = -1,
+       .constant = -1}};
+  char *folder = scratch_folder();
+  for (size_t i = 0; i < 2; i++) {
+    sb_store *store = open_cohort(folder, i == 0 ? "a" : "b", &cohorts[i]);
+    assert_true((sb_store_stored_row(store, 0).scale != 1) == (i == 1));
+    expect_the_hosts_vectors(store, "pearson");
+    expect_the_hosts_vectors(store, "bandpass");
+    sb_store_close(store);
+  }
+  remove_folder(folder);
+  free(folder);
+}
+
+// A row without variation is refused in the CPU's words.
+static void test_a_row_that_cannot_be_embedded(void **state) {
+  (void)state;
+  const cohort c = {
+      .people = 3, .sessions = 2, .seed = 1, .gain = 1, .duplicate_of = -1, .constant = 4};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
+  sb_store *store = open_cohort(folder, "a", &c);
+  sb_link_options options = sb_link_options_default();
+  sb_link_summary summary;
+  options.threads = 1;
+  options.backend = "cpu";
+  const sb_status expected = sb_link(store, NULL, &options, out, NULL, &summary);
+  options.backend = "cuda";
+  const sb_status found = sb_link(store, NULL, &options, out, NULL, &summary);
+  assert_int_equal(found.code, SB_CONTENT);
+  assert_string_equal(found.message, expected.message);
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
 // ---- Whole links --------------------------------------------------------------------------------
 
 static const char *const FILES[] = {"matches.tsv", "mated.tsv", "probes.tsv"};
@@ -166,7 +320,7 @@ static void test_links_report_the_same_files(void **state) {
     assert_ok(sb_link(store, self ? NULL : store, &options, out, NULL, &summary));
     read_files(out, expected);
     options.backend = "cuda";
-    for (int trial = 0; trial < PRECISIONS * 4; trial++) {
+    for (int trial = 0; trial < SB_PRECISIONS * 4; trial++) {
       options.precision = sb_precision_name((sb_precision)(trial / 4));
       assert_ok(sb_link_limited(store, self ? NULL : store, &options, &limits[trial % 4], out, NULL,
                                 &summary));
@@ -293,9 +447,83 @@ static void test_a_failing_device(void **state) {
   free(out);
 }
 
+// A device without room: where one allocation fails, or all from a size on, halves of the tiles do; the
+// files are the same. Only what is there from the start cannot be halved.
+static void test_a_full_device(void **state) {
+  (void)state;
+  if (real_device) skip();
+  static const char *const precisions[] = {"fp16", "int8"};
+  static const char *const measures[] = {"pearson", "mae"};
+  static const char *const sizes[] = {"1", "40000", "20000", "12000"};
+  const cohort c = {
+      .people = 8, .sessions = 2, .seed = 3, .gain = 1, .duplicate_of = -1, .constant = -1};
+  const sb_limits limits[] = {{.probe_tile = 7, .gallery_tile = 5}, {.probe_tile = 16}};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *expected[3], *found[3];
+  sb_store *store = open_cohort(folder, "a", &c);
+  sb_link_options options = sb_link_options_default();
+  sb_link_summary summary;
+  int refused = 0;
+  options.threads = 1;
+  options.measures = measures;
+  options.measure_count = 2;
+  options.backend = "cpu";
+  assert_ok(sb_link(store, NULL, &options, out, NULL, &summary));
+  read_files(out, expected);
+  options.backend = "cuda";
+  for (int trial = 0; trial < 3 * (30 + 3); trial++) {
+    const int at = trial % 33 < 30 ? trial % 33 + 1 : 2,
+              size = trial % 33 < 30 ? 0 : trial % 33 - 29;
+    char *when = sb_format("%d", at);
+    setenv("SAMEBRAIN_EMULATED_RECOUNT", "1", 1);
+    setenv("SAMEBRAIN_EMULATED_NO_ROOM_AT", when, 1);
+    setenv("SAMEBRAIN_EMULATED_NO_ROOM_OF", sizes[size], 1);
+    setenv("SAMEBRAIN_EMULATED_NO_ROOM_FOR", size == 0 ? "1" : "1000000", 1);
+    options.precision = precisions[trial / 66];
+    const sb_status status =
+        sb_link_limited(store, NULL, &options, &limits[trial / 33 % 2], out, NULL, &summary);
+    if (status.code == SB_OK) {
+      read_files(out, found);
+      for (int i = 0; i < 3; i++) {
+        assert_string_equal(found[i], expected[i]);
+        free(found[i]);
+      }
+    } else {
+      assert_int_equal(status.code, SB_NO_MEMORY);
+      assert_non_null(strstr(status.message, "workspace"));
+      refused++;
+    }
+    free(when);
+  }
+  assert_int_equal(refused, 3); // the workspace, each time
+  unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_AT");
+  unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_OF");
+  unsetenv("SAMEBRAIN_EMULATED_NO_ROOM_FOR");
+  for (int i = 0; i < 3; i++) free(expected[i]);
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
+// Tiles are planned from what is free on the device.
+static void test_tiles_fit_the_device(void **state) {
+  (void)state;
+  if (real_device) skip();
+  const sb_backend *backend;
+  setenv("SAMEBRAIN_EMULATED_MEMORY", "200000000", 1);
+  void *context = open_cuda(SB_FP16, 0, &backend);
+  // Three quarters of what the workspace leaves, at 100,000 elements, in 13 chunks, of 2 bytes.
+  const int64_t most = backend->most_vectors(context, 100000);
+  assert_true(most > 600 && most <= (200000000 - (32 << 20)) * 3 / 4 / 200000);
+  backend->close(context);
+  unsetenv("SAMEBRAIN_EMULATED_MEMORY");
+}
+
 int main(int argc, char **argv) {
   enum { SKIPPED = 77 };
-  static const char *const orders[] = {"forward", "reverse", "1"};
+  // Of a block's threads, and of streams (emulation/streams.h).
+  static const char *const orders[][2] = {
+      {"forward", ""}, {"reverse", "late"}, {"1", "0"}, {"2", "1"}};
   real_device = argc > 1 && strcmp(argv[1], "gpu") == 0;
 #ifdef SAMEBRAIN_EMULATED_MODULE
   if (!real_device) setenv("SAMEBRAIN_CUDA_MODULE", SAMEBRAIN_EMULATED_MODULE, 1);
@@ -311,15 +539,24 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_rounding_is_to_nearest),
       cmocka_unit_test(test_small_integers_are_exact),
       cmocka_unit_test(test_errors_stay_within_the_bound),
+      cmocka_unit_test(test_int8),
+      cmocka_unit_test(test_rows_are_embedded_as_on_the_host),
+      cmocka_unit_test(test_a_row_that_cannot_be_embedded),
       cmocka_unit_test(test_links_report_the_same_files),
+  };
+  const struct CMUnitTest failures[] = {
       cmocka_unit_test(test_what_cannot_be_used_says_why),
       cmocka_unit_test(test_processes_of_one_machine_share_its_devices),
       cmocka_unit_test(test_a_failing_device),
+      cmocka_unit_test(test_a_full_device),
+      cmocka_unit_test(test_tiles_fit_the_device),
   };
   int failed = 0;
   for (size_t i = 0; i < (real_device ? 1 : sizeof orders / sizeof *orders); i++) {
-    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i], 1);
+    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i][0], 1);
+    setenv("SAMEBRAIN_EMULATED_STREAMS", orders[i][1], 1);
     failed += cmocka_run_group_tests(tests, NULL, NULL);
+    if (i == 1) failed += cmocka_run_group_tests(failures, NULL, NULL);
   }
   return failed;
 }

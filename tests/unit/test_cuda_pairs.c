@@ -355,7 +355,8 @@ static void test_a_failing_device(void **state) {
 
 int main(int argc, char **argv) {
   enum { SKIPPED = 77 };
-  static const char *const orders[] = {"forward", "reverse", "1"};
+  // Of a block's threads, and of streams (emulation/streams.h).
+  static const char *const orders[][2] = {{"forward", ""}, {"reverse", "late"}, {"1", "0"}};
   real_device = argc > 1 && strcmp(argv[1], "gpu") == 0;
   const bool wide = argc > 1 && strcmp(argv[1], "wide") == 0;
 #ifdef SAMEBRAIN_EMULATED_MODULE
@@ -380,7 +381,8 @@ int main(int argc, char **argv) {
   };
   int failed = 0;
   for (size_t i = 0; i < (real_device || wide ? 1 : sizeof orders / sizeof *orders); i++) {
-    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i], 1);
+    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i][0], 1);
+    setenv("SAMEBRAIN_EMULATED_STREAMS", orders[i][1], 1);
     failed += cmocka_run_group_tests(kernels, NULL, NULL);
   }
   return wide ? failed : failed + cmocka_run_group_tests(links, NULL, NULL);
