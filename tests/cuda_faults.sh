@@ -14,7 +14,7 @@ cmake -S "$work" -B "$work/build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSAMEBRAIN_
 # Whether a test fails; it is not waited for once one of its parts has. One that dies or hangs has noticed the fault, too.
 notices() {
   : >"$work/said"
-  timeout 900 "$work/build/tests/$1" >"$work/said" 2>&1 &
+  TMPDIR=$work timeout 900 "$work/build/tests/$1" >"$work/said" 2>&1 &
   local pid=$!
   while kill -0 $pid 2>/dev/null; do
     if grep -aq '\[  FAILED  \] test' "$work/said"; then kill $pid; wait $pid; return 0; fi
@@ -46,6 +46,7 @@ PYTHON
   [[ $verdict == noticed* ]] || failed=1
   printf '%-46s %s (%d s)\n' "$name" "$verdict" $((SECONDS - start))
   cp "$work/kept" "$file"
+  [ -z "${6:-}" ] || cmake --build "$work/build" --target "$6" -j "$(nproc)" >"$work/log" 2>&1 || { echo "cuda_faults: not built again"; exit 1; }
 }
 
 # Products and rounding
