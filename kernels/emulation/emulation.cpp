@@ -11,6 +11,9 @@
 #include <deque>
 #include <ucontext.h>
 #include <vector>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 thread_local sb_index blockIdx, threadIdx, blockDim, gridDim;
 
@@ -65,6 +68,9 @@ void start(unsigned index) {
     t.stack.resize(STACK_BYTES);
     getcontext(&t.context);
   }
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(t.stack.data(), t.stack.size()); // frames that were jumped out of
+#endif
   t.now = NEW;
   t.shared = 0;
   t.context.uc_stack.ss_sp = t.stack.data();

@@ -215,7 +215,7 @@ static const sb_option OPTIONS[] = {
     {"--threshold", "S", "also list every pair whose score reaches S"},
     {"--identities", "TSV|none", "who is who: dataset, scan_id, person; none ignores all labels"},
     {"--matrix", NULL, "also write every score, scores-MEASURE.npy"},
-    {"--precision", "P", "of the screen: auto, fp32, int8; on a GPU fp32, tf32, fp16, bf16 (auto)"},
+    {"--precision", "P", "of the screen: auto, fp32, int8; on a GPU also tf32, fp16, bf16 (auto)"},
     {"--backend", "B", "auto, cpu or cuda (auto)"},
     {"--shard", "I/N|auto",
      "compare the I-th of N parts of the pairs alone, into OUT/shard-I-of-N"},
