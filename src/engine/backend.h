@@ -60,6 +60,9 @@ typedef struct sb_backend {
                    int64_t stride);
   // c[i * ldc + j] = dot product of a's vector i and b's vector j.
   sb_status (*gemm_nt)(void *context, sb_part a, sb_part b, double *c, int64_t ldc);
+  // gemm_nt of probes with probes leaves out what nobody wants of a self-comparison: pairs where b's comes
+  // before a's. Else the engine asks for it in parts.
+  bool skips_below_diagonal;
   // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells what
   // rounding took from each of them, of what rounding left.
   double (*gemm_error)(const void *context, int64_t k);
@@ -85,8 +88,6 @@ typedef struct sb_backend {
 
 extern const sb_backend sb_backend_cpu;      // fp32
 extern const sb_backend sb_backend_cpu_int8; // int8
-// Whether this processor multiplies int8 as fast as auto needs (and right without taking care).
-bool sb_cpu_multiplies_int8(void);
 
 // The backend that a name stands for. Errors: SB_BACKEND (its module cannot be loaded; says why),
 // SB_USAGE (there is none of that name).

@@ -1,37 +1,42 @@
-// The CPU backend in int8: vectors rounded to whole numbers with a scale for each chunk (int8.h), oneDNN's
-// int8 GEMM of each chunk, and the chunks' products times both scales summed in float64, always in the
-// same order: the same bits for any tiles, threads and processor.
+// The CPU backend in int8: vectors rounded to whole numbers with a scale for each chunk (int8.h), packed
+// into panels whose products are exact (int8_panel.h); the chunks' products times both scales are summed in
+// float64, always in the same order: the same bits for any tiles, threads and processor.
 //
-// A chunk of c products of numbers up to 127 in size is at most 127^2 c, which fits 32 bits up to c =
-// 131,072: sums are exact. What is left is what rounding the vectors lost, which is known vector by
-// vector (sb_pair_error), and the sum of q chunk products in float64: gamma64(q + 2) times the sum of
-// their sizes, itself at most |a'| |b'| <= (w + 1)^2, since nobody loses more than the whole vector.
+// What is left of an error is what rounding the vectors lost, which is known vector by vector
+// (sb_pair_error), and the sum of q chunk products in float64: gamma64(q + 2) times the sum of their
+// sizes, itself at most |a'| |b'| <= (w + 1)^2, since nobody loses more than the whole vector.
 //
-// Processors without VNNI multiply int8 in pairs whose sum is cut off at 16 bits: silently wrong
-// with numbers up to 127, right up to 63. So the product is tried when the backend opens.
+// The probes are rounded and packed when their slot is filled; the gallery, which mostly passes once, a batch
+// at a time on its way into a product. Rows are rounded from end to end, as they lie in memory.
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <oneapi/dnnl/dnnl.h>
-
+#include "core/clones.h"
 #include "core/memory.h"
 #include "engine/backend.h"
 #include "engine/int8.h"
+#include "engine/int8_panel.h"
 
-// A longer chunk takes fewer passes over the result, a shorter one has scales that fit better.
-enum { DEFAULT_CHUNK = 16384, MOST_CHUNK = 131072, FEW_LEVELS = 63, ROW_UNIT = 64, PIECE = 1024 };
+// A longer chunk takes fewer passes over the result; of a shorter one the scales fit better, and more fits
+// into the caches.
+enum { DEFAULT_CHUNK = 4096, ROWS = SB_PANEL_ROWS, COLUMNS = SB_PANEL_COLUMNS };
+// Vectors of a batch for each thread, and at most: a batch is packed once, and all probes are read for it
+// once. Panels that meet at once: of the batch as many as stay in a core's cache while those of the probes
+// pass, of the probes enough to share the work among threads.
+enum {
+  RIGHT_PANELS = 4,
+  LEFT_PANELS = 64,
+  THREAD_BATCH = RIGHT_PANELS * COLUMNS,
+  MOST_BATCH = 1024
+};
 
-// Vectors, rounded.
-typedef struct rounded {
-  int8_t *numbers;  // `stride` of a vector
-  float *scales;    // `chunks` of a vector
-  int64_t capacity; // bytes
-} rounded;
+// Chunks of a vector that are rounded one after the other, as they lie in memory, before it is the next vector's
+// turn: so many that memory is read in long stretches, so few that the numbers stay in a core's cache.
+enum { STRETCH = 4 };
 
-// What a slot was filled with. Probes are rounded when the slot is filled; the gallery, which mostly
-// passes once, PIECE vectors at a time on its way into a product.
+// What a slot was filled with.
 typedef struct block {
   const float *vectors;
   int64_t count, k, stride;
@@ -39,81 +44,59 @@ typedef struct block {
   int64_t lost_capacity;
 } block;
 
+// Vectors, rounded and packed: for each chunk all panels, of `width` vectors, and the scales and (of probes)
+// offsets of each panel's vectors.
+typedef struct packed {
+  int64_t width;
+  int8_t *panels;
+  float *scales;
+  int32_t *offsets;
+  int64_t capacity; // bytes of panels
+  int64_t count;    // panels of a chunk
+} packed;
+
 typedef struct cpu {
-  int threads, levels;
+  int threads;
+  bool fast;
   int64_t chunk;
   block slots[SB_SLOTS];
-  rounded probes, piece;
-  int32_t *product; // one chunk's result, grown when needed
-  int64_t product_length;
-  double *line; // the gallery's scales of one chunk, likewise
-  int64_t line_length;
-  char description[160];
+  packed probes, batch;
+  int8_t *numbers; // for each thread COLUMNS vectors on their way into a panel
+  int64_t numbers_capacity;
+  char description[100];
 } cpu;
+
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
 
 static void int8_close(void *context) {
   cpu *c = context;
   if (c == NULL) return;
   for (int s = 0; s < SB_SLOTS; s++) free(c->slots[s].lost);
-  free(c->probes.numbers);
-  free(c->piece.numbers);
-  free(c->product);
-  free(c->line);
+  free(c->probes.panels);
+  free(c->batch.panels);
+  free(c->numbers);
   free(c);
 }
 
-static sb_status multiply(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t lda,
-                          const int8_t *b, int64_t ldb, int32_t *c) {
-  const int32_t nothing = 0;
-  const dnnl_status_t code =
-      dnnl_gemm_s8s8s32('N', 'T', 'F', m, n, k, 1, a, lda, 0, b, ldb, 0, 0, c, n, &nothing);
-  if (code == dnnl_success) return sb_ok();
-  return sb_error(code == dnnl_out_of_memory ? SB_NO_MEMORY : SB_BACKEND,
-                  "oneDNN's int8 product of %lld x %lld x %lld failed (status %d)", (long long)m,
-                  (long long)n, (long long)k, (int)code);
-}
-
-// Whether products of numbers up to `levels` in size come out right, of all signs, where sums are
-// largest.
-static bool is_exact(int levels) {
-  enum { ROWS = 20, K = 256 };
-  static const int signs[4] = {1, -1, 1, -1};
-  int8_t a[ROWS * K];
-  int32_t c[ROWS * ROWS];
-  for (int i = 0; i < ROWS * K; i++) a[i] = (int8_t)(signs[i / K % 4] * levels);
-  for (int i = 0; i < K; i += 2) a[i] = (int8_t)-a[i]; // one row of changing signs
-  if (multiply(ROWS, ROWS, K, a, K, a, K, c).code != SB_OK) return false;
-  for (int i = 0; i < ROWS; i++)
-    for (int j = 0; j < ROWS; j++) {
-      int32_t sum = 0;
-      for (int l = 0; l < K; l++) sum += (int32_t)a[i * K + l] * a[j * K + l];
-      if (c[i * ROWS + j] != sum) return false;
-    }
-  return true;
-}
-
-bool sb_cpu_multiplies_int8(void) {
-  return is_exact(SB_INT8_LEVELS);
+// Bytes of a vector's numbers of a whole chunk.
+static int64_t chunk_bytes(const cpu *c) {
+  return sb_quads(c->chunk) * SB_QUAD;
 }
 
 static sb_status int8_open(const sb_backend_options *options, void **context) {
   cpu *c;
   *context = NULL;
-  const int levels = is_exact(SB_INT8_LEVELS) ? SB_INT8_LEVELS
-                     : is_exact(FEW_LEVELS)   ? FEW_LEVELS
-                                              : 0;
-  if (levels == 0)
-    return sb_error(SB_USAGE, "precision int8: this processor's int8 products are wrong; use fp32");
   sb_status status = SB_NEW_ZERO(&c, 1, "backend");
   if (status.code != SB_OK) return status;
   c->threads = options->threads;
-  c->levels = levels;
-  c->chunk = options->k_chunk > 0 ? options->k_chunk : DEFAULT_CHUNK;
-  if (c->chunk > MOST_CHUNK) c->chunk = MOST_CHUNK;
-  const dnnl_version_t *version = dnnl_version();
-  snprintf(c->description, sizeof c->description,
-           "oneDNN %d.%d.%d, int8 products of numbers up to %d in float64 sums", version->major,
-           version->minor, version->patch, levels);
+  c->fast = sb_int8_is_fast();
+  c->chunk = smaller(options->k_chunk > 0 ? options->k_chunk : DEFAULT_CHUNK, SB_INT8_MOST_CHUNK);
+  c->probes.width = ROWS;
+  c->batch.width = COLUMNS;
+  snprintf(c->description, sizeof c->description, "int8 products in float64 sums, %s",
+           c->fast ? "AVX-512 VNNI" : "no VNNI");
   *context = c;
   return status;
 }
@@ -126,49 +109,110 @@ static int64_t int8_k_chunk(const void *context) {
   return ((const cpu *)context)->chunk;
 }
 
-static int64_t round_up(int64_t bytes) {
-  return (bytes + ROW_UNIT - 1) / ROW_UNIT * ROW_UNIT;
-}
-
 static int64_t chunks_of(const cpu *c, int64_t k) {
   return (k + c->chunk - 1) / c->chunk;
 }
 
-// Of one vector: its numbers and its scales.
-static int64_t vector_bytes(const cpu *c, int64_t k) {
-  return round_up(k) + chunks_of(c, k) * (int64_t)sizeof(float);
+static int64_t panels_of(int64_t count, int64_t width) {
+  return (count + width - 1) / width;
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
+static int64_t batch_of(const cpu *c, int64_t count) {
+  return smaller(smaller((int64_t)c->threads * THREAD_BATCH, MOST_BATCH), count);
 }
 
-// The probes and a piece of the gallery, rounded; the product; and what oneDNN packs its operands into
-// (measured: below 8 MiB a thread).
+// Of panels, with their scales and offsets.
+static int64_t packed_bytes(const cpu *c, int64_t width, int64_t panels, int64_t k) {
+  return panels * width * chunks_of(c, k) *
+         (chunk_bytes(c) + (int64_t)(sizeof(float) + sizeof(int32_t)));
+}
+
+// A thread's vectors on their way into a panel.
+static int64_t numbers_bytes(const cpu *c) {
+  return COLUMNS * STRETCH * chunk_bytes(c);
+}
+
 static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   const cpu *c = context;
-  return (m + smaller(n, PIECE)) * vector_bytes(c, k) + m * n * (int64_t)sizeof(int32_t) +
-         (m + 2 * n) * (int64_t)sizeof(double) + (int64_t)c->threads * (8 << 20);
+  return packed_bytes(c, ROWS, panels_of(m, ROWS), k) +
+         packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), k) +
+         c->threads * numbers_bytes(c) + (m + n) * (int64_t)sizeof(double);
 }
 
-// Rounds vectors of a slot; what they lose is kept with the slot.
-static sb_status round_vectors(cpu *c, const block *b, int64_t first, int64_t count, rounded *out) {
-  const int64_t bytes = count * vector_bytes(c, b->k), chunks = chunks_of(c, b->k);
-  const int64_t stride = round_up(b->k);
-  if (bytes > out->capacity) {
-    free(out->numbers);
-    out->capacity = 0;
-    sb_status status = SB_NEW(&out->numbers, bytes, "rounded vectors");
-    if (status.code != SB_OK) return status;
-    out->capacity = bytes;
-    sb_prefer_large_pages(out->numbers, (size_t)bytes);
-  }
-  out->scales = (float *)(void *)(out->numbers + count * stride);
-#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
+// ---- Rounding and packing -----------------------------------------------------------------------
+
+static sb_status reserve(int8_t **memory, int64_t *capacity, int64_t bytes) {
+  if (bytes <= *capacity) return sb_ok();
+  free(*memory);
+  *capacity = 0;
+  sb_status status = SB_NEW(memory, bytes, "rounded vectors");
+  if (status.code == SB_OK) *capacity = bytes;
+  return status;
+}
+
+static sb_status reserve_packed(cpu *c, packed *p, int64_t count, int64_t k) {
+  p->count = panels_of(count, p->width);
+  const int64_t vectors = p->count * p->width * chunks_of(c, k);
+  sb_status status;
+  SB_TRY(reserve(&p->panels, &p->capacity, packed_bytes(c, p->width, p->count, k)));
+  SB_TRY(reserve(&c->numbers, &c->numbers_capacity, c->threads * numbers_bytes(c)));
+  p->scales = (float *)(void *)(p->panels + vectors * chunk_bytes(c));
+  p->offsets = (int32_t *)(void *)(p->scales + vectors);
+cleanup:
+  return status;
+}
+
+// Where a chunk's part of a panel is: its place among all of them.
+static int64_t place_of(const packed *p, int64_t chunk, int64_t panel) {
+  return chunk * p->count + panel;
+}
+
+// Chunks [from, last) of `count` vectors, each filled up with zeros; their scales go to the panel's. What is
+// lost is added up in the block's `lost`.
+static void round_stretch(const cpu *c, const block *b, int64_t first, int64_t count, packed *p,
+                          int64_t panel, int64_t from, int64_t last, int8_t *numbers) {
   for (int64_t i = 0; i < count; i++)
-    b->lost[first + i] =
-        sb_int8_round(b->k, c->chunk, c->levels, b->vectors + (first + i) * b->stride,
-                      out->numbers + i * stride, out->scales + i * chunks);
+    for (int64_t chunk = from; chunk < last; chunk++, numbers += chunk_bytes(c)) {
+      const float *vector = b->vectors + (first + i) * b->stride;
+      const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
+      const float *next =
+          chunk + 1 < last ? vector + at + length : vector + b->stride + from * c->chunk;
+      b->lost[first + i] += sb_int8_round_chunk(
+          length, vector + at, next, numbers, p->scales + place_of(p, chunk, panel) * p->width + i);
+      memset(numbers + length, 0, (size_t)(chunk_bytes(c) - length));
+    }
+}
+
+static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t panel) {
+  int8_t *numbers = c->numbers + omp_get_thread_num() * numbers_bytes(c);
+  memset(b->lost + first, 0, (size_t)count * sizeof *b->lost);
+  for (int64_t from = 0, last; from < chunks_of(c, b->k); from = last) {
+    last = smaller(from + STRETCH, chunks_of(c, b->k));
+    round_stretch(c, b, first, count, p, panel, from, last, numbers);
+    for (int64_t chunk = from; chunk < last; chunk++) {
+      const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
+      const int64_t vectors = place_of(p, chunk, panel) * p->width;
+      const int64_t stride = (last - from) * chunk_bytes(c);
+      const int8_t *of_chunk = numbers + (chunk - from) * chunk_bytes(c);
+      int8_t *to = p->panels + vectors * chunk_bytes(c);
+      if (p->width == ROWS)
+        sb_pack_left(count, quads, of_chunk, stride, to, p->offsets + vectors);
+      else
+        sb_pack_right(count, quads, of_chunk, stride, (uint8_t *)to);
+    }
+  }
+  for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->lost[i]);
+}
+
+// Vectors [first, first + count) of a block, whose `lost` is told.
+static sb_status pack(cpu *c, block *b, int64_t first, int64_t count, packed *p) {
+  sb_status status = reserve_packed(c, p, count, b->k);
+  if (status.code != SB_OK) return status;
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
+  for (int64_t panel = 0; panel < p->count; panel++) {
+    const int64_t at = panel * p->width;
+    pack_panel(c, b, first + at, smaller(p->width, count - at), p, panel);
+  }
   return sb_ok();
 }
 
@@ -180,92 +224,98 @@ static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int
   if (count > b->lost_capacity) {
     free(b->lost);
     b->lost_capacity = 0;
-    status = SB_NEW(&b->lost, count, "bounds");
-    if (status.code != SB_OK) return status;
+    SB_TRY(SB_NEW(&b->lost, count, "bounds"));
     b->lost_capacity = count;
   }
   b->vectors = vectors;
   b->count = count;
   b->k = k;
   b->stride = stride;
-  return slot == SB_SLOT_PROBES ? round_vectors(c, b, 0, count, &c->probes) : status;
+  if (slot == SB_SLOT_PROBES) SB_TRY(pack(c, b, 0, count, &c->probes));
+cleanup:
+  return status;
 }
 
 // ---- Products -----------------------------------------------------------------------------------
 
-// Adds a chunk's products of m vectors from `a` with n from `b`, times the scales of both, to the sums.
-static void add_product(const cpu *c, const float *a, const float *b, int64_t m, int64_t n,
-                        int64_t chunks, int64_t chunk, double *sums, int64_t ldc) {
-  for (int64_t j = 0; j < n; j++) c->line[j] = (double)b[j * chunks + chunk];
-#pragma omp parallel for num_threads(c->threads) schedule(static)
-  for (int64_t i = 0; i < m; i++) {
-    const double scale = (double)a[i * chunks + chunk];
-    const int32_t *product = c->product + i * n;
+// What is to be multiplied: a part of the probes with a batch of vectors of a slot, in work as panels.
+typedef struct product {
+  sb_part a, b;
+  double *sums;
+  int64_t ldc, k;
+} product;
+
+// Adds the products of a panel of probes with one of the batch, times the scales of both, to the sums.
+SB_CLONES static void add_products(int64_t rows, int64_t columns, bool start,
+                                   const int32_t *products, const float *scales,
+                                   const float *batch_scales, double *sums, int64_t ldc) {
+  for (int64_t i = 0; i < rows; i++) {
+    const double scale = (double)scales[i];
+    const int32_t *line = products + i * COLUMNS;
     double *sum = sums + i * ldc;
-    for (int64_t j = 0; j < n; j++)
-      sum[j] = (chunk == 0 ? 0 : sum[j]) + scale * c->line[j] * (double)product[j];
+    for (int64_t j = 0; j < columns; j++)
+      sum[j] = (start ? 0 : sum[j]) + scale * (double)batch_scales[j] * (double)line[j];
   }
 }
 
-static sb_status reserve(cpu *c, int64_t m, int64_t n) {
-  sb_status status = sb_ok();
-  if (m * n > c->product_length) {
-    free(c->product);
-    c->product_length = 0;
-    status = SB_NEW(&c->product, m * n, "a tile of scores");
-    if (status.code == SB_OK) c->product_length = m * n;
-  }
-  if (status.code == SB_OK && n > c->line_length) {
-    free(c->line);
-    c->line_length = 0;
-    status = SB_NEW(&c->line, n, "a tile of scores");
-    if (status.code == SB_OK) c->line_length = n;
-  }
-  return status;
+// One chunk of a panel of probes with a panel of the batch.
+static void multiply_panel(const cpu *c, const product *p, int64_t chunk, int64_t panel,
+                           int64_t other) {
+  _Alignas(64) int32_t products[ROWS * COLUMNS];
+  const int64_t quads = sb_quads(smaller(c->chunk, p->k - chunk * c->chunk));
+  const int64_t column = other * COLUMNS, columns = smaller(COLUMNS, p->b.count - column);
+  const int64_t left = place_of(&c->probes, chunk, panel) * ROWS;
+  const int64_t right = place_of(&c->batch, chunk, other) * COLUMNS;
+  // Rows of the panel that the part of the probes has, and where they go.
+  const int64_t skipped = panel * ROWS < p->a.first ? p->a.first - panel * ROWS : 0;
+  const int64_t row = panel * ROWS + skipped - p->a.first;
+  const int64_t rows = smaller(ROWS - skipped, p->a.count - row);
+  double *sums = p->sums + row * p->ldc + column;
+  for (int64_t i = 0; i < rows; i++) // these come while the product is computed
+    for (int64_t j = 0; j < columns; j += 8) __builtin_prefetch(sums + i * p->ldc + j, 1);
+  sb_multiply_panels(quads, c->fast, c->probes.panels + left * chunk_bytes(c),
+                     c->probes.offsets + left,
+                     (const uint8_t *)c->batch.panels + right * chunk_bytes(c), products);
+  add_products(rows, columns, chunk == 0, products + skipped * COLUMNS,
+               c->probes.scales + left + skipped, c->batch.scales + right, sums, p->ldc);
 }
 
-// m probes from `first` on with n rounded vectors from `second` on.
-static sb_status multiply_rounded(cpu *c, int64_t first, int64_t m, const rounded *b,
-                                  int64_t second, int64_t n, int64_t k, double *sums, int64_t ldc) {
-  const int64_t chunks = chunks_of(c, k), stride = round_up(k);
-  sb_status status = reserve(c, m, n);
-  for (int64_t chunk = 0; chunk < chunks && status.code == SB_OK; chunk++) {
-    const int64_t at = chunk * c->chunk;
-    status = multiply(m, n, smaller(k - at, c->chunk), c->probes.numbers + first * stride + at,
-                      stride, b->numbers + second * stride + at, stride, c->product);
-    if (status.code == SB_OK)
-      add_product(c, c->probes.scales + first * chunks, b->scales + second * chunks, m, n, chunks,
-                  chunk, sums, ldc);
-  }
-  return status;
+// The batch with all probes, one chunk after the other, so that the chunk's panels stay near. Of probes with
+// themselves those after the batch's last are left out.
+static void multiply_batch(const cpu *c, const product *p) {
+  int64_t last = p->a.first + p->a.count;
+  if (p->a.slot == p->b.slot) last = smaller(last, p->b.first + p->b.count);
+  const int64_t first = p->a.first / ROWS, across = panels_of(c->batch.count, RIGHT_PANELS);
+  const int64_t down = panels_of(panels_of(last, ROWS) - first, LEFT_PANELS);
+#pragma omp parallel num_threads(c->threads)
+  for (int64_t chunk = 0; chunk < chunks_of(c, p->k); chunk++)
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task < down * across; task++) {
+      const int64_t left = first + task / across * LEFT_PANELS;
+      const int64_t right = task % across * RIGHT_PANELS;
+      for (int64_t panel = left; panel < left + LEFT_PANELS && panel * ROWS < last; panel++)
+        for (int64_t other = right; other < smaller(right + RIGHT_PANELS, c->batch.count); other++)
+          multiply_panel(c, p, chunk, panel, other);
+    }
 }
 
 static sb_status int8_gemm_nt(void *context, sb_part a, sb_part b, double *sums, int64_t ldc) {
   cpu *c = context;
-  const block *right = &c->slots[b.slot];
+  block *right = &c->slots[b.slot];
   sb_status status = sb_ok();
-  // oneDNN takes its number of threads from OpenMP's setting for the calling thread.
-  const int threads_before = omp_get_max_threads();
-  omp_set_num_threads(c->threads);
-  if (b.slot == SB_SLOT_PROBES)
-    status =
-        multiply_rounded(c, a.first, a.count, &c->probes, b.first, b.count, right->k, sums, ldc);
-  else
-    for (int64_t at = 0; at < b.count && status.code == SB_OK; at += PIECE) {
-      const int64_t count = smaller(PIECE, b.count - at);
-      status = round_vectors(c, right, b.first + at, count, &c->piece);
-      if (status.code == SB_OK)
-        status =
-            multiply_rounded(c, a.first, a.count, &c->piece, 0, count, right->k, sums + at, ldc);
-    }
-  omp_set_num_threads(threads_before);
+  for (int64_t at = 0, count; at < b.count && status.code == SB_OK; at += count) {
+    count = batch_of(c, b.count - at);
+    const product p = {
+        .a = a, .b = {b.slot, b.first + at, count}, .sums = sums + at, .ldc = ldc, .k = right->k};
+    status = pack(c, right, p.b.first, count, &c->batch);
+    if (status.code == SB_OK) multiply_batch(c, &p);
+  }
   return status;
 }
 
 static double int8_gemm_error(const void *context, int64_t k) {
   const cpu *c = context;
-  const int64_t chunk_count = (k + c->chunk - 1) / c->chunk;
-  const double terms = ((double)chunk_count + 2) * 0x1p-53;
+  const double terms = ((double)chunks_of(c, k) + 2) * 0x1p-53;
   return terms / (1 - terms) * 4.01;
 }
 
@@ -282,6 +332,7 @@ const sb_backend sb_backend_cpu_int8 = {
     .workspace_bytes = int8_workspace_bytes,
     .put = int8_put,
     .gemm_nt = int8_gemm_nt,
+    .skips_below_diagonal = true,
     .gemm_error = int8_gemm_error,
     .lost = int8_lost,
 };

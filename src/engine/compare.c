@@ -202,7 +202,7 @@ static sb_status score_pairs(sb_comparison *c, sb_tile *t, const walk *w, sb_par
 static sb_status multiply(const sb_backend *backend, void *context, const sb_tile *t, sb_part b) {
   enum { PART = 256 };
   sb_status status = sb_ok();
-  if (b.slot != SB_SLOT_PROBES)
+  if (b.slot != SB_SLOT_PROBES || backend->skips_below_diagonal)
     return backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, t->probes}, b, t->values,
                             t->galleries);
   for (int64_t at = 0; at < b.count && status.code == SB_OK; at += PART) {
@@ -230,7 +230,8 @@ static sb_status settle_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, sb_par
   int64_t open = 0;
   sb_status status = sb_tile_survey(c, sink, t, &open);
   if (status.code != SB_OK) return status;
-  if (open > t->pairs / SB_CANONICAL_COST && c->compute->fine != NULL) {
+  const bool anew = open > t->pairs / SB_CANONICAL_COST && c->compute->fine != NULL;
+  if (anew) {
     const double start = sb_now_s();
     status = multiply(&sb_backend_cpu, c->compute->fine, t, b);
     t->error =
@@ -239,7 +240,7 @@ static sb_status settle_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, sb_par
     c->timings->multiply_s += sb_now_s() - start;
     c->timings->select_s -= sb_now_s() - start;
   }
-  return status.code == SB_OK ? sb_tile_settle(c, sink, t) : status;
+  return status.code == SB_OK ? sb_tile_settle(c, sink, t, anew) : status;
 }
 
 // Compares the tile's pairs and gives their scores to the sink.
@@ -324,6 +325,9 @@ cleanup:
 
 // ---- Canonical scores ---------------------------------------------------------------------------
 
+// Scored at once, on all threads: many, for they share scans.
+enum { REQUESTS_AT_ONCE = 16384 };
+
 static int by_probe(const void *left, const void *right) {
   const sb_request *a = left, *b = right;
   if (a->probe != b->probe) return a->probe < b->probe ? -1 : 1;
@@ -361,13 +365,17 @@ static sb_status load_side(sb_comparison *c, sb_request *requests, int64_t count
 }
 
 static void score_requests(const sb_comparison *c, const float *a, const float *b,
-                           const sb_request *requests, int64_t count) {
+                           const sb_request *requests, int64_t count, sb_scored_pair *pairs) {
   const int64_t stride = c->plan->stride;
-#pragma omp parallel for num_threads(c->plan->threads) schedule(dynamic, 16)
-  for (int64_t i = 0; i < count; i++)
-    *requests[i].score =
-        sb_embedded_score(c->embedder, a + requests[i].probe * stride,
-                          b + requests[i].gallery * stride, sb_reader_scratch(&c->reader));
+  for (int64_t at = 0, some; at < count; at += some) {
+    some = smaller(count - at, REQUESTS_AT_ONCE);
+    for (int64_t i = 0; i < some; i++) {
+      pairs[i].a = a + requests[at + i].probe * stride;
+      pairs[i].b = b + requests[at + i].gallery * stride;
+    }
+    sb_score_canonically(c, pairs, some);
+    for (int64_t i = 0; i < some; i++) *requests[at + i].score = pairs[i].score;
+  }
 }
 
 sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {
@@ -375,8 +383,10 @@ sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {
   double start = sb_now_s();
   sb_status status = sb_ok();
   int64_t *index = NULL;
+  sb_scored_pair *pairs = NULL;
+  SB_TRY(SB_NEW(&pairs, smaller(count, REQUESTS_AT_ONCE), "requests"));
   if (is_ready(c)) {
-    score_requests(c, c->ready[SB_SLOT_PROBES], c->ready[SB_SLOT_GALLERY], requests, count);
+    score_requests(c, c->ready[SB_SLOT_PROBES], c->ready[SB_SLOT_GALLERY], requests, count, pairs);
     goto cleanup;
   }
   // A self-comparison that fits in one block has no second one.
@@ -402,11 +412,12 @@ sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {
     for (int64_t inner = at, part; inner < at + taken; inner += part) {
       SB_TRY(load_side(c, requests + inner, at + taken - inner, true, all_b, c->b.capacity, index,
                        b, &part));
-      score_requests(c, c->a.vectors, b, requests + inner, part);
+      score_requests(c, c->a.vectors, b, requests + inner, part, pairs);
     }
   }
 cleanup:
   free(index);
+  free(pairs);
   c->timings->rescore_s += sb_now_s() - start;
   return status;
 }

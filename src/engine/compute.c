@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/int8_panel.h"
 #include "samebrain/link.h"
 
 static bool is_auto(const char *name) {
@@ -27,7 +28,7 @@ static sb_status open_cpu(const char *precision, sb_backend_options options, sb_
   sb_status status = sb_ok();
   if (!is_auto(precision)) {
     status = sb_precision_of(precision, &options.precision);
-  } else if (sb_cpu_multiplies_int8()) {
+  } else if (sb_int8_is_fast()) {
     out->may_choose = true;
     options.precision = SB_INT8;
   } else {
@@ -65,7 +66,8 @@ sb_status sb_compute_open(const char *backend, const char *precision, int thread
 }
 
 void sb_compute_close(sb_compute *compute) {
-  if (compute->context != NULL) compute->backend->close(compute->context);
+  if (compute->backend != NULL && compute->context != NULL)
+    compute->backend->close(compute->context);
   if (compute->fine != NULL) sb_backend_cpu.close(compute->fine);
   memset(compute, 0, sizeof *compute);
 }
@@ -73,7 +75,8 @@ void sb_compute_close(sb_compute *compute) {
 sb_status sb_backend_probe(const char *name, char *text, size_t size) {
   sb_compute compute;
   sb_status status = sb_compute_open(name, "auto", 1, 0, &compute);
-  if (status.code == SB_OK) snprintf(text, size, "%s", compute.backend->describe(compute.context));
+  if (status.code == SB_OK && compute.backend != NULL)
+    snprintf(text, size, "%s", compute.backend->describe(compute.context));
   sb_compute_close(&compute);
   return status;
 }

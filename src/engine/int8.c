@@ -2,99 +2,143 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "core/clones.h"
 
-enum { PIECE = 1024, COLUMNS = 64 }; // elements in work at once
+// Elements in work at once, as vectors that the compiler cuts to the processor's size. Element i of a
+// piece is in lane i % LANES.
+enum { PIECE = 1024, WIDE = 16, LANES = 2 * WIDE, MOST_PIECES = SB_INT8_MOST_CHUNK / PIECE };
+typedef float wide __attribute__((vector_size(WIDE * sizeof(float))));
+typedef int32_t wide_bits __attribute__((vector_size(WIDE * sizeof(int32_t))));
+typedef int8_t wide_bytes __attribute__((vector_size(WIDE)));
 
-// Sum of PIECE numbers, always in the same order; they are used up.
-static inline float add_up(float *values) {
-  for (int width = PIECE / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) values[i] += values[i + width];
-  return values[0];
+static const float LEVELS = SB_INT8_LEVELS;
+
+static inline void load(const float *from, wide *to) {
+  memcpy(to, from, sizeof *to);
 }
 
-// Rounds up to PIECE elements to multiples of `scale`, `levels` of them either way; returns the sum of
-// squares of what is lost.
+static inline void take_where(wide_bits which, const wide *from, wide *to) {
+  *to = (wide)((which & (wide_bits)*from) | (~which & (wide_bits)*to));
+}
+
+// Sum of both vectors' elements, always in the same order.
+static inline float add_up(const wide *one, const wide *other) {
+  wide sum = *one + *other;
+  for (int width = WIDE / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) sum[i] += sum[i + width];
+  return sum[0];
+}
+
+// Rounds to multiples of `scale` (adding 1.5 2^23 leaves no bits behind the point) and adds the squares
+// of what is lost.
+static inline void round_wide(const float *from, float scale, float inverse, int8_t *out,
+                              wide *lost) {
+  const float no_fraction = 0x1.8p23f;
+  const wide most = (wide){0} + LEVELS, least = -most;
+  wide x, level;
+  load(from, &x);
+  level = x * inverse;
+  take_where(level > most, &most, &level);
+  take_where(level < least, &least, &level);
+  level = (level + no_fraction) - no_fraction;
+  const wide rest = x - level * scale;
+  *lost += rest * rest;
+  const wide_bytes bytes =
+      __builtin_convertvector(__builtin_convertvector(level, wide_bits), wide_bytes);
+  memcpy(out, &bytes, sizeof bytes);
+}
+
+// Rounds up to PIECE elements; returns the sum of squares of what is lost.
 SB_CLONES static float round_piece(int64_t count, const float *restrict x, float scale,
-                                   float levels, int8_t *restrict out) {
-  float lost[PIECE];
+                                   int8_t *restrict out) {
+  wide lost[2] = {{0}, {0}};
+  float rest[LANES] = {0};
+  int8_t numbers[LANES];
   const float inverse = scale > 0 ? 1 / scale : 0;
-  for (int64_t i = 0; i < count; i++) {
-    float level = x[i] * inverse;
-    level = level > levels ? levels : level;
-    level = rintf(level < -levels ? -levels : level);
-    const float rest = x[i] - level * scale;
-    lost[i] = rest * rest;
-    out[i] = (int8_t)(int)level;
+  int64_t at = 0;
+  for (; at + LANES <= count; at += LANES) {
+    round_wide(x + at, scale, inverse, out + at, lost);
+    round_wide(x + at + WIDE, scale, inverse, out + at + WIDE, lost + 1);
   }
-  for (int64_t i = count; i < PIECE; i++) lost[i] = 0;
-  return add_up(lost);
+  memcpy(rest, x + at, (size_t)(count - at) * sizeof *rest);
+  round_wide(rest, scale, inverse, numbers, lost);
+  round_wide(rest + WIDE, scale, inverse, numbers + WIDE, lost + 1);
+  memcpy(out + at, numbers, (size_t)(count - at));
+  return add_up(lost, lost + 1);
 }
 
-static double round_all(int64_t count, const float *x, float scale, float levels, int8_t *out) {
-  double lost = 0;
-  for (int64_t at = 0; at < count; at += PIECE)
-    lost += (double)round_piece(count - at < PIECE ? count - at : PIECE, x + at, scale, levels,
-                                out + at);
-  return lost;
+static inline void examine_wide(const float *from, wide *sizes, wide *squares) {
+  wide x;
+  load(from, &x);
+  x = (wide)((wide_bits)x & INT32_MAX); // the magnitude
+  take_where(x > *sizes, &x, sizes);
+  *squares += x * x;
 }
 
-// The largest magnitude in each of COLUMNS columns of a piece (element i is in column i % COLUMNS) and
-// the sum of the piece's squares.
-SB_CLONES static void examine_piece(int64_t count, const float *restrict x, float *restrict columns,
-                                    float *squares) {
-  float sizes[PIECE], products[PIECE];
-  for (int64_t i = 0; i < count; i++) {
-    sizes[i] = fabsf(x[i]);
-    products[i] = x[i] * x[i];
+// The largest magnitude in each lane of a piece; returns the sum of the piece's squares. `ahead` is what
+// will be wanted next: it is asked for from memory meanwhile.
+SB_CLONES static float examine_piece(int64_t count, const float *restrict x, const float *ahead,
+                                     float *restrict sizes) {
+  wide most[2] = {{0}, {0}}, squares[2] = {{0}, {0}};
+  float rest[LANES] = {0};
+  int64_t at = 0;
+  for (; at + LANES <= count; at += LANES) {
+    __builtin_prefetch(ahead + at);
+    __builtin_prefetch(ahead + at + WIDE);
+    examine_wide(x + at, most, squares);
+    examine_wide(x + at + WIDE, most + 1, squares + 1);
   }
-  for (int64_t i = count; i < PIECE; i++) sizes[i] = products[i] = 0;
-  for (int width = PIECE / 2; width >= COLUMNS; width /= 2)
-    for (int i = 0; i < width; i++)
-      sizes[i] = sizes[i] > sizes[i + width] ? sizes[i] : sizes[i + width];
-  for (int i = 0; i < COLUMNS; i++) columns[i] = sizes[i];
-  *squares = add_up(products);
+  memcpy(rest, x + at, (size_t)(count - at) * sizeof *rest);
+  examine_wide(rest, most, squares);
+  examine_wide(rest + WIDE, most + 1, squares + 1);
+  memcpy(sizes, most, sizeof most);
+  return add_up(squares, squares + 1);
 }
 
-// Root mean square and largest magnitude.
-static void examine(int64_t count, const float *x, float *rms, float *most) {
-  float columns[COLUMNS], squares;
-  double sum = 0;
-  *most = 0;
+// What is to be known of a chunk.
+typedef struct overview {
+  float rms, most;                  // most: largest magnitude
+  float sizes[MOST_PIECES * LANES]; // largest magnitude of each lane of each piece
+} overview;
+
+static int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+static void examine(int64_t count, const float *x, const float *ahead, overview *o) {
+  double squares = 0;
+  o->most = 0;
   for (int64_t at = 0; at < count; at += PIECE) {
-    examine_piece(count - at < PIECE ? count - at : PIECE, x + at, columns, &squares);
-    sum += (double)squares;
-    for (int i = 0; i < COLUMNS; i++) *most = columns[i] > *most ? columns[i] : *most;
+    float *sizes = o->sizes + at / PIECE * LANES;
+    squares += (double)examine_piece(smaller(PIECE, count - at), x + at, ahead + at, sizes);
+    for (int j = 0; j < LANES; j++) o->most = sizes[j] > o->most ? sizes[j] : o->most;
   }
-  *rms = (float)sqrt(sum / (double)count);
+  o->rms = (float)sqrt(squares / (double)count);
 }
 
 // Magnitudes beyond `limit`, as many as fit into a PIECE; returns how many there are.
-static int64_t find_tail(int64_t count, const float *x, float limit, float *tail) {
-  float columns[COLUMNS], squares;
+static int64_t find_tail(int64_t count, const float *x, const overview *o, float limit,
+                         float *tail) {
   int64_t found = 0;
-  for (int64_t at = 0; at < count; at += PIECE) {
-    const int64_t length = count - at < PIECE ? count - at : PIECE;
-    examine_piece(length, x + at, columns, &squares);
-    for (int column = 0; column < COLUMNS; column++) {
-      if (columns[column] <= limit) continue;
-      for (int64_t i = column; i < length; i += COLUMNS) {
-        const float size = fabsf(x[at + i]);
+  for (int64_t at = 0; at < count; at += PIECE)
+    for (int64_t lane = 0; lane < LANES; lane++) {
+      if (o->sizes[at / PIECE * LANES + lane] <= limit) continue;
+      for (int64_t i = at + lane; i < smaller(at + PIECE, count); i += LANES) {
+        const float size = fabsf(x[i]);
         if (size <= limit) continue;
         if (found < PIECE) tail[found] = size;
         found++;
       }
     }
-  }
   return found;
 }
 
 // What rounding with this range loses: of each element a twelfth of a squared step on average, and of
 // the tail what is beyond the range.
-static double expected_loss(int64_t count, int64_t tails, const float *tail, double range,
-                            double levels) {
-  double lost = (double)count * (range / levels) * (range / levels) / 12;
+static double expected_loss(int64_t count, int64_t tails, const float *tail, double range) {
+  double lost = (double)count * (range / (double)LEVELS) * (range / (double)LEVELS) / 12;
   for (int64_t i = 0; i < tails; i++) {
     const double beyond = (double)tail[i] - range;
     if (beyond > 0) lost += beyond * beyond;
@@ -104,37 +148,48 @@ static double expected_loss(int64_t count, int64_t tails, const float *tail, dou
 
 // The scale that promises to lose least: nothing cut off, or what is beyond some multiple of the root
 // mean square.
-static float choose_scale(int64_t count, const float *x, float levels) {
+static float choose_scale(int64_t count, const float *x, const float *ahead) {
   static const float multiples[] = {4, 4.5f, 5, 5.5f, 6, 7, 8};
   static const float nothing = 1e-15f; // far less than what rounds off of a vector of norm 1
-  float tail[PIECE], rms, most;
-  examine(count, x, &rms, &most);
-  if (!(most > nothing)) return 0;
-  if (most <= multiples[0] * rms) return most / levels;
-  const int64_t tails = find_tail(count, x, multiples[0] * rms, tail);
-  float best = most;
-  double least = expected_loss(count, 0, tail, (double)most, (double)levels);
+  overview o;
+  float tail[PIECE];
+  examine(count, x, ahead, &o);
+  if (!(o.most > nothing)) return 0;
+  if (o.most <= multiples[0] * o.rms) return o.most / LEVELS;
+  const int64_t tails = find_tail(count, x, &o, multiples[0] * o.rms, tail);
+  float best = o.most;
+  double least = expected_loss(count, 0, tail, (double)o.most);
   for (size_t m = 0; m < sizeof multiples / sizeof *multiples && tails <= PIECE; m++) {
-    const float range = multiples[m] * rms;
-    if (range >= most || !(range > nothing)) continue;
-    const double lost = expected_loss(count, tails, tail, (double)range, (double)levels);
+    const float range = multiples[m] * o.rms;
+    if (range >= o.most || !(range > nothing)) continue;
+    const double lost = expected_loss(count, tails, tail, (double)range);
     if (lost >= least) continue;
     least = lost;
     best = range;
   }
-  return best / levels;
+  return best / LEVELS;
 }
 
-double sb_int8_round(int64_t k, int64_t chunk, int levels, const float *vector, int8_t *out,
-                     float *scales) {
+double sb_int8_round_chunk(int64_t count, const float *chunk, const float *ahead, int8_t *out,
+                           float *scale) {
   double squares = 0;
-  for (int64_t at = 0; at < k; at += chunk) {
-    const int64_t count = k - at < chunk ? k - at : chunk;
-    *scales = choose_scale(count, vector + at, (float)levels);
-    squares += round_all(count, vector + at, *scales++, (float)levels, out + at);
-  }
-  // Each float32 sum of squares is within a factor of 1 + 2^-18 (a tree of ten additions), and each rest
-  // off by at most 2^-23 |x|: the norm is within 1 + 2^-18 and 2^-22 of what is lost. What is too small
-  // for float32 squares to count is far below that.
+  *scale = choose_scale(count, chunk, ahead);
+  for (int64_t at = 0; at < count; at += PIECE)
+    squares += (double)round_piece(smaller(PIECE, count - at), chunk + at, *scale, out + at);
+  return squares;
+}
+
+// Each float32 sum of squares is within a factor of 1 + 2^-18 (up to 33 additions in a lane, five over the
+// lanes), and each rest off by at most 2^-23 |x|: the norm is within 1 + 2^-18 and 2^-22 of what is
+// lost. What is too small for float32 squares to count is far below that.
+double sb_int8_lost(double squares) {
   return sqrt(squares) * (1 + 0x1p-18) + 0x1p-22;
+}
+
+double sb_int8_round(int64_t k, int64_t chunk, const float *vector, int8_t *out, float *scales) {
+  double squares = 0;
+  for (int64_t at = 0; at < k; at += chunk)
+    squares += sb_int8_round_chunk(smaller(chunk, k - at), vector + at, vector + at + chunk,
+                                   out + at, scales++);
+  return sb_int8_lost(squares);
 }

@@ -1,4 +1,4 @@
-// From a tile of products to the sink. A fine screen, whose bound is small beside the differences of
+// From a tile of products to the sink (tile.c; coarse screens in settle.c). A fine screen, whose bound is small beside the differences of
 // scores, gives the sink intervals, and what stays in its lists is rescored at the end. A coarse one
 // (backends that tell what rounding `lost`) is settled tile by tile, while the rows are at hand:
 // whatever could matter gets its canonical score, so that the next tile meets lists of exact scores.
@@ -10,9 +10,26 @@
 #include "engine/compare.h"
 #include "engine/sink.h"
 
-// What a canonical score costs, in pairs of a float32 product: measured 12 to 25, mostly the way of
-// two rows from memory.
-enum { SB_CANONICAL_COST = 16 };
+// What a canonical score costs, in pairs of a float32 product: measured 5 to 15, less the more of them
+// share scans.
+enum { SB_CANONICAL_COST = 10 };
+
+// What is known of a pair of a coarse screen's tile.
+enum {
+  SB_PAIR_OPEN,
+  SB_PAIR_WANTED,
+  SB_PAIR_SETTLED
+}; // a settled one's value is its canonical score
+
+// What a tile needs beside its values while a coarse screen is settled.
+typedef struct sb_settling {
+  uint8_t *state;        // of each value
+  sb_cutoffs *cutoffs;   // of each line
+  sb_candidate *found;   // for each thread, as many as a line has
+  sb_scored_pair *pairs; // `capacity` of them, and which values they are of
+  int64_t *places;
+  int64_t capacity;
+} sb_settling;
 
 // Probes [probe, probe + probes) with gallery scans [gallery, gallery + galleries). In a
 // self-comparison only pairs with probe <= gallery count, and each serves both of its scans.
@@ -26,11 +43,8 @@ typedef struct sb_tile {
   int64_t line;                  // the most scans that one scan meets in a tile
   // For each thread, `line` of them.
   sb_screened *scores;
-  float *floats;       // scores on their way into the matrix
-  sb_candidate *found; // coarse screens: candidates of one scan
-  // Of coarse screens.
-  double *known;       // like values: canonical scores, NaN where none is known
-  sb_cutoffs *cutoffs; // of each probe, then of each gallery scan in a self-comparison
+  float *floats;        // scores on their way into the matrix
+  sb_settling settling; // of coarse screens
 } sb_tile;
 
 // Memory for tiles of a plan.
@@ -41,10 +55,18 @@ void sb_tile_close(sb_tile *tile); // a zeroed one is fine
 // Gives all pairs of a tile to the sink, whose screen is fine, or of the pair family.
 sb_status sb_tile_deliver(const sb_comparison *c, sb_sink *sink, const sb_tile *t);
 
-// The same of a coarse screen, in two steps: sb_tile_survey counts the scores and finds what could
-// matter. `open` is how many pairs need a canonical score, beside those that have one now. After it the
-// values may be replaced by those of a fine screen, which leaves fewer.
+// The same of a coarse screen, in two steps. sb_tile_survey counts the scores and finds what could matter;
+// `open` is how many pairs need a canonical score, beside those that have one now. After it the values may
+// be replaced by those of a fine screen, which leaves fewer: `anew`.
 sb_status sb_tile_survey(const sb_comparison *c, sb_sink *sink, sb_tile *t, int64_t *open);
-sb_status sb_tile_settle(const sb_comparison *c, sb_sink *sink, sb_tile *t);
+sb_status sb_tile_settle(const sb_comparison *c, sb_sink *sink, sb_tile *t, bool anew);
+
+int64_t sb_settling_bytes(const sb_plan *plan, int64_t probe_tile, int64_t gallery_tile);
+//   line  the most scans that one scan meets in a tile
+sb_status sb_settling_open(const sb_plan *plan, int64_t line, sb_settling *out);
+void sb_settling_close(sb_settling *settling); // a zeroed one is fine
+
+// The canonical scores of pairs, on all threads.
+void sb_score_canonically(const sb_comparison *c, sb_scored_pair *pairs, int64_t count);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "measure/form.h"
+#include "measure/vector.h"
 #include "samebrain/measure.h"
 #include "samebrain/status.h"
 
@@ -103,10 +104,16 @@ static inline sb_status sb_embed(const sb_embedder *e, const sb_scan_data *scan,
 // The canonical score of two embeddings.
 double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, float *scratch);
 
-// The canonical scores of one embedding with several others, the same bits as one by one: quicker, since
-// a slice of the one stays near while those of the others pass.
-void sb_embedded_scores(const sb_embedder *e, const float *one, const float *const *others,
-                        int64_t count, float *scratch, double *scores);
+// A pair of embeddings, and its canonical score on the way.
+typedef struct sb_scored_pair {
+  const float *a, *b;
+  double score;
+  double lanes[SB_DOT_LANES]; // of the dot product so far
+} sb_scored_pair;
+
+// The canonical scores of many pairs, the same bits as one by one: quicker where they share embeddings, of
+// which a slice stays near while the pairs pass, and most where pairs of one `b` follow each other.
+void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count, float *scratch);
 
 // A length, for measures whose vectors are rows.
 int64_t sb_row_of_voxels(const sb_grid *grid, const void *context);

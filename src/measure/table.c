@@ -105,28 +105,43 @@ double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, f
   return e->measure->epilogue(sb_dot(e->length, a, b), one.terms, other.terms);
 }
 
-enum { SLICE = 16384, AT_ONCE = 32 };
-
-static void dot_several(int64_t length, const float *one, const float *const *others, int64_t count,
-                        double *dots) {
-  double lanes[AT_ONCE][SB_DOT_LANES] = {{0}};
-  for (int64_t at = 0; at < length; at += SLICE)
-    for (int64_t i = 0; i < count; i++)
-      sb_dot_part(length - at < SLICE ? length - at : SLICE, one + at, others[i] + at, lanes[i]);
-  for (int64_t i = 0; i < count; i++) dots[i] = sb_dot_total(lanes[i]);
+// One slice of pairs[i] and, where it has the same second embedding, of the next pair with it; returns how many
+// pairs that were. `next` are the pairs that follow, and `ahead` where their slice begins.
+static int64_t dot_slice(int64_t at, int64_t size, sb_scored_pair *pair, bool two,
+                         const sb_scored_pair *next, const sb_scored_pair *after, int64_t ahead) {
+  const float *const a[2] = {pair[0].a + at, two ? pair[1].a + at : NULL};
+  const float *const then[3] = {next->a + ahead, after->a + ahead, next->b + ahead};
+  double *const lanes[2] = {pair[0].lanes, two ? pair[1].lanes : NULL};
+  sb_dot_part(size, a, pair->b + at, then, lanes);
+  return two ? 2 : 1;
 }
 
-void sb_embedded_scores(const sb_embedder *e, const float *one, const float *const *others,
-                        int64_t count, float *scratch, double *scores) {
-  for (int64_t at = 0; at < count; at += AT_ONCE) {
-    const int64_t several = count - at < AT_ONCE ? count - at : AT_ONCE;
-    if (e->measure->score == NULL) dot_several(e->length, one, others + at, several, scores + at);
-    for (int64_t i = at; i < at + several; i++)
-      scores[i] = e->measure->score != NULL
-                      ? sb_embedded_score(e, one, others[i], scratch)
-                      : e->measure->epilogue(scores[i], sb_embedding_at(e, one).terms,
-                                             sb_embedding_at(e, others[i]).terms);
-  }
+// Dot products, a slice of all pairs at a time: short, so that those of a thousand embeddings fit in a cache.
+// What comes next is fetched meanwhile.
+static void dot_pairs(int64_t length, sb_scored_pair *pairs, int64_t count) {
+  enum { SLICE = 2048 };
+  for (int64_t i = 0; i < count; i++) memset(pairs[i].lanes, 0, sizeof pairs[i].lanes);
+  for (int64_t at = 0; at < length; at += SLICE)
+    for (int64_t i = 0; i < count;) {
+      const int64_t size = length - at < SLICE ? length - at : SLICE;
+      const bool two = i + 1 < count && pairs[i].b == pairs[i + 1].b;
+      const int64_t next = i + (two ? 2 : 1), after = next + 1 < count ? next + 1 : next;
+      if (next < count)
+        i += dot_slice(at, size, pairs + i, two, pairs + next, pairs + after, at);
+      else
+        i += dot_slice(at, size, pairs + i, two, pairs, pairs, at + SLICE);
+    }
+}
+
+void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count,
+                        float *scratch) {
+  if (e->measure->score == NULL) dot_pairs(e->length, pairs, count);
+  for (int64_t i = 0; i < count; i++)
+    pairs[i].score = e->measure->score != NULL
+                         ? sb_embedded_score(e, pairs[i].a, pairs[i].b, scratch)
+                         : e->measure->epilogue(sb_dot_total(pairs[i].lanes),
+                                                sb_embedding_at(e, pairs[i].a).terms,
+                                                sb_embedding_at(e, pairs[i].b).terms);
 }
 
 int64_t sb_row_of_voxels(const sb_grid *grid, const void *context) {

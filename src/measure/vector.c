@@ -1,6 +1,12 @@
 #include "measure/vector.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
 
 enum { LANES = SB_DOT_LANES };
 
@@ -36,25 +42,81 @@ SB_VECTOR_CLONES double sb_sum_squares(int64_t count, const float *values, doubl
   return add_lanes(lanes);
 }
 
-double sb_dot(int64_t count, const float *a, const float *b) {
-  double lanes[SB_DOT_LANES] = {0};
-  sb_dot_part(count, a, b, lanes);
-  return sb_dot_total(lanes);
-}
-
 double sb_dot_total(const double lanes[SB_DOT_LANES]) {
   return add_lanes(lanes);
 }
 
-SB_VECTOR_CLONES void sb_dot_part(int64_t count, const float *a, const float *b,
-                                  double total[SB_DOT_LANES]) {
+SB_VECTOR_CLONES static void dot_plainly(int64_t count, const float *a, const float *b,
+                                         double total[LANES]) {
   double lanes[LANES];
-  int64_t i = 0;
   for (int j = 0; j < LANES; j++) lanes[j] = total[j];
-  for (; i + LANES <= count; i += LANES)
+  for (int64_t i = 0; i < count; i += LANES)
     for (int j = 0; j < LANES; j++) lanes[j] += (double)a[i + j] * (double)b[i + j];
-  for (int j = 0; i < count; i++, j++) lanes[j] += (double)a[i] * (double)b[i];
   for (int j = 0; j < LANES; j++) total[j] = lanes[j];
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+// The same additions, of two vectors at once, in registers of eight: left to itself the compiler takes more
+// than twice the time, for it turns eight floats into doubles by way of halves.
+#define WIDE __attribute__((target("avx512f")))
+
+WIDE static inline __m512d eight(const float *values) {
+  return _mm512_cvtps_pd(_mm256_loadu_ps(values));
+}
+
+WIDE static void dot_wide(int64_t count, const float *const a[2], const float *b,
+                          const float *const ahead[3], double *const lanes[2]) {
+  const float *first = a[0], *second = a[1];
+  __m512d low = _mm512_loadu_pd(lanes[0]), high = _mm512_loadu_pd(lanes[0] + 8);
+  __m512d low_2 = _mm512_loadu_pd(lanes[1]), high_2 = _mm512_loadu_pd(lanes[1] + 8);
+  for (int64_t i = 0; i < count; i += LANES) {
+    for (int v = 0; v < 3; v++) __builtin_prefetch(ahead[v] + i);
+    const __m512d b_low = eight(b + i), b_high = eight(b + i + 8);
+    low = _mm512_add_pd(low, _mm512_mul_pd(eight(first + i), b_low));
+    high = _mm512_add_pd(high, _mm512_mul_pd(eight(first + i + 8), b_high));
+    low_2 = _mm512_add_pd(low_2, _mm512_mul_pd(eight(second + i), b_low));
+    high_2 = _mm512_add_pd(high_2, _mm512_mul_pd(eight(second + i + 8), b_high));
+  }
+  _mm512_storeu_pd(lanes[0], low);
+  _mm512_storeu_pd(lanes[0] + 8, high);
+  _mm512_storeu_pd(lanes[1], low_2);
+  _mm512_storeu_pd(lanes[1] + 8, high_2);
+}
+
+static bool is_wide(void) {
+  return __builtin_cpu_supports("avx512f");
+}
+#else
+static bool is_wide(void) {
+  return false;
+}
+static void dot_wide(int64_t count, const float *const a[2], const float *b,
+                     const float *const ahead[3], double *const lanes[2]) {
+  (void)ahead;
+  for (int v = 0; v < 2; v++) dot_plainly(count, a[v], b, lanes[v]);
+}
+#endif
+
+void sb_dot_part(int64_t count, const float *const a[2], const float *b,
+                 const float *const ahead[3], double *const lanes[2]) {
+  const int64_t whole = count / LANES * LANES;
+  const int vectors = a[1] == NULL ? 1 : 2;
+  double unused[LANES] = {0};
+  if (is_wide())
+    dot_wide(whole, (const float *const[2]){a[0], a[vectors - 1]}, b, ahead,
+             (double *const[2]){lanes[0], vectors == 2 ? lanes[1] : unused});
+  else
+    for (int v = 0; v < vectors; v++) dot_plainly(whole, a[v], b, lanes[v]);
+  for (int v = 0; v < vectors; v++)
+    for (int64_t i = whole; i < count; i++) lanes[v][i - whole] += (double)a[v][i] * (double)b[i];
+}
+
+double sb_dot(int64_t count, const float *a, const float *b) {
+  enum { AHEAD = 2048 };
+  double lanes[SB_DOT_LANES] = {0};
+  sb_dot_part(count, (const float *const[2]){a}, b,
+              (const float *const[3]){a + AHEAD, a + AHEAD, b + AHEAD}, (double *const[2]){lanes});
+  return add_lanes(lanes);
 }
 
 SB_VECTOR_CLONES double sb_sum_squared_differences(int64_t count, const float *a, double scale_a,

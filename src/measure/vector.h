@@ -21,10 +21,12 @@ double sb_sum_squares(int64_t count, const float *values, double centre);
 // in float64, so only the additions round: the error is at most count * 2^-53 times the sum of
 // |a_i b_i|.
 double sb_dot(int64_t count, const float *a, const float *b);
-// The same in parts: the lanes are zero before the first, and every part but the last has a multiple of
-// SB_DOT_LANES elements.
+// The same in parts, of two vectors with one other: the lanes are zero before the first, and every part but
+// the last has a multiple of SB_DOT_LANES elements. a[1] NULL: of one vector. `ahead` are the vectors that
+// come next, fetched from memory meanwhile: hints, any addresses will do.
 enum { SB_DOT_LANES = 16 };
-void sb_dot_part(int64_t count, const float *a, const float *b, double lanes[SB_DOT_LANES]);
+void sb_dot_part(int64_t count, const float *const a[2], const float *b,
+                 const float *const ahead[3], double *const lanes[2]);
 double sb_dot_total(const double lanes[SB_DOT_LANES]);
 // out = (values - centre) * factor in float64, rounded once to float; out may be values.
 void sb_centre_scale(int64_t count, const float *values, double centre, double factor, float *out);

@@ -286,6 +286,33 @@ static void test_embeddings(void **state) {
   free_scene(&s);
 }
 
+// Pairs scored together get the same bits as one by one, whatever they share.
+static void test_pairs_scored_at_once(void **state) {
+  (void)state;
+  enum { SCANS = 5, PAIRS = 11 };
+  static const int first[PAIRS] = {0, 1, 2, 3, 0, 2, 2, 4, 1, 3, 4};
+  static const int second[PAIRS] = {4, 4, 4, 3, 3, 2, 2, 2, 1, 0, 0};
+  for (int64_t length = 4090; length <= 4113; length += 23) {
+    const sb_measure *measure = sb_measure_row_find("pearson");
+    const sb_embedder e = {.measure = measure, .length = length, .size = sb_round_up(length)};
+    float *embeddings;
+    uint64_t seed = 3;
+    sb_scored_pair pairs[PAIRS];
+    assert_ok(SB_NEW(&embeddings, SCANS * e.size, "embeddings"));
+    for (int64_t i = 0; i < SCANS * e.size; i++) embeddings[i] = (float)(uniform(&seed) - 0.4) / 64;
+    for (int i = 0; i < PAIRS; i++) {
+      pairs[i].a = embeddings + first[i] * e.size;
+      pairs[i].b = embeddings + second[i] * e.size;
+    }
+    for (int count = 1; count <= PAIRS; count++) {
+      sb_embedded_scores(&e, pairs, count, NULL);
+      for (int i = 0; i < count; i++)
+        assert_true(pairs[i].score == sb_embedded_score(&e, pairs[i].a, pairs[i].b, NULL));
+    }
+    free(embeddings);
+  }
+}
+
 // ---- The screen's contract ----------------------------------------------------------------------
 
 // Whatever a dot product within its error is, the interval made of it holds the canonical score;
@@ -495,6 +522,7 @@ int main(void) {
       cmocka_unit_test(test_invariances),
       cmocka_unit_test(test_symmetry_identity_and_range),
       cmocka_unit_test(test_embeddings),
+      cmocka_unit_test(test_pairs_scored_at_once),
       cmocka_unit_test(test_screens_hold_the_canonical_score),
       cmocka_unit_test(test_rows_without_content_are_refused),
       cmocka_unit_test(test_the_smallest_masks),

@@ -1,0 +1,228 @@
+// Coarse screens: which pairs of a tile could matter, and their canonical scores.
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "engine/line.h"
+
+// ---- Memory -------------------------------------------------------------------------------------
+
+// Pairs that a thread scores at once: many, for they share scans.
+enum { PAIRS_AT_ONCE = 8192 };
+
+static int64_t capacity_of(const sb_plan *plan, int64_t values) {
+  const int64_t most = (int64_t)plan->threads * PAIRS_AT_ONCE;
+  return values < most ? values : most;
+}
+
+int64_t sb_settling_bytes(const sb_plan *plan, int64_t probe_tile, int64_t gallery_tile) {
+  const int64_t line = probe_tile > gallery_tile ? probe_tile : gallery_tile;
+  const int64_t values = probe_tile * gallery_tile;
+  return values + (probe_tile + gallery_tile) * (int64_t)sizeof(sb_cutoffs) +
+         plan->threads * line * (int64_t)sizeof(sb_candidate) +
+         capacity_of(plan, values) * (int64_t)(sizeof(sb_scored_pair) + sizeof(int64_t));
+}
+
+sb_status sb_settling_open(const sb_plan *plan, int64_t line, sb_settling *out) {
+  const int64_t values = plan->probe_tile * plan->gallery_tile;
+  sb_status status;
+  *out = (sb_settling){.capacity = capacity_of(plan, values)};
+  SB_TRY(SB_NEW(&out->state, values, "a tile of scores"));
+  SB_TRY(SB_NEW(&out->cutoffs, plan->probe_tile + plan->gallery_tile, "candidates"));
+  SB_TRY(SB_NEW(&out->found, plan->threads * line, "candidates"));
+  SB_TRY(SB_NEW(&out->pairs, out->capacity, "candidates"));
+  SB_TRY(SB_NEW(&out->places, out->capacity, "candidates"));
+cleanup:
+  if (status.code != SB_OK) sb_settling_close(out);
+  return status;
+}
+
+void sb_settling_close(sb_settling *s) {
+  free(s->state);
+  free(s->cutoffs);
+  free(s->found);
+  free(s->pairs);
+  free(s->places);
+  memset(s, 0, sizeof *s);
+}
+
+// ---- Canonical scores ---------------------------------------------------------------------------
+
+void sb_score_canonically(const sb_comparison *c, sb_scored_pair *pairs, int64_t count) {
+#pragma omp parallel num_threads(c->plan->threads)
+  {
+    const int64_t share = omp_get_thread_num(), shares = omp_get_num_threads();
+    const int64_t first = count * share / shares, last = count * (share + 1) / shares;
+    sb_embedded_scores(c->embedder, pairs + first, last - first, sb_reader_scratch(&c->reader));
+  }
+}
+
+// The scores of the pairs that are in the queue.
+static void settle_queue(const sb_comparison *c, sb_tile *t, int64_t count) {
+  sb_settling *s = &t->settling;
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t probe = s->places[i] / t->galleries, gallery = s->places[i] % t->galleries;
+    s->pairs[i].a = t->a + probe * c->plan->stride;
+    s->pairs[i].b = t->b + gallery * c->plan->stride;
+  }
+  sb_score_canonically(c, s->pairs, count);
+  for (int64_t i = 0; i < count; i++) {
+    t->values[s->places[i]] = s->pairs[i].score;
+    s->state[s->places[i]] = SB_PAIR_SETTLED;
+  }
+}
+
+// Gives all wanted pairs their canonical scores, one gallery scan after the other.
+static void settle_wanted(const sb_comparison *c, sb_tile *t) {
+  enum { COLUMNS = 64 }; // at once: so many bytes come from memory together
+  sb_settling *s = &t->settling;
+  int64_t queued = 0;
+  for (int64_t column = 0; column < t->galleries; column += COLUMNS) {
+    const int64_t last = column + COLUMNS < t->galleries ? column + COLUMNS : t->galleries;
+    for (int64_t j = column; j < last; j++)
+      for (int64_t i = 0; i < t->probes; i++) {
+        const int64_t place = i * t->galleries + j;
+        if (s->state[place] != SB_PAIR_WANTED) continue;
+        if (queued == s->capacity) {
+          settle_queue(c, t, queued);
+          queued = 0;
+        }
+        s->places[queued++] = place;
+      }
+  }
+  settle_queue(c, t, queued);
+}
+
+// ---- What could matter --------------------------------------------------------------------------
+
+static uint8_t *state_of(const sb_tile *t, const sb_line *l, int64_t x) {
+  return t->settling.state + sb_line_place(l, x);
+}
+
+static sb_candidate *found_by_thread(const sb_tile *t) {
+  return t->settling.found + omp_get_thread_num() * t->line;
+}
+
+// Asks for the best of a line by their low ends, as many as a list wants.
+static void want_leaders(sb_sink *sink, const sb_tile *t, const sb_line *l,
+                         const sb_screened *scores, sb_list_kind kind) {
+  sb_candidate *found = found_by_thread(t);
+  const sb_shortlist *list = sink->lists[kind] + l->probe;
+  const int64_t wanted = sink->screens[kind].wanted;
+  int64_t count = 0;
+  for (int64_t x = 0; x < l->count; x++) {
+    const sb_candidate item = sb_sink_candidate(sink, scores + x, x);
+    if (item.high < list->cutoff || !sb_sink_lists(sink, kind, l->probe, l->first + x)) continue;
+    found[count++] = item;
+  }
+  const double least = count > wanted ? sb_kth_low(found, count, wanted) : -INFINITY;
+  for (int64_t i = 0; i < count; i++)
+    if (found[i].low >= least) *state_of(t, l, found[i].gallery) = SB_PAIR_WANTED;
+}
+
+static sb_status survey_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, const sb_line *l,
+                             int64_t index, bool *room) {
+  (void)index, (void)room;
+  sb_screened *scores;
+  const sb_status status = sb_line_screen(c, sink, t, l, &scores);
+  for (int kind = 0; kind < SB_LIST_KINDS; kind++)
+    want_leaders(sink, t, l, scores, (sb_list_kind)kind);
+  return status;
+}
+
+// How close a pair must be to matter to a list: as the last wanted of those that are settled, or of what is
+// listed.
+static double least_that_matters(const sb_sink *sink, const sb_tile *t, const sb_line *l,
+                                 sb_list_kind kind) {
+  sb_candidate *found = found_by_thread(t);
+  const sb_shortlist *list = sink->lists[kind] + l->probe;
+  const sb_screen *screen = sink->screens + kind;
+  int64_t count = 0;
+  for (int64_t x = 0; x < l->count; x++) {
+    if (*state_of(t, l, x) != SB_PAIR_SETTLED || !sb_sink_lists(sink, kind, l->probe, l->first + x))
+      continue;
+    const double closeness = sink->direction * t->values[sb_line_place(l, x)];
+    found[count++] = (sb_candidate){closeness, closeness, x};
+  }
+  if (count < screen->wanted) return list->cutoff;
+  return fmax(list->cutoff, fmin(screen->threshold, sb_kth_low(found, count, screen->wanted)));
+}
+
+// Whether one of the lists could want the pair.
+static bool matters(const sb_sink *sink, const sb_cutoffs *cutoffs, const sb_line *l, int64_t x,
+                    const sb_screened *score) {
+  const sb_candidate item = sb_sink_candidate(sink, score, x);
+  for (int kind = 0; kind < SB_LIST_KINDS; kind++)
+    if (item.high >= cutoffs->least[kind] && item.high >= sink->lists[kind][l->probe].cutoff &&
+        sb_sink_lists(sink, (sb_list_kind)kind, l->probe, l->first + x))
+      return true;
+  return false;
+}
+
+// Asks for all pairs of a line that could matter.
+static sb_status want_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, const sb_line *l,
+                           int64_t index, bool *room) {
+  (void)room;
+  sb_cutoffs *cutoffs = t->settling.cutoffs + index;
+  cutoffs->open = 0;
+  for (int64_t x = 0; x < l->count; x++) {
+    uint8_t *state = state_of(t, l, x);
+    if (*state != SB_PAIR_OPEN) continue;
+    const sb_screened score = sb_line_score(c, t, l, x);
+    if (!matters(sink, cutoffs, l, x, &score)) continue;
+    *state = SB_PAIR_WANTED;
+    cutoffs->open++;
+  }
+  return sb_ok();
+}
+
+static sb_status judge_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, const sb_line *l,
+                            int64_t index, bool *room) {
+  for (int kind = 0; kind < SB_LIST_KINDS; kind++)
+    t->settling.cutoffs[index].least[kind] = least_that_matters(sink, t, l, (sb_list_kind)kind);
+  return want_line(c, sink, t, l, index, room);
+}
+
+static void forget(sb_tile *t) {
+  memset(t->settling.state, SB_PAIR_OPEN, (size_t)(t->probes * t->galleries));
+}
+
+sb_status sb_tile_survey(const sb_comparison *c, sb_sink *sink, sb_tile *t, int64_t *open) {
+  sb_status status;
+  *open = 0;
+  forget(t);
+  memset(t->settling.cutoffs, 0,
+         (size_t)sb_tile_lines(sink, t) * sizeof *t->settling.cutoffs); // not all lines meet anyone
+  SB_TRY(sb_for_all_lines(c, sink, t, survey_line));
+  settle_wanted(c, t);
+  SB_TRY(sb_for_all_lines(c, sink, t, judge_line));
+  for (int64_t i = 0; i < sb_tile_lines(sink, t); i++) *open += t->settling.cutoffs[i].open;
+cleanup:
+  return status;
+}
+
+static sb_status list_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, const sb_line *l,
+                           int64_t index, bool *room) {
+  (void)c, (void)index;
+  for (int64_t x = 0; x < l->count && *room; x++) {
+    if (*state_of(t, l, x) != SB_PAIR_SETTLED) continue;
+    const double score = t->values[sb_line_place(l, x)];
+    *room = sb_sink_add(sink, l->probe, l->first + x, (sb_screened){score, score, score});
+  }
+  sb_sink_prune(sink, l->probe);
+  return sb_ok();
+}
+
+sb_status sb_tile_settle(const sb_comparison *c, sb_sink *sink, sb_tile *t, bool anew) {
+  sb_status status;
+  if (anew) {
+    forget(t);
+    SB_TRY(sb_for_all_lines(c, sink, t, want_line));
+  }
+  settle_wanted(c, t);
+  SB_TRY(sb_for_all_lines(c, sink, t, list_line));
+cleanup:
+  return status;
+}
