@@ -264,7 +264,7 @@ static void write_plot(const bench *b, const char *name, const char *title, cons
   sb_plot plot = {.file = fopen(path, "w"),
                   .alone = true,
                   .x = {SB_LINEAR, 0, x[count - 1], "gallery scans", 0},
-                  .y = {SB_LINEAR, 0, 1.05 * most, unit, 0}};
+                  .y = {SB_LINEAR, 0, 1.3 * most, unit, 0}}; // room for the key
   if (plot.file == NULL) must(sb_error(SB_IO, "%s: cannot write", path));
   sb_plot_begin(&plot, name, title, title);
   for (int c = 0; c < curve_count; c++) {
