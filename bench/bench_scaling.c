@@ -323,7 +323,6 @@ static char *find_program(void) {
 }
 
 int main(int argc, char **argv) {
-  sb_wait_asleep(argv); // as the program does
   int64_t sizes[MOST_SIZES];
   char *program = needed(find_program());
   bench b = {.folder = argc > 1 ? argv[1] : "-",

@@ -6,7 +6,6 @@
 
 #include "cli/cli.h"
 #include "core/memory.h"
-#include "core/threads.h"
 #include "samebrain/link.h"
 
 static const sb_command *const COMMANDS[] = {
@@ -163,7 +162,6 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  sb_wait_asleep(argv);
   sb_keep_freed();
   signal(SIGXFSZ, SIG_IGN); // a limit on the size of files is then an error like a full disk
   int code = dispatch(argc, argv);
