@@ -58,8 +58,20 @@ WIDE static inline __m512d eight(const float *values) {
   return _mm512_cvtps_pd(_mm256_loadu_ps(values));
 }
 
-WIDE static void dot_wide(int64_t count, const float *const a[2], const float *b,
-                          const float *const ahead[3], double *const lanes[2]) {
+WIDE static void dot_wide(int64_t count, const float *a, const float *b,
+                          const float *const ahead[3], double lanes[LANES]) {
+  __m512d low = _mm512_loadu_pd(lanes), high = _mm512_loadu_pd(lanes + 8);
+  for (int64_t i = 0; i < count; i += LANES) {
+    for (int v = 0; v < 3; v++) __builtin_prefetch(ahead[v] + i);
+    low = _mm512_add_pd(low, _mm512_mul_pd(eight(a + i), eight(b + i)));
+    high = _mm512_add_pd(high, _mm512_mul_pd(eight(a + i + 8), eight(b + i + 8)));
+  }
+  _mm512_storeu_pd(lanes, low);
+  _mm512_storeu_pd(lanes + 8, high);
+}
+
+WIDE static void dot_two_wide(int64_t count, const float *const a[2], const float *b,
+                              const float *const ahead[3], double *const lanes[2]) {
   const float *first = a[0], *second = a[1];
   __m512d low = _mm512_loadu_pd(lanes[0]), high = _mm512_loadu_pd(lanes[0] + 8);
   __m512d low_2 = _mm512_loadu_pd(lanes[1]), high_2 = _mm512_loadu_pd(lanes[1] + 8);
@@ -84,10 +96,14 @@ static bool is_wide(void) {
 static bool is_wide(void) {
   return false;
 }
-static void dot_wide(int64_t count, const float *const a[2], const float *b,
-                     const float *const ahead[3], double *const lanes[2]) {
+static void dot_wide(int64_t count, const float *a, const float *b, const float *const ahead[3],
+                     double lanes[LANES]) {
   (void)ahead;
-  for (int v = 0; v < 2; v++) dot_plainly(count, a[v], b, lanes[v]);
+  dot_plainly(count, a, b, lanes);
+}
+static void dot_two_wide(int64_t count, const float *const a[2], const float *b,
+                         const float *const ahead[3], double *const lanes[2]) {
+  for (int v = 0; v < 2; v++) dot_wide(count, a[v], b, ahead, lanes[v]);
 }
 #endif
 
@@ -95,10 +111,10 @@ void sb_dot_part(int64_t count, const float *const a[2], const float *b,
                  const float *const ahead[3], double *const lanes[2]) {
   const int64_t whole = count / LANES * LANES;
   const int vectors = a[1] == NULL ? 1 : 2;
-  double unused[LANES] = {0};
-  if (is_wide())
-    dot_wide(whole, (const float *const[2]){a[0], a[vectors - 1]}, b, ahead,
-             (double *const[2]){lanes[0], vectors == 2 ? lanes[1] : unused});
+  if (is_wide() && vectors == 2)
+    dot_two_wide(whole, a, b, ahead, lanes);
+  else if (is_wide())
+    dot_wide(whole, a[0], b, ahead, lanes[0]);
   else
     for (int v = 0; v < vectors; v++) dot_plainly(whole, a[v], b, lanes[v]);
   for (int v = 0; v < vectors; v++)
