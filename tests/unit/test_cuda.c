@@ -64,7 +64,9 @@ static void test_small_integers_are_exact(void **state) {
     const int64_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2], lda = k + 3, ldb = k + 1;
     float *a = malloc((size_t)(m * lda) * sizeof *a), *b = malloc((size_t)(n * ldb) * sizeof *b);
     double *c = malloc((size_t)(m * (n + 2)) * sizeof *c);
-    assert_true(a != NULL && b != NULL && c != NULL);
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_non_null(c);
     fill_integers(m * lda, &seed, a);
     fill_integers(n * ldb, &seed, b);
     for (int trial = 0; trial < PRECISIONS * 4; trial++) {

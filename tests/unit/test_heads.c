@@ -99,7 +99,10 @@ static double extracted_dice(const fixture *f, const sb_volume *scan, const uint
 
 static void a_moved_and_noised_head(void **state) {
   const fixture *f = *state;
-  if (f->t == NULL) skip();
+  if (f->t == NULL) {
+    skip();
+    return;
+  }
   for (uint64_t seed = 1; seed <= MOVED; seed++) {
     sb_volume head;
     uint8_t *mask;
@@ -215,7 +218,10 @@ static void try_changes(const fixture *f, int first, int step, const sb_volume *
 // Heads built around each stripped scan, some of them changed.
 static void heads_around_real_brains(void **state) {
   const fixture *f = *state;
-  if (f->t == NULL || f->scans.count == 0) skip();
+  if (f->t == NULL || f->scans.count == 0) {
+    skip();
+    return;
+  }
   const int step = HEAD_CHANGE_COUNT / CHANGES_EACH;
   sb_prepared *rows = calloc(f->scans.count, sizeof *rows);
   sb_volume skin;
@@ -249,7 +255,10 @@ static void heads_around_real_brains(void **state) {
 
 static void changed_heads_are_extracted(void **state) {
   const fixture *f = *state;
-  if (f->t == NULL) skip();
+  if (f->t == NULL) {
+    skip();
+    return;
+  }
   int wrong = 0;
   for (int c = 0; c < HEAD_CHANGE_COUNT; c++) {
     sb_volume head;
@@ -281,7 +290,10 @@ static void changed_heads_are_extracted(void **state) {
 static void stripped_scans_stay_stripped(void **state) {
   static const double scales[] = {1, 1.3};
   const fixture *f = *state;
-  if (f->t == NULL || f->scans.count == 0) skip();
+  if (f->t == NULL || f->scans.count == 0) {
+    skip();
+    return;
+  }
   const size_t bytes = (size_t)sb_template_row_length(f->t) * sizeof(float);
   for (size_t i = 0; i < f->scans.count; i += EVERY)
     for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
@@ -304,7 +316,10 @@ static void stripped_scans_stay_stripped(void **state) {
 
 static void a_given_mask_comes_first(void **state) {
   const fixture *f = *state;
-  if (f->t == NULL) skip();
+  if (f->t == NULL) {
+    skip();
+    return;
+  }
   sb_volume mask = f->colin, head = f->colin;
   sb_prepared out;
   must(SB_NEW(&mask.voxels, voxels_of(&mask), "mask"));
@@ -326,7 +341,10 @@ static void a_given_mask_comes_first(void **state) {
 
 static void a_template_without_head(void **state) {
   const fixture *f = *state;
-  if (f->t == NULL) skip();
+  if (f->t == NULL) {
+    skip();
+    return;
+  }
   struct sb_template bare = *f->t;
   bare.head_path = NULL;
   sb_preparer *extract = preparer_of(&bare, SB_BRAIN_EXTRACT),
@@ -345,7 +363,10 @@ static void another_template(void **state) {
   static const double turned[16] = {0.9397, -0.342, 0, 12, 0.342, 0.9397, 0, -7,
                                     0,      0,      1, 5,  0,     0,      0, 1};
   const fixture *f = *state;
-  if (f->t == NULL) skip();
+  if (f->t == NULL) {
+    skip();
+    return;
+  }
   char folder[] = "/tmp/samebrain-heads-XXXXXX", *path;
   sb_template_options options = sb_template_options_default();
   sb_template *other = NULL;
@@ -374,7 +395,10 @@ static void another_template(void **state) {
 // A noisy ball the size of a head has no brain in it.
 static void a_ball_is_no_head(void **state) {
   const fixture *f = *state;
-  if (f->t == NULL) skip();
+  if (f->t == NULL) {
+    skip();
+    return;
+  }
   sb_volume ball = {.dims = {100, 110, 100}};
   uint64_t seed = 7;
   sb_prepared out;
@@ -382,8 +406,8 @@ static void a_ball_is_no_head(void **state) {
   for (int i = 0; i < 3; i++) ball.affine[5 * i] = 2;
   must(SB_NEW_ZERO(&ball.voxels, voxels_of(&ball), "ball"));
   for (int64_t i = 0; i < voxels_of(&ball); i++) {
-    double x = (double)(i % 100) - 50, y = (double)(i / 100 % 110) - 55,
-           z = (double)(i / 11000) - 50;
+    const int64_t at[3] = {i % 100, i / 100 % 110, i / 11000};
+    double x = (double)at[0] - 50, y = (double)at[1] - 55, z = (double)at[2] - 50;
     if (x * x + y * y + z * z < 45 * 45) ball.voxels[i] = (float)(100 + 10 * normal(&seed));
   }
   sb_status status = sb_prepare_volume(f->extract, &ball, &out);

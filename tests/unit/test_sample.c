@@ -129,7 +129,8 @@ static void grids_average_their_voxels(void **state) {
 
   int inside = 0;
   for (int i = 0; i < SIDE * SIDE * SIDE; i++) {
-    const double centre[3] = {i % SIDE, i / SIDE % SIDE, i / (SIDE * SIDE)};
+    const int at[3] = {i % SIDE, i / SIDE % SIDE, i / (SIDE * SIDE)};
+    const double centre[3] = {at[0], at[1], at[2]};
     double sum = 0, chessboard = 0; // all sub-samples; those of packed volumes
     for (int s = 0; s < SUB * SUB * SUB; s++) {
       double p[3];
