@@ -107,31 +107,24 @@ double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, f
   return e->measure->epilogue(sb_dot(e->length, a, b), one.terms, other.terms);
 }
 
-// One slice of pairs[i] and, where it has the same second embedding, of the next pair with it; returns how many
-// pairs that were. `next` are the pairs that follow, and `ahead` where their slice begins.
-static int64_t dot_slice(int64_t at, int64_t size, sb_scored_pair *pair, bool two,
-                         const sb_scored_pair *next, const sb_scored_pair *after, int64_t ahead) {
-  const float *const a[2] = {pair[0].a + at, two ? pair[1].a + at : NULL};
-  const float *const then[3] = {next->a + ahead, after->a + ahead, next->b + ahead};
-  double *const lanes[2] = {pair[0].lanes, two ? pair[1].lanes : NULL};
-  sb_dot_part(size, a, pair->b + at, then, lanes);
-  return two ? 2 : 1;
-}
-
 // Dot products, a slice of all pairs at a time: short, so that those of a thousand embeddings fit in a cache.
-// What comes next is fetched meanwhile.
+// Two pairs that have their second embedding in common go together. What comes next is fetched meanwhile.
 static void dot_pairs(int64_t length, sb_scored_pair *pairs, int64_t count) {
   enum { SLICE = 2048 };
   for (int64_t i = 0; i < count; i++) memset(pairs[i].lanes, 0, sizeof pairs[i].lanes);
   for (int64_t at = 0; at < length; at += SLICE)
-    for (int64_t i = 0; i < count;) {
-      const int64_t size = length - at < SLICE ? length - at : SLICE;
+    for (int64_t i = 0, next; i < count; i = next) {
       const bool two = i + 1 < count && pairs[i].b == pairs[i + 1].b;
-      const int64_t next = i + (two ? 2 : 1), after = next + 1 < count ? next + 1 : next;
-      if (next < count)
-        i += dot_slice(at, size, pairs + i, two, pairs + next, pairs + after, at);
-      else
-        i += dot_slice(at, size, pairs + i, two, pairs, pairs, at + SLICE);
+      next = i + (two ? 2 : 1);
+      const bool last = next >= count; // then the next slice comes
+      const int64_t ahead = last ? at + SLICE : at;
+      const sb_scored_pair *then = pairs + (last ? 0 : next);
+      const sb_scored_pair *after = next + 1 < count ? then + 1 : then;
+      sb_dot_part(length - at < SLICE ? length - at : SLICE,
+                  (const float *const[2]){pairs[i].a + at, two ? pairs[i + 1].a + at : NULL},
+                  pairs[i].b + at,
+                  (const float *const[3]){then->a + ahead, after->a + ahead, then->b + ahead},
+                  (double *const[2]){pairs[i].lanes, two ? pairs[i + 1].lanes : NULL});
     }
 }
 

@@ -50,16 +50,16 @@ SB_VECTOR_CLONES static void dot_plainly(int64_t count, const float *a, const fl
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-// The same additions, of two vectors at once, in registers of eight: left to itself the compiler takes more
-// than twice the time, for it turns eight floats into doubles by way of halves.
+// The same additions in registers of eight: left to itself the compiler takes more than twice the time, for it
+// turns eight floats into doubles by way of halves.
 #define WIDE __attribute__((target("avx512f")))
 
 WIDE static inline __m512d eight(const float *values) {
   return _mm512_cvtps_pd(_mm256_loadu_ps(values));
 }
 
-WIDE static void dot_wide(int64_t count, const float *a, const float *b,
-                          const float *const ahead[3], double lanes[LANES]) {
+WIDE static void dot_one_wide(int64_t count, const float *a, const float *b,
+                              const float *const ahead[3], double lanes[LANES]) {
   __m512d low = _mm512_loadu_pd(lanes), high = _mm512_loadu_pd(lanes + 8);
   for (int64_t i = 0; i < count; i += LANES) {
     for (int v = 0; v < 3; v++) __builtin_prefetch(ahead[v] + i);
@@ -89,36 +89,32 @@ WIDE static void dot_two_wide(int64_t count, const float *const a[2], const floa
   _mm512_storeu_pd(lanes[1] + 8, high_2);
 }
 
-static bool is_wide(void) {
-  return __builtin_cpu_supports("avx512f");
+// False where the processor has none.
+static bool dot_wide(int64_t count, const float *const a[2], const float *b,
+                     const float *const ahead[3], double *const lanes[2]) {
+  if (!__builtin_cpu_supports("avx512f")) return false;
+  if (a[1] != NULL)
+    dot_two_wide(count, a, b, ahead, lanes);
+  else
+    dot_one_wide(count, a[0], b, ahead, lanes[0]);
+  return true;
 }
 #else
-static bool is_wide(void) {
+static bool dot_wide(int64_t count, const float *const a[2], const float *b,
+                     const float *const ahead[3], double *const lanes[2]) {
+  (void)count, (void)a, (void)b, (void)ahead, (void)lanes;
   return false;
-}
-static void dot_wide(int64_t count, const float *a, const float *b, const float *const ahead[3],
-                     double lanes[LANES]) {
-  (void)ahead;
-  dot_plainly(count, a, b, lanes);
-}
-static void dot_two_wide(int64_t count, const float *const a[2], const float *b,
-                         const float *const ahead[3], double *const lanes[2]) {
-  for (int v = 0; v < 2; v++) dot_wide(count, a[v], b, ahead, lanes[v]);
 }
 #endif
 
 void sb_dot_part(int64_t count, const float *const a[2], const float *b,
                  const float *const ahead[3], double *const lanes[2]) {
   const int64_t whole = count / LANES * LANES;
-  const int vectors = a[1] == NULL ? 1 : 2;
-  if (is_wide() && vectors == 2)
-    dot_two_wide(whole, a, b, ahead, lanes);
-  else if (is_wide())
-    dot_wide(whole, a[0], b, ahead, lanes[0]);
-  else
-    for (int v = 0; v < vectors; v++) dot_plainly(whole, a[v], b, lanes[v]);
-  for (int v = 0; v < vectors; v++)
+  const bool done = dot_wide(whole, a, b, ahead, lanes);
+  for (int v = 0; v < 2 && a[v] != NULL; v++) {
+    if (!done) dot_plainly(whole, a[v], b, lanes[v]);
     for (int64_t i = whole; i < count; i++) lanes[v][i - whole] += (double)a[v][i] * (double)b[i];
+  }
 }
 
 double sb_dot(int64_t count, const float *a, const float *b) {
