@@ -423,15 +423,17 @@ static sb_status load_side(sb_comparison *c, sb_request *requests, int64_t count
 }
 
 static void score_requests(const sb_comparison *c, const float *a, const float *b,
-                           const sb_request *requests, int64_t count, sb_scored_pair *pairs) {
+                           sb_request *requests, int64_t count, sb_scored_pair *pairs) {
   const int64_t stride = c->plan->stride;
   for (int64_t at = 0, some; at < count; at += some) {
     some = smaller(count - at, REQUESTS_AT_ONCE);
+    const bool sliced = sb_pairs_share(some, c->plan->probes, c->plan->gallery);
+    if (!sliced) qsort(requests + at, (size_t)some, sizeof *requests, by_probe);
     for (int64_t i = 0; i < some; i++) {
       pairs[i].a = a + requests[at + i].probe * stride;
       pairs[i].b = b + requests[at + i].gallery * stride;
     }
-    sb_score_canonically(c, pairs, some);
+    sb_score_canonically(c, pairs, some, sliced);
     for (int64_t i = 0; i < some; i++) *requests[at + i].score = pairs[i].score;
   }
 }

@@ -10,7 +10,7 @@
 // ---- Memory -------------------------------------------------------------------------------------
 
 // Pairs that a thread scores at once: many, for they share scans.
-enum { PAIRS_AT_ONCE = 8192 };
+enum { PAIRS_AT_ONCE = 32768 };
 
 static int64_t capacity_of(const sb_plan *plan, int64_t values) {
   const int64_t most = (int64_t)plan->threads * PAIRS_AT_ONCE;
@@ -50,49 +50,58 @@ void sb_settling_close(sb_settling *s) {
 
 // ---- Canonical scores ---------------------------------------------------------------------------
 
-void sb_score_canonically(const sb_comparison *c, sb_scored_pair *pairs, int64_t count) {
+void sb_score_canonically(const sb_comparison *c, sb_scored_pair *pairs, int64_t count,
+                          bool sliced) {
 #pragma omp parallel num_threads(c->plan->threads)
   {
     const int64_t share = omp_get_thread_num(), shares = omp_get_num_threads();
     const int64_t first = count * share / shares, last = count * (share + 1) / shares;
-    sb_embedded_scores(c->embedder, pairs + first, last - first, sb_reader_scratch(&c->reader));
+    sb_embedded_scores(c->embedder, pairs + first, last - first, sliced,
+                       sb_reader_scratch(&c->reader));
   }
 }
 
 // The scores of the pairs that are in the queue.
-static void settle_queue(const sb_comparison *c, sb_tile *t, int64_t count) {
+static void settle_queue(const sb_comparison *c, sb_tile *t, int64_t count, bool sliced) {
   sb_settling *s = &t->settling;
   for (int64_t i = 0; i < count; i++) {
     const int64_t probe = s->places[i] / t->galleries, gallery = s->places[i] % t->galleries;
     s->pairs[i].a = t->a + probe * c->plan->stride;
     s->pairs[i].b = t->b + gallery * c->plan->stride;
   }
-  sb_score_canonically(c, s->pairs, count);
+  sb_score_canonically(c, s->pairs, count, sliced);
   for (int64_t i = 0; i < count; i++) {
     t->values[s->places[i]] = s->pairs[i].score;
     s->state[s->places[i]] = SB_PAIR_SETTLED;
   }
 }
 
-// Gives all wanted pairs their canonical scores, one gallery scan after the other.
+static int64_t count_wanted(const sb_tile *t) {
+  int64_t wanted = 0;
+  for (int64_t i = 0; i < t->probes * t->galleries; i++)
+    wanted += t->settling.state[i] == SB_PAIR_WANTED;
+  return wanted;
+}
+
+// Gives all wanted pairs their canonical scores: one probe after the other, or where the pairs share many
+// scans one gallery scan after the other, in slices.
 static void settle_wanted(const sb_comparison *c, sb_tile *t) {
-  enum { COLUMNS = 64 }; // at once: so many bytes come from memory together
   sb_settling *s = &t->settling;
+  const int64_t wanted = count_wanted(t);
+  const bool sliced = sb_pairs_share(wanted, t->probes, t->galleries);
+  const int64_t outer = sliced ? t->galleries : t->probes, inner = t->probes + t->galleries - outer;
   int64_t queued = 0;
-  for (int64_t column = 0; column < t->galleries; column += COLUMNS) {
-    const int64_t last = column + COLUMNS < t->galleries ? column + COLUMNS : t->galleries;
-    for (int64_t j = column; j < last; j++)
-      for (int64_t i = 0; i < t->probes; i++) {
-        const int64_t place = i * t->galleries + j;
-        if (s->state[place] != SB_PAIR_WANTED) continue;
-        if (queued == s->capacity) {
-          settle_queue(c, t, queued);
-          queued = 0;
-        }
-        s->places[queued++] = place;
+  for (int64_t o = 0; o < outer && wanted > 0; o++)
+    for (int64_t i = 0; i < inner; i++) {
+      const int64_t place = sliced ? i * t->galleries + o : o * t->galleries + i;
+      if (s->state[place] != SB_PAIR_WANTED) continue;
+      if (queued == s->capacity) {
+        settle_queue(c, t, queued, sliced);
+        queued = 0;
       }
-  }
-  settle_queue(c, t, queued);
+      s->places[queued++] = place;
+    }
+  settle_queue(c, t, queued, sliced);
 }
 
 // ---- What could matter --------------------------------------------------------------------------

@@ -66,7 +66,8 @@ int64_t sb_settling_bytes(const sb_plan *plan, int64_t probe_tile, int64_t galle
 sb_status sb_settling_open(const sb_plan *plan, int64_t line, sb_settling *out);
 void sb_settling_close(sb_settling *settling); // a zeroed one is fine
 
-// The canonical scores of pairs, on all threads.
-void sb_score_canonically(const sb_comparison *c, sb_scored_pair *pairs, int64_t count);
+// The canonical scores of pairs, on all threads; `sliced` as in sb_embedded_scores().
+void sb_score_canonically(const sb_comparison *c, sb_scored_pair *pairs, int64_t count,
+                          bool sliced);
 
 #endif

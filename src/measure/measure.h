@@ -115,9 +115,15 @@ typedef struct sb_scored_pair {
   double lanes[SB_DOT_LANES]; // of the dot product so far
 } sb_scored_pair;
 
-// The canonical scores of many pairs, the same bits as one by one: quicker where they share embeddings, of
-// which a slice stays near while the pairs pass, and most where pairs of one `b` follow each other.
-void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count, float *scratch);
+// The canonical scores of many pairs, the same bits as one by one. Pairs that follow each other share an `a`,
+// or a `b`.
+//   sliced  a slice of all pairs at a time, so that slices of what they share stay in a cache; else each
+//           pair's embeddings from end to end, as they lie in memory: quicker for pairs that share few
+//           (sb_pairs_share)
+void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count, bool sliced,
+                        float *scratch);
+// Whether `count` pairs of so many scans with so many others share enough for slices.
+bool sb_pairs_share(int64_t count, int64_t probes, int64_t galleries);
 
 // A length, for measures whose vectors are rows.
 int64_t sb_row_of_voxels(const sb_grid *grid, const void *context);

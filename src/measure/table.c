@@ -107,30 +107,55 @@ double sb_embedded_score(const sb_embedder *e, const float *a, const float *b, f
   return e->measure->epilogue(sb_dot(e->length, a, b), one.terms, other.terms);
 }
 
-// Dot products, a slice of all pairs at a time: short, so that those of a thousand embeddings fit in a cache.
-// Two pairs that have their second embedding in common go together. What comes next is fetched meanwhile.
-static void dot_pairs(int64_t length, sb_scored_pair *pairs, int64_t count) {
-  enum { SLICE = 2048 };
-  for (int64_t i = 0; i < count; i++) memset(pairs[i].lanes, 0, sizeof pairs[i].lanes);
-  for (int64_t at = 0; at < length; at += SLICE)
-    for (int64_t i = 0, next; i < count; i = next) {
-      const bool two = i + 1 < count && pairs[i].b == pairs[i + 1].b;
-      next = i + (two ? 2 : 1);
-      const bool last = next >= count; // then the next slice comes
-      const int64_t ahead = last ? at + SLICE : at;
-      const sb_scored_pair *then = pairs + (last ? 0 : next);
-      const sb_scored_pair *after = next + 1 < count ? then + 1 : then;
-      sb_dot_part(length - at < SLICE ? length - at : SLICE,
-                  (const float *const[2]){pairs[i].a + at, two ? pairs[i + 1].a + at : NULL},
-                  pairs[i].b + at,
-                  (const float *const[3]){then->a + ahead, after->a + ahead, then->b + ahead},
-                  (double *const[2]){pairs[i].lanes, two ? pairs[i + 1].lanes : NULL});
-    }
+// What a pair takes from memory: both its embeddings, unless others need them at that time too.
+bool sb_pairs_share(int64_t count, int64_t probes, int64_t galleries) {
+  enum { EACH = 4 }; // pairs: then slices, which come from memory in shorter stretches, are quicker
+  const int64_t scans = (probes < count ? probes : count) + (galleries < count ? galleries : count);
+  return count > EACH * scans;
 }
 
-void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count,
+// Pairs whose dot products are summed together: two, where they have an embedding in common, or one.
+typedef struct joint {
+  const float *shared, *others[2];
+  double *lanes[2];
+  int64_t pairs;
+} joint;
+
+static joint joint_of(sb_scored_pair *pairs, int64_t count) {
+  sb_scored_pair *one = pairs, *two = pairs + (count > 1 ? 1 : 0);
+  if (two != one && one->a == two->a)
+    return (joint){one->a, {one->b, two->b}, {one->lanes, two->lanes}, 2};
+  if (two != one && one->b == two->b)
+    return (joint){one->b, {one->a, two->a}, {one->lanes, two->lanes}, 2};
+  return (joint){one->b, {one->a, one->a}, {one->lanes}, 1};
+}
+
+static void dot_pairs(int64_t length, sb_scored_pair *pairs, int64_t count, bool sliced) {
+  enum { SLICE = 2048, AHEAD = 1024 };
+  const int64_t slice = sliced ? SLICE : length;
+  for (int64_t i = 0; i < count; i++) memset(pairs[i].lanes, 0, sizeof pairs[i].lanes);
+  for (int64_t at = 0; at < length && count > 0; at += slice) {
+    joint now = joint_of(pairs, count), next;
+    for (int64_t i = 0; i < count; i += now.pairs, now = next) {
+      const int64_t left = count - i - now.pairs;
+      next = left > 0 ? joint_of(pairs + i + now.pairs, left) : now;
+      // Fetched meanwhile: the same slice of what comes next, or these embeddings further on.
+      const joint *then = sliced ? &next : &now;
+      const int64_t from = sliced ? at : at + AHEAD;
+      sb_dot_part(
+          length - at < slice ? length - at : slice,
+          (const float *const[2]){now.others[0] + at, now.pairs > 1 ? now.others[1] + at : NULL},
+          now.shared + at,
+          (const float *const[3]){then->others[0] + from, then->others[1] + from,
+                                  then->shared + from},
+          now.lanes);
+    }
+  }
+}
+
+void sb_embedded_scores(const sb_embedder *e, sb_scored_pair *pairs, int64_t count, bool sliced,
                         float *scratch) {
-  if (e->measure->score == NULL) dot_pairs(e->length, pairs, count);
+  if (e->measure->score == NULL) dot_pairs(e->length, pairs, count, sliced);
   for (int64_t i = 0; i < count; i++)
     pairs[i].score = e->measure->score != NULL
                          ? sb_embedded_score(e, pairs[i].a, pairs[i].b, scratch)

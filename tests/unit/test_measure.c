@@ -305,9 +305,16 @@ static void test_pairs_scored_at_once(void **state) {
       pairs[i].b = embeddings + second[i] * e.size;
     }
     for (int count = 1; count <= PAIRS; count++) {
-      sb_embedded_scores(&e, pairs, count, NULL);
-      for (int i = 0; i < count; i++)
-        assert_true(pairs[i].score == sb_embedded_score(&e, pairs[i].a, pairs[i].b, NULL));
+      for (int way = 0; way < 4; way++) {
+        sb_embedded_scores(&e, pairs, count, way % 2 == 0, NULL);
+        for (int i = 0; i < PAIRS; i++) {
+          const float *a = pairs[i].a;
+          if (i < count) assert_true(pairs[i].score == sb_embedded_score(&e, a, pairs[i].b, NULL));
+          if (way % 2 == 0) continue;
+          pairs[i].a = pairs[i].b; // what was shared is on the other side then
+          pairs[i].b = a;
+        }
+      }
     }
     free(embeddings);
   }
