@@ -1,6 +1,7 @@
 #include "engine/int8.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -31,42 +32,52 @@ static inline float add_up(const wide *one, const wide *other) {
   return sum[0];
 }
 
-// Rounds to multiples of `scale` (adding 1.5 2^23 leaves no bits behind the point) and adds the squares
-// of what is lost.
-static inline void round_wide(const float *from, float scale, float inverse, int8_t *out,
-                              wide *lost) {
+// Rounds to multiples of `scale` and adds the squares of what is lost. Adding 1.5 2^23 leaves no bits behind
+// the point, and the number's own in the lowest byte. `cut`: there may be numbers beyond the range.
+__attribute__((always_inline)) static inline void
+round_wide(const float *from, float scale, float inverse, bool cut, int8_t *out, wide *lost) {
   const float no_fraction = 0x1.8p23f;
   const wide most = (wide){0} + LEVELS, least = -most;
   wide x, level;
   load(from, &x);
   level = x * inverse;
-  take_where(level > most, &most, &level);
-  take_where(level < least, &least, &level);
-  level = (level + no_fraction) - no_fraction;
-  const wide rest = x - level * scale;
+  if (cut) {
+    take_where(level > most, &most, &level);
+    take_where(level < least, &least, &level);
+  }
+  level += no_fraction;
+  const wide_bits number = (wide_bits)level - (wide_bits)((wide){0} + no_fraction);
+  const wide_bytes bytes = __builtin_convertvector(number, wide_bytes);
+  const wide rest = x - (level - no_fraction) * scale;
   *lost += rest * rest;
-  const wide_bytes bytes =
-      __builtin_convertvector(__builtin_convertvector(level, wide_bits), wide_bytes);
   memcpy(out, &bytes, sizeof bytes);
 }
 
 // Rounds up to PIECE elements; returns the sum of squares of what is lost.
-SB_CLONES static float round_piece(int64_t count, const float *restrict x, float scale,
-                                   int8_t *restrict out) {
+__attribute__((always_inline)) static inline float
+round_all(int64_t count, const float *restrict x, float scale, bool cut, int8_t *restrict out) {
   wide lost[2] = {{0}, {0}};
   float rest[LANES] = {0};
   int8_t numbers[LANES];
   const float inverse = scale > 0 ? 1 / scale : 0;
   int64_t at = 0;
   for (; at + LANES <= count; at += LANES) {
-    round_wide(x + at, scale, inverse, out + at, lost);
-    round_wide(x + at + WIDE, scale, inverse, out + at + WIDE, lost + 1);
+    round_wide(x + at, scale, inverse, cut, out + at, lost);
+    round_wide(x + at + WIDE, scale, inverse, cut, out + at + WIDE, lost + 1);
   }
   memcpy(rest, x + at, (size_t)(count - at) * sizeof *rest);
-  round_wide(rest, scale, inverse, numbers, lost);
-  round_wide(rest + WIDE, scale, inverse, numbers + WIDE, lost + 1);
+  round_wide(rest, scale, inverse, cut, numbers, lost);
+  round_wide(rest + WIDE, scale, inverse, cut, numbers + WIDE, lost + 1);
   memcpy(out + at, numbers, (size_t)(count - at));
   return add_up(lost, lost + 1);
+}
+
+SB_CLONES static float round_piece(int64_t count, const float *x, float scale, int8_t *out) {
+  return round_all(count, x, scale, false, out);
+}
+
+SB_CLONES static float cut_piece(int64_t count, const float *x, float scale, int8_t *out) {
+  return round_all(count, x, scale, true, out);
 }
 
 static inline void examine_wide(const float *from, wide *sizes, wide *squares) {
@@ -77,10 +88,10 @@ static inline void examine_wide(const float *from, wide *sizes, wide *squares) {
   *squares += x * x;
 }
 
-// The largest magnitude in each lane of a piece; returns the sum of the piece's squares. `ahead` is what
-// will be wanted next: it is asked for from memory meanwhile.
+// The largest magnitude in each lane of a piece, and of all; returns the sum of the piece's squares. `ahead`
+// is what will be wanted next: it is asked for from memory meanwhile.
 SB_CLONES static float examine_piece(int64_t count, const float *restrict x, const float *ahead,
-                                     float *restrict sizes) {
+                                     float *restrict sizes, float *restrict largest) {
   wide most[2] = {{0}, {0}}, squares[2] = {{0}, {0}};
   float rest[LANES] = {0};
   int64_t at = 0;
@@ -94,6 +105,11 @@ SB_CLONES static float examine_piece(int64_t count, const float *restrict x, con
   examine_wide(rest, most, squares);
   examine_wide(rest + WIDE, most + 1, squares + 1);
   memcpy(sizes, most, sizeof most);
+  take_where(most[1] > most[0], most + 1, most);
+  for (int width = WIDE / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++)
+      most[0][i] = most[0][i + width] > most[0][i] ? most[0][i + width] : most[0][i];
+  *largest = most[0][0];
   return add_up(squares, squares + 1);
 }
 
@@ -111,9 +127,10 @@ static void examine(int64_t count, const float *x, const float *ahead, overview 
   double squares = 0;
   o->most = 0;
   for (int64_t at = 0; at < count; at += PIECE) {
-    float *sizes = o->sizes + at / PIECE * LANES;
-    squares += (double)examine_piece(smaller(PIECE, count - at), x + at, ahead + at, sizes);
-    for (int j = 0; j < LANES; j++) o->most = sizes[j] > o->most ? sizes[j] : o->most;
+    float *sizes = o->sizes + at / PIECE * LANES, largest;
+    squares +=
+        (double)examine_piece(smaller(PIECE, count - at), x + at, ahead + at, sizes, &largest);
+    if (largest > o->most) o->most = largest;
   }
   o->rms = (float)sqrt(squares / (double)count);
 }
@@ -148,11 +165,12 @@ static double expected_loss(int64_t count, int64_t tails, const float *tail, dou
 
 // The scale that promises to lose least: nothing cut off, or what is beyond some multiple of the root
 // mean square.
-static float choose_scale(int64_t count, const float *x, const float *ahead) {
+static float choose_scale(int64_t count, const float *x, const float *ahead, bool *cut) {
   static const float multiples[] = {4, 4.5f, 5, 5.5f, 6, 7, 8};
   static const float nothing = 1e-15f; // far less than what rounds off of a vector of norm 1
   overview o;
   float tail[PIECE];
+  *cut = false;
   examine(count, x, ahead, &o);
   if (!(o.most > nothing)) return 0;
   if (o.most <= multiples[0] * o.rms) return o.most / LEVELS;
@@ -167,15 +185,20 @@ static float choose_scale(int64_t count, const float *x, const float *ahead) {
     least = lost;
     best = range;
   }
+  *cut = best < o.most;
   return best / LEVELS;
 }
 
 double sb_int8_round_chunk(int64_t count, const float *chunk, const float *ahead, int8_t *out,
                            float *scale) {
   double squares = 0;
-  *scale = choose_scale(count, chunk, ahead);
-  for (int64_t at = 0; at < count; at += PIECE)
-    squares += (double)round_piece(smaller(PIECE, count - at), chunk + at, *scale, out + at);
+  bool cut;
+  *scale = choose_scale(count, chunk, ahead, &cut);
+  for (int64_t at = 0, some; at < count; at += some) {
+    some = smaller(PIECE, count - at);
+    squares += (double)(cut ? cut_piece(some, chunk + at, *scale, out + at)
+                            : round_piece(some, chunk + at, *scale, out + at));
+  }
   return squares;
 }
 
