@@ -114,21 +114,29 @@ static sb_candidate *found_by_thread(const sb_tile *t) {
   return t->settling.found + omp_get_thread_num() * t->line;
 }
 
-// Asks for the best of a line by their low ends, as many as a list wants.
+// Asks for the best of a line by their low ends, as many as a list wants, and for those that will matter
+// beside them if scores are where the screen has them: then what these share is read once. Only where they
+// are few.
 static void want_leaders(sb_sink *sink, const sb_tile *t, const sb_line *l,
                          const sb_screened *scores, sb_list_kind kind) {
   sb_candidate *found = found_by_thread(t);
   const sb_shortlist *list = sink->lists[kind] + l->probe;
   const int64_t wanted = sink->screens[kind].wanted;
-  int64_t count = 0;
+  int64_t count = 0, open = 0;
   for (int64_t x = 0; x < l->count; x++) {
     const sb_candidate item = sb_sink_candidate(sink, scores + x, x);
     if (item.high < list->cutoff || !sb_sink_lists(sink, kind, l->probe, l->first + x)) continue;
     found[count++] = item;
   }
   const double least = count > wanted ? sb_kth_low(found, count, wanted) : -INFINITY;
+  double last = sink->screens[kind].threshold; // the lowest score that is expected to matter
   for (int64_t i = 0; i < count; i++)
-    if (found[i].low >= least) *state_of(t, l, found[i].gallery) = SB_PAIR_WANTED;
+    if (found[i].low >= least) last = fmin(last, (found[i].low + found[i].high) / 2);
+  for (int64_t i = 0; i < count; i++) open += found[i].low < least && found[i].high >= last;
+  const bool few = open <= l->count / SB_CANONICAL_COST;
+  for (int64_t i = 0; i < count; i++)
+    if (found[i].low >= least || (few && found[i].high >= last))
+      *state_of(t, l, found[i].gallery) = SB_PAIR_WANTED;
 }
 
 static sb_status survey_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, const sb_line *l,
