@@ -6,8 +6,9 @@
 // (sb_pair_error), and the sum of q chunk products in float64: gamma64(q + 2) times the sum of their
 // sizes, itself at most |a'| |b'| <= (w + 1)^2, since nobody loses more than the whole vector.
 //
-// The probes are rounded and packed when their slot is filled; the gallery, which mostly passes once, a batch
-// at a time on its way into a product. Rows are rounded from end to end, as they lie in memory.
+// The probes are rounded and packed when their slot is filled; the gallery, which mostly passes once, on its
+// way into a product: of a batch of vectors one stretch after the other, each multiplied while the next one is
+// fetched from memory.
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,7 @@
 // A longer chunk takes fewer passes over the result; of a shorter one the scales fit better, and more fits
 // into the caches.
 enum { DEFAULT_CHUNK = 4096, ROWS = SB_PANEL_ROWS, COLUMNS = SB_PANEL_COLUMNS };
-// Vectors of a batch for each thread, and at most: a batch is packed once, and all probes are read for it
-// once. Panels that meet at once: of the batch as many as stay in a core's cache while those of the probes
+// Vectors of a batch for each thread, and at most: all probes are read for it once. Panels that meet at once: of the batch as many as stay in a core's cache while those of the probes
 // pass, of the probes enough to share the work among threads.
 enum {
   RIGHT_PANELS = 4,
@@ -33,8 +33,9 @@ enum {
 };
 
 // Chunks of a vector that are rounded one after the other, as they lie in memory, before it is the next vector's
-// turn: so many that memory is read in long stretches, so few that the numbers stay in a core's cache.
-enum { STRETCH = 4 };
+// turn: so many that memory is read in long stretches, so few that a batch's stay in the caches. A product of
+// one chunk of two panels fetches as much as one vector's stretch.
+enum { STRETCH = SB_FETCHED_BY_QUAD / SB_QUAD };
 
 // What a slot was filled with.
 typedef struct block {
@@ -44,10 +45,10 @@ typedef struct block {
   int64_t lost_capacity;
 } block;
 
-// Vectors, rounded and packed: for each chunk all panels, of `width` vectors, and the scales and (of probes)
-// offsets of each panel's vectors.
+// Vectors, rounded and packed: for each chunk from `from` on all panels, of `width` vectors, and the scales and
+// (of probes) offsets of each panel's vectors.
 typedef struct packed {
-  int64_t width;
+  int64_t width, from;
   int8_t *panels;
   float *scales;
   int32_t *offsets;
@@ -121,10 +122,9 @@ static int64_t batch_of(const cpu *c, int64_t count) {
   return smaller(smaller((int64_t)c->threads * THREAD_BATCH, MOST_BATCH), count);
 }
 
-// Of panels, with their scales and offsets.
-static int64_t packed_bytes(const cpu *c, int64_t width, int64_t panels, int64_t k) {
-  return panels * width * chunks_of(c, k) *
-         (chunk_bytes(c) + (int64_t)(sizeof(float) + sizeof(int32_t)));
+// Of panels of so many chunks, with their scales and offsets.
+static int64_t packed_bytes(const cpu *c, int64_t width, int64_t panels, int64_t chunks) {
+  return panels * width * chunks * (chunk_bytes(c) + (int64_t)(sizeof(float) + sizeof(int32_t)));
 }
 
 // A thread's vectors on their way into a panel.
@@ -134,8 +134,8 @@ static int64_t numbers_bytes(const cpu *c) {
 
 static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   const cpu *c = context;
-  return packed_bytes(c, ROWS, panels_of(m, ROWS), k) +
-         packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), k) +
+  return packed_bytes(c, ROWS, panels_of(m, ROWS), chunks_of(c, k)) +
+         packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), STRETCH) +
          c->threads * numbers_bytes(c) + (m + n) * (int64_t)sizeof(double);
 }
 
@@ -150,11 +150,11 @@ static sb_status reserve(int8_t **memory, int64_t *capacity, int64_t bytes) {
   return status;
 }
 
-static sb_status reserve_packed(cpu *c, packed *p, int64_t count, int64_t k) {
+static sb_status reserve_packed(cpu *c, packed *p, int64_t count, int64_t chunks) {
   p->count = panels_of(count, p->width);
-  const int64_t vectors = p->count * p->width * chunks_of(c, k);
+  const int64_t vectors = p->count * p->width * chunks;
   sb_status status;
-  SB_TRY(reserve(&p->panels, &p->capacity, packed_bytes(c, p->width, p->count, k)));
+  SB_TRY(reserve(&p->panels, &p->capacity, packed_bytes(c, p->width, p->count, chunks)));
   SB_TRY(reserve(&c->numbers, &c->numbers_capacity, c->threads * numbers_bytes(c)));
   p->scales = (float *)(void *)(p->panels + vectors * chunk_bytes(c));
   p->offsets = (int32_t *)(void *)(p->scales + vectors);
@@ -164,7 +164,7 @@ cleanup:
 
 // Where a chunk's part of a panel is: its place among all of them.
 static int64_t place_of(const packed *p, int64_t chunk, int64_t panel) {
-  return chunk * p->count + panel;
+  return (chunk - p->from) * p->count + panel;
 }
 
 // Chunks [from, last) of `count` vectors, each filled up with zeros; their scales go to the panel's. What is
@@ -183,37 +183,45 @@ static void round_stretch(const cpu *c, const block *b, int64_t first, int64_t c
     }
 }
 
-static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t panel) {
+static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t panel,
+                       int64_t from, int64_t last) {
   int8_t *numbers = c->numbers + omp_get_thread_num() * numbers_bytes(c);
-  memset(b->lost + first, 0, (size_t)count * sizeof *b->lost);
-  for (int64_t from = 0, last; from < chunks_of(c, b->k); from = last) {
-    last = smaller(from + STRETCH, chunks_of(c, b->k));
-    round_stretch(c, b, first, count, p, panel, from, last, numbers);
-    for (int64_t chunk = from; chunk < last; chunk++) {
-      const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
-      const int64_t vectors = place_of(p, chunk, panel) * p->width;
-      const int64_t stride = (last - from) * chunk_bytes(c);
-      const int8_t *of_chunk = numbers + (chunk - from) * chunk_bytes(c);
-      int8_t *to = p->panels + vectors * chunk_bytes(c);
-      if (p->width == ROWS)
-        sb_pack_left(count, quads, of_chunk, stride, to, p->offsets + vectors);
-      else
-        sb_pack_right(count, quads, of_chunk, stride, (uint8_t *)to);
-    }
+  if (from == 0) memset(b->lost + first, 0, (size_t)count * sizeof *b->lost);
+  round_stretch(c, b, first, count, p, panel, from, last, numbers);
+  for (int64_t chunk = from; chunk < last; chunk++) {
+    const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
+    const int64_t vectors = place_of(p, chunk, panel) * p->width;
+    const int64_t stride = (last - from) * chunk_bytes(c);
+    const int8_t *of_chunk = numbers + (chunk - from) * chunk_bytes(c);
+    int8_t *to = p->panels + vectors * chunk_bytes(c);
+    if (p->width == ROWS)
+      sb_pack_left(count, quads, of_chunk, stride, to, p->offsets + vectors);
+    else
+      sb_pack_right(count, quads, of_chunk, stride, (uint8_t *)to);
   }
+  if (last < chunks_of(c, b->k)) return;
   for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->lost[i]);
 }
 
-// Vectors [first, first + count) of a block, whose `lost` is told.
-static sb_status pack(cpu *c, block *b, int64_t first, int64_t count, packed *p) {
-  sb_status status = reserve_packed(c, p, count, b->k);
-  if (status.code != SB_OK) return status;
+// Chunks [from, last) of vectors [first, first + count) of a block, whose `lost` is told after the last.
+static void pack(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t from,
+                 int64_t last) {
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic)
   for (int64_t panel = 0; panel < p->count; panel++) {
     const int64_t at = panel * p->width;
-    pack_panel(c, b, first + at, smaller(p->width, count - at), p, panel);
+    pack_panel(c, b, first + at, smaller(p->width, count - at), p, panel, from, last);
   }
-  return sb_ok();
+}
+
+static sb_status pack_probes(cpu *c, block *b) {
+  const int64_t chunks = chunks_of(c, b->k);
+  sb_status status = reserve_packed(c, &c->probes, b->count, chunks);
+  if (status.code != SB_OK) return status;
+  for (int64_t from = 0, last; from < chunks; from = last) {
+    last = smaller(from + STRETCH, chunks);
+    pack(c, b, 0, b->count, &c->probes, from, last);
+  }
+  return status;
 }
 
 static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int64_t count,
@@ -231,18 +239,21 @@ static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int
   b->count = count;
   b->k = k;
   b->stride = stride;
-  if (slot == SB_SLOT_PROBES) SB_TRY(pack(c, b, 0, count, &c->probes));
+  if (slot == SB_SLOT_PROBES) SB_TRY(pack_probes(c, b));
 cleanup:
   return status;
 }
 
 // ---- Products -----------------------------------------------------------------------------------
 
-// What is to be multiplied: a part of the probes with a batch of vectors of a slot, in work as panels.
+// What is to be multiplied: a part of the probes with chunks [from, last) of a batch of vectors of a slot, in
+// work as panels. Meanwhile the stretch that comes next is fetched, `rows` of `stride`.
 typedef struct product {
   sb_part a, b;
   double *sums;
-  int64_t ldc, k;
+  int64_t ldc, k, from, last;
+  const float *next;
+  int64_t rows, stride;
 } product;
 
 // Adds the products of a panel of probes with one of the batch, times the scales of both, to the sums.
@@ -256,6 +267,15 @@ SB_CLONES static void add_products(int64_t rows, int64_t columns, bool start,
     for (int64_t j = 0; j < columns; j++)
       sum[j] = (start ? 0 : sum[j]) + scale * (double)batch_scales[j] * (double)line[j];
   }
+}
+
+// What the product of two panels is to fetch: another row for each, until there are no more.
+static const float *to_fetch(const cpu *c, const product *p, int64_t chunk, int64_t panel,
+                             int64_t other) {
+  const int64_t lists = (p->last - p->from) * c->batch.count; // of left panels
+  const int64_t row =
+      (panel - p->a.first / ROWS) * lists + (chunk - p->from) * c->batch.count + other;
+  return row < p->rows ? p->next + row * p->stride : NULL;
 }
 
 // One chunk of a panel of probes with a panel of the batch.
@@ -275,20 +295,21 @@ static void multiply_panel(const cpu *c, const product *p, int64_t chunk, int64_
     for (int64_t j = 0; j < columns; j += 8) __builtin_prefetch(sums + i * p->ldc + j, 1);
   sb_multiply_panels(quads, c->fast, c->probes.panels + left * chunk_bytes(c),
                      c->probes.offsets + left,
-                     (const uint8_t *)c->batch.panels + right * chunk_bytes(c), products);
+                     (const uint8_t *)c->batch.panels + right * chunk_bytes(c),
+                     to_fetch(c, p, chunk, panel, other), products);
   add_products(rows, columns, chunk == 0, products + skipped * COLUMNS,
                c->probes.scales + left + skipped, c->batch.scales + right, sums, p->ldc);
 }
 
-// The batch with all probes, one chunk after the other, so that the chunk's panels stay near. Of probes with
-// themselves those after the batch's last are left out.
-static void multiply_batch(const cpu *c, const product *p) {
+// A stretch of the batch with all probes, one chunk after the other, so that the chunk's panels stay near. Of
+// probes with themselves those after the batch's last are left out.
+static void multiply_stretch(const cpu *c, const product *p) {
   int64_t last = p->a.first + p->a.count;
   if (p->a.slot == p->b.slot) last = smaller(last, p->b.first + p->b.count);
   const int64_t first = p->a.first / ROWS, across = panels_of(c->batch.count, RIGHT_PANELS);
   const int64_t down = panels_of(panels_of(last, ROWS) - first, LEFT_PANELS);
 #pragma omp parallel num_threads(c->threads)
-  for (int64_t chunk = 0; chunk < chunks_of(c, p->k); chunk++)
+  for (int64_t chunk = p->from; chunk < p->last; chunk++)
 #pragma omp for schedule(dynamic)
     for (int64_t task = 0; task < down * across; task++) {
       const int64_t left = first + task / across * LEFT_PANELS;
@@ -299,16 +320,36 @@ static void multiply_batch(const cpu *c, const product *p) {
     }
 }
 
+// A batch with all probes; `left` vectors come after it.
+static void multiply_batch(cpu *c, product *p, int64_t left) {
+  block *b = &c->slots[p->b.slot];
+  const int64_t chunks = chunks_of(c, p->k);
+  for (p->from = 0; p->from < chunks; p->from = p->last) {
+    p->last = smaller(p->from + STRETCH, chunks);
+    c->batch.from = p->from;
+    pack(c, b, p->b.first, p->b.count, &c->batch, p->from, p->last);
+    const bool ends = p->last == chunks; // then the next batch's first stretch comes
+    p->next = b->vectors + (p->b.first + (ends ? p->b.count : 0)) * b->stride +
+              (ends ? 0 : p->last * c->chunk);
+    p->rows = ends ? smaller(left, p->b.count) : p->b.count;
+    multiply_stretch(c, p);
+  }
+}
+
 static sb_status int8_gemm_nt(void *context, sb_part a, sb_part b, double *sums, int64_t ldc) {
   cpu *c = context;
-  block *right = &c->slots[b.slot];
+  const block *right = &c->slots[b.slot];
   sb_status status = sb_ok();
   for (int64_t at = 0, count; at < b.count && status.code == SB_OK; at += count) {
     count = batch_of(c, b.count - at);
-    const product p = {
-        .a = a, .b = {b.slot, b.first + at, count}, .sums = sums + at, .ldc = ldc, .k = right->k};
-    status = pack(c, right, p.b.first, count, &c->batch);
-    if (status.code == SB_OK) multiply_batch(c, &p);
+    product p = {.a = a,
+                 .b = {b.slot, b.first + at, count},
+                 .sums = sums + at,
+                 .ldc = ldc,
+                 .k = right->k,
+                 .stride = right->stride};
+    status = reserve_packed(c, &c->batch, count, smaller(STRETCH, chunks_of(c, p.k)));
+    if (status.code == SB_OK) multiply_batch(c, &p, b.count - at - count);
   }
   return status;
 }

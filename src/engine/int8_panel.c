@@ -149,9 +149,12 @@ SB_CLONES static void multiply_plainly(int64_t quads, const int8_t *left, const 
 
 __attribute__((target("avx512f,avx512vnni"))) static void
 multiply_fast(int64_t quads, const int8_t *left, const int32_t *offsets, const uint8_t *right,
-              int32_t *products) {
+              const float *next, int32_t *products) {
+  const int64_t step = next != NULL ? SB_FETCHED_BY_QUAD : 0;
+  if (next == NULL) next = (const float *)(const void *)left; // near anyway
   FOR_ROWS(START)
   for (int64_t q = 0; q < quads; q++, left += ROWS * SB_QUAD, right += COLUMNS * SB_QUAD) {
+    __builtin_prefetch(next + q * step, 0, 2);
     const __m512i first = _mm512_load_si512(right);
     const __m512i second = _mm512_load_si512(right + COLUMNS / 2 * SB_QUAD);
     __builtin_prefetch(left + quads * ROWS * SB_QUAD); // the next panel, most likely
@@ -161,15 +164,16 @@ multiply_fast(int64_t quads, const int8_t *left, const int32_t *offsets, const u
 }
 #else
 static void multiply_fast(int64_t quads, const int8_t *left, const int32_t *offsets,
-                          const uint8_t *right, int32_t *products) {
+                          const uint8_t *right, const float *next, int32_t *products) {
+  (void)next;
   multiply_plainly(quads, left, offsets, right, products);
 }
 #endif
 
 void sb_multiply_panels(int64_t quads, bool fast, const int8_t *left, const int32_t *offsets,
-                        const uint8_t *right, int32_t *products) {
+                        const uint8_t *right, const float *next, int32_t *products) {
   if (fast)
-    multiply_fast(quads, left, offsets, right, products);
+    multiply_fast(quads, left, offsets, right, next, products);
   else
     multiply_plainly(quads, left, offsets, right, products);
 }

@@ -116,7 +116,7 @@ static void test_products_of_panels_are_exact(void **state) {
     sb_pack_left(rows, quads, left[0], MOST, left_panel, offsets);
     sb_pack_right(columns, quads, right[0], MOST, right_panel);
     for (int fast = 0; fast <= sb_int8_is_fast(); fast++) {
-      sb_multiply_panels(quads, fast, left_panel, offsets, right_panel, products);
+      sb_multiply_panels(quads, fast, left_panel, offsets, right_panel, NULL, products);
       for (int64_t i = 0; i < SB_PANEL_ROWS; i++)
         for (int64_t j = 0; j < SB_PANEL_COLUMNS; j++) {
           int32_t sum = 0;
