@@ -154,7 +154,7 @@ multiply_fast(int64_t quads, const int8_t *left, const int32_t *offsets, const u
   if (next == NULL) next = (const float *)(const void *)left; // near anyway
   FOR_ROWS(START)
   for (int64_t q = 0; q < quads; q++, left += ROWS * SB_QUAD, right += COLUMNS * SB_QUAD) {
-    __builtin_prefetch(next + q * step, 0, 2);
+    __builtin_prefetch(next + q * step);
     const __m512i first = _mm512_load_si512(right);
     const __m512i second = _mm512_load_si512(right + COLUMNS / 2 * SB_QUAD);
     __builtin_prefetch(left + quads * ROWS * SB_QUAD); // the next panel, most likely
