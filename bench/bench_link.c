@@ -2,7 +2,7 @@
 // product search on the same rows in the same run.
 //
 //   OPENBLAS_CORETYPE=SkylakeX bench_link [--rows pearson|bandpass|noise] [--probes N] [--gallery N]
-//       [--self] [--length V] [--threads N] [--runs N] [--memory-mib N] [--precision P]
+//       [--self] [--length V] [--threads N] [--runs N] [--memory-mib N] [--precision P] [--save FOLDER]
 //
 // Without OPENBLAS_CORETYPE Debian's OpenBLAS takes some processors for ones of the last century; on a
 // processor without AVX-512 use another name that fits. Rows are made up to be as brains are
@@ -10,7 +10,8 @@
 // much weight in the tails as real rows have; noise's at 0. Each probe has one mate in the gallery, above
 // 0.85; with --self every tenth row has one. Of `--runs` rounds the median is told, of processor time and of
 // wall time; ours includes rounding, selection and the canonical scores. Then, how ids and scores agree.
-// The peer is left out where FAISS was not found when this was built.
+// The peer is left out where FAISS was not found when this was built. --save leaves the rows and the ids in a
+// folder as .npy, for link_numpy.py, which times NumPy on them.
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 #include "clocks.h"
 #include "core/memory.h"
+#include "core/npy.h"
 #include "core/random.h"
 #include "core/threads.h"
 #include "engine/choose.h"
@@ -51,10 +53,10 @@ typedef struct bench {
   bool self;
   int threads, runs;
   int64_t memory_bytes;
-  const char *precision;
-  float *a, *b; // probes, gallery; one array with --self
-  float *base;  // mean row and factors, of unit norm
-  float *pool;  // normal numbers that noise is cut from
+  const char *precision, *folder; // folder: NULL: nothing is saved
+  float *a, *b;                   // probes, gallery; one array with --self
+  float *base;                    // mean row and factors, of unit norm
+  float *pool;                    // normal numbers that noise is cut from
 } bench;
 
 static void must(sb_status status) {
@@ -271,6 +273,21 @@ static void search(const bench *b, sb_compute *compute, answer *out, facts *told
   sb_people_free(&people);
 }
 
+static void save_array(const bench *b, const char *name, const char *type, int64_t rows,
+                       int64_t columns, const void *data) {
+  char path[4096];
+  sb_npy array = {.rows = rows, .columns = columns};
+  snprintf(array.type, sizeof array.type, "%s", type);
+  snprintf(path, sizeof path, "%s/%s.npy", b->folder, name);
+  must(sb_npy_write(path, &array, data));
+}
+
+static void save(const bench *b, const answer *mine) {
+  save_array(b, "gallery", "<f4", b->gallery, b->length, b->b);
+  if (!b->self) save_array(b, "probes", "<f4", b->probes, b->length, b->a);
+  save_array(b, "answers", "<i8", b->probes, TOP, mine->ids);
+}
+
 // ---- The peer -----------------------------------------------------------------------------------
 
 #ifdef SAMEBRAIN_FAISS
@@ -351,6 +368,7 @@ static void compare(const bench *b) {
   (void)theirs;
   (void)agree;
 #endif
+  if (b->folder != NULL) save(b, &mine);
   free(mine.ids);
   free(mine.scores);
   free(peer.ids);
@@ -365,7 +383,8 @@ int main(int argc, char **argv) {
              .threads = sb_thread_count((int)number(argc, argv, "--threads", 0)),
              .runs = (int)number(argc, argv, "--runs", 5),
              .memory_bytes = number(argc, argv, "--memory-mib", 4096) << 20,
-             .precision = option(argc, argv, "--precision", "auto")};
+             .precision = option(argc, argv, "--precision", "auto"),
+             .folder = option(argc, argv, "--save", NULL)};
   const char *rows = option(argc, argv, "--rows", "pearson");
   for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
     if (strcmp(KINDS[i].name, rows) == 0) b.kind = KINDS + i;
