@@ -274,6 +274,20 @@ static sb_status choose_screen(sb_comparison *c, const sb_run *run, sb_measured 
   return sb_choose_screen(c, &wish, &m->choice);
 }
 
+static double rows_bytes(const sb_store *store) {
+  return (double)sb_store_count(store) * (double)sb_store_row_length(store) * sizeof(uint16_t);
+}
+
+// Whether rows are let go of at their last reading: more than the memory granted holds would be of little use to
+// whoever reads them next, and takes the system time and others their memory. Those that the system held
+// before stay.
+static bool forgets_rows(const sb_run *run, const sb_measured *m) {
+  const bool last = m == run->measured + run->measure_count - 1 && run->refine == NULL;
+  const double bytes =
+      rows_bytes(run->gallery) + (run->scans.self ? 0 : rows_bytes(run->probe));
+  return last && bytes > (double)run->memory_bytes && sb_rows_held(run->gallery) < 0.5;
+}
+
 static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,
                               FILE *mated_file) {
   sb_status status = sb_ok();
@@ -286,6 +300,7 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
                      .embedder = &embedder,
                      .compute = &run->compute,
                      .progress = run->progress,
+                     .forgets = forgets_rows(run, m),
                      .timings = &run->timings};
   SB_TRY(sb_run_embedder_open(m->measure, run->probe, run->gallery, &embedder, m->standards));
   SB_TRY(choose_screen(&c, run, m));

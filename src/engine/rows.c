@@ -75,13 +75,30 @@ static void advise(const sb_store *store, int64_t i, int advice) {
   madvise((void *)(row - before), before + (size_t)row_bytes(store), advice);
 }
 
-void sb_rows_announce(const sb_store *store, int64_t first, int64_t count) {
+// The system takes memory for what it reads before the call returns: work for all threads.
+void sb_rows_announce(const sb_store *store, int64_t first, int64_t count, int threads) {
   const int64_t most = MEANWHILE_BYTES / row_bytes(store);
-  for (int64_t i = 0; i < count && i < most; i++) advise(store, first + i, MADV_WILLNEED);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
+  for (int64_t i = 0; i < (count < most ? count : most); i++)
+    advise(store, first + i, MADV_WILLNEED);
 }
 
 void sb_store_release_row(const sb_store *store, int64_t i) {
   advise(store, i, MADV_DONTNEED);
+}
+
+double sb_rows_held(const sb_store *store) {
+  enum { SAMPLE = 256 };
+  const int64_t count = sb_store_count(store), sample = count < SAMPLE ? count : SAMPLE;
+  int64_t held = 0;
+  for (int64_t i = 0; i < sample; i++) { // by the page that a row begins on
+    const char *row = (const char *)sb_store_row(store, i * count / sample);
+    unsigned char in_memory = 0;
+    held += mincore((void *)(row - (uintptr_t)row % (uintptr_t)sysconf(_SC_PAGESIZE)), 1,
+                    &in_memory) == 0 &&
+            (in_memory & 1);
+  }
+  return sample > 0 ? (double)held / (double)sample : 0;
 }
 
 static int64_t scan_at(const int64_t *index, int64_t first, int64_t i) {
@@ -93,6 +110,7 @@ sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const 
   sb_status failure = sb_ok();
   int64_t failed = INT64_MAX;
   const int64_t ahead = AHEAD_BYTES / row_bytes(store) + 1;
+  const bool forgets = reader->forgets && index == NULL;
   for (int64_t i = 0; i < ahead && i < count; i++)
     advise(store, scan_at(index, first, i), MADV_WILLNEED);
 #pragma omp parallel for num_threads(reader->threads) schedule(dynamic)
@@ -103,6 +121,8 @@ sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const 
     if (i + ahead < count) advise(store, scan_at(index, first, i + ahead), MADV_WILLNEED);
     sb_row_values(store, scan, row);
     sb_store_release_row(store, scan);
+    if (forgets && i % ahead == 0 && i >= 2 * ahead) // all threads are past these
+      sb_store_forget_rows(store, first + i - 2 * ahead, ahead);
     const sb_scan_data data = {.row = row, .own_mask = sb_store_own_mask(store, scan)};
     sb_status status = sb_embed(reader->embedder, &data, embeddings + i * reader->stride, scratch);
     if (status.code != SB_OK) {
@@ -113,6 +133,7 @@ sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const 
       }
     }
   }
+  if (forgets) sb_store_forget_rows(store, first, count);
   if (failed == INT64_MAX) return sb_ok();
   const sb_scan_record *record = sb_store_record(store, failed);
   return sb_error(failure.code, "%s: scan %s of dataset %s cannot be compared by %s: %s",

@@ -3,6 +3,7 @@
 #ifndef SB_ENGINE_ROWS_H
 #define SB_ENGINE_ROWS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/backend.h"
@@ -15,6 +16,7 @@ typedef struct sb_reader {
   int64_t stride; // floats from one embedding to the next
   int64_t private_floats;
   float *scratch; // private_floats for each thread
+  bool forgets;   // rows [first, first + count) once they are embedded (sb_store_forget_rows)
 } sb_reader;
 
 // Bytes of private memory that a reader needs.
@@ -36,7 +38,10 @@ void sb_store_release_row(const sb_store *store, int64_t i);
 
 // Tells the system that the rows first + i are read soon, so that it fetches them meanwhile: as many
 // of the first of them as it is asked to hold at once.
-void sb_rows_announce(const sb_store *store, int64_t first, int64_t count);
+void sb_rows_announce(const sb_store *store, int64_t first, int64_t count, int threads);
+
+// The share of a store's rows that the system's cache holds, by a sample of them.
+double sb_rows_held(const sb_store *store);
 
 // The calling thread's private memory of embedder->scratch floats, in a team of at most `threads`.
 float *sb_reader_scratch(const sb_reader *reader);
