@@ -182,11 +182,11 @@ static void announce_next(const sb_comparison *c, int64_t gallery) {
   const int64_t probe = c->a.first + c->a.count;
   if (is_ready(c)) return;
   if (gallery < plan->gallery)
-    sb_rows_announce(c->gallery, gallery, smaller(plan->gallery_tile, plan->gallery - gallery),
-                     plan->threads);
+    sb_reader_announce(&c->reader, c->gallery, gallery,
+                       smaller(plan->gallery_tile, plan->gallery - gallery));
   else if (probe < plan->range.last)
-    sb_rows_announce(c->probe, probe, smaller(plan->probe_tile, plan->range.last - probe),
-                     plan->threads);
+    sb_reader_announce(&c->reader, c->probe, probe,
+                       smaller(plan->probe_tile, plan->range.last - probe));
 }
 
 // The same of as many as the backend has room for: up to `count`, else up to half of them, and so on.

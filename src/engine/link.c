@@ -284,9 +284,9 @@ static double rows_bytes(const sb_store *store) {
 // before stay.
 static bool forgets_rows(const sb_run *run, const sb_measured *m) {
   const bool last = m == run->measured + run->measure_count - 1 && run->refine == NULL;
-  const double bytes =
-      rows_bytes(run->gallery) + (run->scans.self ? 0 : rows_bytes(run->probe));
-  return last && bytes > (double)run->memory_bytes && sb_rows_held(run->gallery) < 0.5;
+  const sb_rows rows = {run->gallery, NULL, 0, run->people.gallery_count};
+  const double bytes = rows_bytes(run->gallery) + (run->scans.self ? 0 : rows_bytes(run->probe));
+  return last && bytes > (double)run->memory_bytes && sb_rows_held(&rows) < 0.5;
 }
 
 static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,

@@ -308,26 +308,10 @@ const uint16_t *sb_store_row(const sb_store *store, int64_t i) {
   return (const uint16_t *)(const void *)rows + e->record->row * store->meta.row_length;
 }
 
-// Rows [first, first + count) of a shard: only advice, so failing is no error. The system keeps what is mapped.
-static void forget(const shard *s, int64_t first, int64_t count, int64_t row_bytes) {
-  const int64_t at = s->rows.offset + first * row_bytes, bytes = count * row_bytes;
-  const int64_t before = at % (int64_t)sysconf(_SC_PAGESIZE); // mappings begin on a page
-  const int file = open(s->files.rows, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return;
-  madvise((char *)s->rows.data + at - before, (size_t)(before + bytes), MADV_DONTNEED);
-  posix_fadvise(file, at, bytes, POSIX_FADV_DONTNEED);
-  close(file);
-}
-
-void sb_store_forget_rows(const sb_store *store, int64_t first, int64_t count) {
+sb_row_place sb_store_row_place(const sb_store *store, int64_t i) {
+  const entry *e = &store->entries[i];
   const int64_t row_bytes = store->meta.row_length * (int64_t)sizeof(uint16_t);
-  const entry *entries = store->entries + first;
-  for (int64_t i = 0, run; i < count; i += run) {
-    const entry *e = entries + i;
-    for (run = 1; i + run < count; run++)
-      if (e[run].shard != e->shard || e[run].record->row != e->record->row + run) break;
-    forget(e->shard, e->record->row, run, row_bytes);
-  }
+  return (sb_row_place){e->shard->files.rows, e->shard->rows.offset + e->record->row * row_bytes};
 }
 
 const uint8_t *sb_store_own_mask(const sb_store *store, int64_t i) {

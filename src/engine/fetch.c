@@ -1,0 +1,140 @@
+#include "engine/fetch.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+// Read at once: so little that what is copied stays in a core's cache.
+enum { PIECE = 256 << 10 };
+
+static int64_t row_bytes(const sb_store *store) {
+  return sb_store_row_length(store) * (int64_t)sizeof(uint16_t);
+}
+
+static int64_t page_bytes(void) {
+  return (int64_t)sysconf(_SC_PAGESIZE);
+}
+
+// ---- In the background --------------------------------------------------------------------------
+
+// Whether there is an i-th row to fetch; waits until it is near enough.
+static bool may_fetch(sb_fetch *f, int64_t i) {
+  pthread_mutex_lock(&f->lock);
+  while (!f->stop && i < f->rows.count && i >= f->taken + f->ahead)
+    pthread_cond_wait(&f->changed, &f->lock);
+  const bool may = !f->stop && i < f->rows.count;
+  pthread_mutex_unlock(&f->lock);
+  return may;
+}
+
+static void *fetch(void *context) {
+  sb_fetch *f = context;
+  const sb_store *store = f->rows.store;
+  const char *path = NULL;
+  int file = -1;
+  char *piece = malloc(PIECE);
+  for (int64_t i = 0; piece != NULL && may_fetch(f, i); i++) {
+    const sb_row_place place = sb_store_row_place(store, sb_rows_scan(&f->rows, i));
+    if (place.path != path) {
+      if (file >= 0) close(file);
+      file = open(path = place.path, O_RDONLY | O_CLOEXEC);
+    }
+    for (int64_t at = 0; at < row_bytes(store); at += PIECE) {
+      const int64_t left = row_bytes(store) - at;
+      if (pread(file, piece, (size_t)(left < PIECE ? left : PIECE), place.offset + at) <= 0) break;
+    }
+  }
+  if (file >= 0) close(file);
+  free(piece);
+  return NULL;
+}
+
+void sb_fetch_open(sb_fetch *f) {
+  *f = (sb_fetch){0};
+  pthread_mutex_init(&f->lock, NULL);
+  pthread_cond_init(&f->changed, NULL);
+}
+
+void sb_fetch_close(sb_fetch *f) {
+  sb_fetch_end(f);
+  pthread_cond_destroy(&f->changed);
+  pthread_mutex_destroy(&f->lock);
+}
+
+void sb_fetch_begin(sb_fetch *f, const sb_rows *rows, int64_t ahead_bytes) {
+  sb_fetch_end(f);
+  if (sb_rows_held(rows) > 0.9) return;
+  f->rows = *rows;
+  f->ahead = ahead_bytes / row_bytes(rows->store) + 1;
+  f->taken = 0;
+  f->stop = false;
+  f->running = pthread_create(&f->thread, NULL, fetch, f) == 0;
+}
+
+bool sb_fetch_has(const sb_fetch *f, const sb_rows *rows) {
+  return f->running && f->rows.store == rows->store && f->rows.index == NULL &&
+         rows->index == NULL && f->rows.first == rows->first && f->rows.count >= rows->count;
+}
+
+static void tell(sb_fetch *f, int64_t taken, bool stop) {
+  pthread_mutex_lock(&f->lock);
+  if (taken > f->taken) f->taken = taken;
+  f->stop = stop;
+  pthread_cond_signal(&f->changed);
+  pthread_mutex_unlock(&f->lock);
+}
+
+void sb_fetch_take(sb_fetch *f, int64_t taken) {
+  tell(f, taken, false);
+}
+
+void sb_fetch_end(sb_fetch *f) {
+  if (!f->running) return;
+  tell(f, 0, true);
+  pthread_join(f->thread, NULL);
+  f->running = false;
+}
+
+// ---- What the system holds ----------------------------------------------------------------------
+
+double sb_rows_held(const sb_rows *rows) {
+  enum { SAMPLE = 64 };
+  const int64_t sample = rows->count < SAMPLE ? rows->count : SAMPLE;
+  int64_t held = 0;
+  for (int64_t i = 0; i < sample; i++) { // by the page that a row begins on
+    const int64_t scan = sb_rows_scan(rows, i * rows->count / sample);
+    const char *row = (const char *)sb_store_row(rows->store, scan);
+    unsigned char in_memory = 0;
+    const int code =
+        mincore((void *)(row - (uintptr_t)row % (uintptr_t)page_bytes()), 1, &in_memory);
+    held += code == 0 && (in_memory & 1);
+  }
+  return sample > 0 ? (double)held / (double)sample : 1;
+}
+
+// Lets go of rows that lie one behind the other, from scan `first` on.
+static void release(const sb_store *store, int64_t first, int64_t count) {
+  const char *row = (const char *)sb_store_row(store, first);
+  const size_t before = (uintptr_t)row % (uintptr_t)page_bytes();
+  madvise((void *)(row - before), before + (size_t)(count * row_bytes(store)), MADV_DONTNEED);
+}
+
+void sb_store_release_row(const sb_store *store, int64_t i) {
+  release(store, i, 1);
+}
+
+void sb_rows_forget(const sb_store *store, int64_t first, int64_t count) {
+  for (int64_t at = first, run; at < first + count; at += run) {
+    const sb_row_place place = sb_store_row_place(store, at);
+    for (run = 1; at + run < first + count; run++) {
+      const sb_row_place next = sb_store_row_place(store, at + run);
+      if (next.path != place.path || next.offset != place.offset + run * row_bytes(store)) break;
+    }
+    release(store, at, run); // the system keeps what is mapped
+    const int file = open(place.path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) continue;
+    posix_fadvise(file, place.offset, run * row_bytes(store), POSIX_FADV_DONTNEED);
+    close(file);
+  }
+}
