@@ -114,15 +114,19 @@ double sb_rows_held(const sb_rows *rows) {
   return sample > 0 ? (double)held / (double)sample : 1;
 }
 
-// Lets go of rows that lie one behind the other, from scan `first` on.
-static void release(const sb_store *store, int64_t first, int64_t count) {
-  const char *row = (const char *)sb_store_row(store, first);
-  const size_t before = (uintptr_t)row % (uintptr_t)page_bytes();
-  madvise((void *)(row - before), before + (size_t)(count * row_bytes(store)), MADV_DONTNEED);
+static void advise(const void *data, int64_t bytes, int advice) {
+  const size_t before = (uintptr_t)data % (uintptr_t)page_bytes();
+  madvise((char *)(uintptr_t)data - before, before + (size_t)bytes, advice);
+}
+
+void sb_row_expect(const sb_store *store, int64_t i) {
+  const int64_t *dims = sb_store_grid_dims(store);
+  advise(sb_store_row(store, i), row_bytes(store), MADV_WILLNEED);
+  advise(sb_store_own_mask(store, i), (dims[0] * dims[1] * dims[2] + 7) / 8, MADV_WILLNEED);
 }
 
 void sb_store_release_row(const sb_store *store, int64_t i) {
-  release(store, i, 1);
+  advise(sb_store_row(store, i), row_bytes(store), MADV_DONTNEED);
 }
 
 void sb_rows_forget(const sb_store *store, int64_t first, int64_t count) {
@@ -132,7 +136,8 @@ void sb_rows_forget(const sb_store *store, int64_t first, int64_t count) {
       const sb_row_place next = sb_store_row_place(store, at + run);
       if (next.path != place.path || next.offset != place.offset + run * row_bytes(store)) break;
     }
-    release(store, at, run); // the system keeps what is mapped
+    // The system keeps what is mapped.
+    advise(sb_store_row(store, at), run * row_bytes(store), MADV_DONTNEED);
     const int file = open(place.path, O_RDONLY | O_CLOEXEC);
     if (file < 0) continue;
     posix_fadvise(file, place.offset, run * row_bytes(store), POSIX_FADV_DONTNEED);

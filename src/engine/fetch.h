@@ -48,6 +48,8 @@ void sb_fetch_end(sb_fetch *fetch);
 // The share of rows that the system's cache holds, by a sample of them.
 double sb_rows_held(const sb_rows *rows);
 
+// Asks for a row and its own mask that are about to be read alone: the system would bring megabytes beside what is touched.
+void sb_row_expect(const sb_store *store, int64_t i);
 // Lets go of a row's pages: they stay in the system's cache, but a gallery that streams by does not
 // pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
 // is lost, and a neighbour's part of a shared page comes back when it is touched.
