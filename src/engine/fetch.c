@@ -103,9 +103,9 @@ double sb_rows_held(const sb_rows *rows) {
   enum { SAMPLE = 64 };
   const int64_t sample = rows->count < SAMPLE ? rows->count : SAMPLE;
   int64_t held = 0;
-  for (int64_t i = 0; i < sample; i++) { // by the page that a row begins on
+  for (int64_t i = 0; i < sample; i++) { // by the page in a row's middle
     const int64_t scan = sb_rows_scan(rows, i * rows->count / sample);
-    const char *row = (const char *)sb_store_row(rows->store, scan);
+    const char *row = (const char *)sb_store_row(rows->store, scan) + row_bytes(rows->store) / 2;
     unsigned char in_memory = 0;
     const int code =
         mincore((void *)(row - (uintptr_t)row % (uintptr_t)page_bytes()), 1, &in_memory);
@@ -140,7 +140,9 @@ void sb_rows_forget(const sb_store *store, int64_t first, int64_t count) {
     advise(sb_store_row(store, at), run * row_bytes(store), MADV_DONTNEED);
     const int file = open(place.path, O_RDONLY | O_CLOEXEC);
     if (file < 0) continue;
-    posix_fadvise(file, place.offset, run * row_bytes(store), POSIX_FADV_DONTNEED);
+    // Pages are kept in groups, and a group goes as a whole: the file's header with the first rows.
+    const int64_t from = place.offset < page_bytes() ? 0 : place.offset;
+    posix_fadvise(file, from, place.offset - from + run * row_bytes(store), POSIX_FADV_DONTNEED);
     close(file);
   }
 }

@@ -78,8 +78,7 @@ void sb_reader_announce(const sb_reader *reader, const sb_store *store, int64_t 
 // Of rows that were embedded in order, all threads are past those before the last AHEAD_BYTES.
 static void forget_behind(const sb_rows *rows, int64_t at) {
   const int64_t behind = AHEAD_BYTES / (sb_store_row_length(rows->store) * 2) + 1;
-  if (at >= 2 * behind && at % behind == 0)
-    sb_rows_forget(rows->store, rows->first + at - 2 * behind, behind);
+  if (at >= 2 * behind && at % behind == 0) sb_rows_forget(rows->store, rows->first, at - behind);
 }
 
 sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
