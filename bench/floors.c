@@ -78,16 +78,21 @@ sb_status floor_forget(const char *store, double *held) {
   return status;
 }
 
-enum { BUFFER = 4 << 20 };
+enum { BUFFER = 4 << 20, KEPT = 64 << 20 };
 
+// The system forgets what was read, so that it takes the same memory for what follows.
 static sb_status read_file(const char *path, void *buffer) {
   int file;
   ssize_t bytes;
+  off_t at = 0;
   sb_status status = open_file(path, &file);
   if (status.code != SB_OK) return status;
   posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
-  do bytes = read(file, buffer, BUFFER);
-  while (bytes > 0 || (bytes < 0 && errno == EINTR));
+  do {
+    bytes = read(file, buffer, BUFFER);
+    if (bytes > 0) at += bytes;
+    if (at % KEPT < BUFFER) posix_fadvise(file, 0, at, POSIX_FADV_DONTNEED);
+  } while (bytes > 0 || (bytes < 0 && errno == EINTR));
   if (bytes < 0) status = sb_error(SB_IO, "%s: cannot read: %s", path, strerror(errno));
   close(file);
   return status;

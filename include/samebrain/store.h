@@ -129,6 +129,12 @@ SB_API const char *sb_store_parameters(const sb_store *store);
 SB_API const sb_scan_record *sb_store_record(const sb_store *store, int64_t i);
 // Its V float16 values (IEEE binary16 bits), mapped from disk.
 SB_API const uint16_t *sb_store_row(const sb_store *store, int64_t i);
+// Where that is: a file of the store (the same string for all rows of one) and the place of the first byte.
+typedef struct sb_row_place {
+  const char *path;
+  int64_t offset;
+} sb_row_place;
+SB_API sb_row_place sb_store_row_place(const sb_store *store, int64_t i);
 // Its own brain on the grid, one bit a voxel, the most significant bit of a byte first (as
 // numpy.unpackbits has it), mapped from disk.
 SB_API const uint8_t *sb_store_own_mask(const sb_store *store, int64_t i);

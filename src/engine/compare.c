@@ -150,6 +150,13 @@ cleanup:
   return status;
 }
 
+// Whether nobody reads a block's rows after it: of a coarse screen, whose candidates are settled by then, and of
+// the gallery with the last block of probes.
+static bool is_last_reading(const sb_comparison *c, sb_slot slot) {
+  return c->compute != NULL && c->screen->lost != NULL &&
+         (slot == SB_SLOT_PROBES || c->a.first + c->a.count == c->plan->range.last);
+}
+
 // Puts the scans [first, first + count) into the block, unless they are there already.
 static sb_status load(sb_comparison *c, sb_slot slot, int64_t first, int64_t count) {
   sb_block *block = slot == SB_SLOT_PROBES ? &c->a : &c->b;
@@ -158,7 +165,9 @@ static sb_status load(sb_comparison *c, sb_slot slot, int64_t first, int64_t cou
   if (c->ready[slot] != NULL) block->vectors = (float *)c->ready[slot] + first * c->plan->stride;
   block->first = first;
   block->count = count;
+  c->reader.forgets = c->forgets && is_last_reading(c, slot);
   sb_status status = fill(c, slot, block);
+  c->reader.forgets = false;
   const bool halve = status.code == SB_NO_MEMORY && count > 1; // before another backend
   if (status.code != SB_OK && !halve && go_on(c, &status)) status = sb_ok();
   if (status.code != SB_OK) block->count = 0;
@@ -173,9 +182,11 @@ static void announce_next(const sb_comparison *c, int64_t gallery) {
   const int64_t probe = c->a.first + c->a.count;
   if (is_ready(c)) return;
   if (gallery < plan->gallery)
-    sb_rows_announce(c->gallery, gallery, smaller(plan->gallery_tile, plan->gallery - gallery));
+    sb_reader_announce(&c->reader, c->gallery, gallery,
+                       smaller(plan->gallery_tile, plan->gallery - gallery));
   else if (probe < plan->range.last)
-    sb_rows_announce(c->probe, probe, smaller(plan->probe_tile, plan->range.last - probe));
+    sb_reader_announce(&c->reader, c->probe, probe,
+                       smaller(plan->probe_tile, plan->range.last - probe));
 }
 
 // The same of as many as the backend has room for: up to `count`, else up to half of them, and so on.

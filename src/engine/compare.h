@@ -37,6 +37,7 @@ typedef struct sb_comparison {
   void *screen_context;
   const sb_progress *progress;
   sb_timings *timings;
+  bool forgets; // rows of which this is the last reading need not stay in the system's cache
   sb_reader reader;
   sb_block a, b;          // probes, gallery
   int64_t most[SB_SLOTS]; // scans at once: the plan's tiles, halved where the backend had no room

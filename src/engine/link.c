@@ -127,7 +127,7 @@ static void tear_down(sb_run *run) {
 
 // ---- One measure --------------------------------------------------------------------------------
 
-// Everything that is to be rescored: candidates without a canonical score, and the mated pairs.
+// Everything that is to be rescored: candidates and mated pairs without a canonical score.
 static sb_status rescore(sb_comparison *c, const sb_run *run, sb_sink *sink, double *mated) {
   int64_t count = run->mated_count, used = 0;
   sb_request *requests = NULL;
@@ -146,7 +146,8 @@ static sb_status rescore(sb_comparison *c, const sb_run *run, sb_sink *sink, dou
       }
     }
   for (int64_t i = 0; i < run->mated_count; i++)
-    requests[used++] = (sb_request){run->mated[i].probe, run->mated[i].gallery, mated + i};
+    if (isnan(mated[i]))
+      requests[used++] = (sb_request){run->mated[i].probe, run->mated[i].gallery, mated + i};
   status = sb_rescore(c, requests, used);
   free(requests);
   for (int64_t p = 0; p < run->people.probe_count && status.code == SB_OK; p++)
@@ -274,6 +275,20 @@ static sb_status choose_screen(sb_comparison *c, const sb_run *run, sb_measured 
   return sb_choose_screen(c, &wish, &m->choice);
 }
 
+static double rows_bytes(const sb_store *store) {
+  return (double)sb_store_count(store) * (double)sb_store_row_length(store) * sizeof(uint16_t);
+}
+
+// Whether rows are let go of at their last reading: more than the memory granted holds would be of little use to
+// whoever reads them next, and takes the system time and others their memory. Those that the system held
+// before stay.
+static bool forgets_rows(const sb_run *run, const sb_measured *m) {
+  const bool last = m == run->measured + run->measure_count - 1 && run->refine == NULL;
+  const sb_rows rows = {run->gallery, NULL, 0, run->people.gallery_count};
+  const double bytes = rows_bytes(run->gallery) + (run->scans.self ? 0 : rows_bytes(run->probe));
+  return last && bytes > (double)run->memory_bytes && sb_rows_held(&rows) < 0.5;
+}
+
 static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,
                               FILE *mated_file) {
   sb_status status = sb_ok();
@@ -286,21 +301,23 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
                      .embedder = &embedder,
                      .compute = &run->compute,
                      .progress = run->progress,
+                     .forgets = forgets_rows(run, m),
                      .timings = &run->timings};
   SB_TRY(sb_run_embedder_open(m->measure, run->probe, run->gallery, &embedder, m->standards));
   SB_TRY(choose_screen(&c, run, m));
   SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
                       run->range, run->options->top, run->threads, run->memory_bytes, &embedder,
                       c.screen, c.screen_context, run->limits, &m->plan));
+  SB_TRY(SB_NEW(&mated, run->mated_count, "mated scores"));
   sb_sink_options sink_options = {.top = run->options->top,
                                   .has_threshold = run->options->has_threshold,
                                   .threshold = run->options->threshold,
-                                  .matrix = -1};
+                                  .matrix = -1,
+                                  .mated = {run->mated, mated, run->mated_count}};
   if (run->options->matrix)
     SB_TRY(open_matrix(results, run, m->measure->info.name, &sink_options.matrix));
   SB_TRY(sb_sink_open(&run->people, m->measure, &m->plan, &sink_options, &sink));
   SB_TRY(sb_comparison_open(&c));
-  SB_TRY(SB_NEW(&mated, run->mated_count, "mated scores"));
   SB_TRY(SB_NEW(&m->best_nonmated, run->people.probe_count, "scores"));
   SB_TRY(sb_compare_all(&c, &sink));
   m->bound = sb_sink_bound(&sink);

@@ -4,8 +4,6 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/half.h"
 #include "core/memory.h"
@@ -23,10 +21,18 @@ sb_status sb_reader_open(const sb_embedder *embedder, int threads, sb_reader *ou
                      .threads = threads,
                      .stride = embedder->size,
                      .private_floats = private_floats(embedder)};
-  return SB_NEW(&out->scratch, threads * out->private_floats, "scratch");
+  sb_status status;
+  SB_TRY(SB_NEW(&out->scratch, threads * out->private_floats, "scratch"));
+  SB_TRY(SB_NEW(&out->fetch, 1, "scratch"));
+  sb_fetch_open(out->fetch);
+cleanup:
+  if (status.code != SB_OK) sb_reader_close(out);
+  return status;
 }
 
 void sb_reader_close(sb_reader *reader) {
+  if (reader->fetch != NULL) sb_fetch_close(reader->fetch);
+  free(reader->fetch);
   free(reader->scratch);
   memset(reader, 0, sizeof *reader);
 }
@@ -59,50 +65,38 @@ float *sb_reader_scratch(const sb_reader *reader) {
   return reader->scratch + omp_get_thread_num() * reader->private_floats;
 }
 
-// ---- What the system is told of rows that are about to be read, and of those that were ------------
+// ---- Embedding ----------------------------------------------------------------------------------
 
 // How much is fetched ahead of the row that is read, and while something else is done.
 enum { AHEAD_BYTES = 64 << 20, MEANWHILE_BYTES = 512 << 20 };
 
-static int64_t row_bytes(const sb_store *store) {
-  return sb_store_row_length(store) * (int64_t)sizeof(uint16_t);
+void sb_reader_announce(const sb_reader *reader, const sb_store *store, int64_t first,
+                        int64_t count) {
+  sb_fetch_begin(reader->fetch, &(sb_rows){store, NULL, first, count}, MEANWHILE_BYTES);
 }
 
-// Advice about a row's pages: failing is no error.
-static void advise(const sb_store *store, int64_t i, int advice) {
-  const char *row = (const char *)sb_store_row(store, i);
-  size_t before = (uintptr_t)row % (uintptr_t)sysconf(_SC_PAGESIZE);
-  madvise((void *)(row - before), before + (size_t)row_bytes(store), advice);
-}
-
-void sb_rows_announce(const sb_store *store, int64_t first, int64_t count) {
-  const int64_t most = MEANWHILE_BYTES / row_bytes(store);
-  for (int64_t i = 0; i < count && i < most; i++) advise(store, first + i, MADV_WILLNEED);
-}
-
-void sb_store_release_row(const sb_store *store, int64_t i) {
-  advise(store, i, MADV_DONTNEED);
-}
-
-static int64_t scan_at(const int64_t *index, int64_t first, int64_t i) {
-  return index != NULL ? index[i] : first + i;
+// Of rows that were embedded in order, all threads are past those before the last AHEAD_BYTES.
+static void forget_behind(const sb_rows *rows, int64_t at) {
+  const int64_t behind = AHEAD_BYTES / (sb_store_row_length(rows->store) * 2) + 1;
+  if (at >= 2 * behind && at % behind == 0) sb_rows_forget(rows->store, rows->first, at - behind);
 }
 
 sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
                           int64_t first, int64_t count, float *embeddings) {
   sb_status failure = sb_ok();
   int64_t failed = INT64_MAX;
-  const int64_t ahead = AHEAD_BYTES / row_bytes(store) + 1;
-  for (int64_t i = 0; i < ahead && i < count; i++)
-    advise(store, scan_at(index, first, i), MADV_WILLNEED);
+  const sb_rows rows = {store, index, first, count};
+  const bool forgets = reader->forgets && index == NULL;
+  if (!sb_fetch_has(reader->fetch, &rows)) sb_fetch_begin(reader->fetch, &rows, AHEAD_BYTES);
 #pragma omp parallel for num_threads(reader->threads) schedule(dynamic)
   for (int64_t i = 0; i < count; i++) {
     float *scratch = sb_reader_scratch(reader);
     float *row = scratch + sb_round_up(reader->embedder->scratch);
-    int64_t scan = scan_at(index, first, i);
-    if (i + ahead < count) advise(store, scan_at(index, first, i + ahead), MADV_WILLNEED);
+    int64_t scan = sb_rows_scan(&rows, i);
+    sb_fetch_take(reader->fetch, i);
     sb_row_values(store, scan, row);
     sb_store_release_row(store, scan);
+    if (forgets) forget_behind(&rows, i);
     const sb_scan_data data = {.row = row, .own_mask = sb_store_own_mask(store, scan)};
     sb_status status = sb_embed(reader->embedder, &data, embeddings + i * reader->stride, scratch);
     if (status.code != SB_OK) {
@@ -113,6 +107,8 @@ sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const 
       }
     }
   }
+  sb_fetch_end(reader->fetch);
+  if (forgets) sb_rows_forget(store, first, count);
   if (failed == INT64_MAX) return sb_ok();
   const sb_scan_record *record = sb_store_record(store, failed);
   return sb_error(failure.code, "%s: scan %s of dataset %s cannot be compared by %s: %s",

@@ -3,9 +3,11 @@
 #ifndef SB_ENGINE_ROWS_H
 #define SB_ENGINE_ROWS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/backend.h"
+#include "engine/fetch.h"
 #include "measure/measure.h"
 #include "samebrain/store.h"
 
@@ -15,6 +17,8 @@ typedef struct sb_reader {
   int64_t stride; // floats from one embedding to the next
   int64_t private_floats;
   float *scratch; // private_floats for each thread
+  sb_fetch *fetch;
+  bool forgets; // rows [first, first + count) once they are embedded (sb_rows_forget)
 } sb_reader;
 
 // Bytes of private memory that a reader needs.
@@ -29,17 +33,13 @@ sb_grid sb_store_grid(const sb_store *store);
 // One row as it is stored, and decoded: half * scale + offset.
 sb_stored_row sb_store_stored_row(const sb_store *store, int64_t i);
 void sb_row_values(const sb_store *store, int64_t i, float *row);
-// Lets go of a row's pages: they stay in the system's cache, but a gallery that streams by does not
-// pile up in this process. Rows are read-only shared mappings of a file (see sb_store_row), so nothing
-// is lost, and a neighbour's part of a shared page comes back when it is touched.
-void sb_store_release_row(const sb_store *store, int64_t i);
-
-// Tells the system that the rows first + i are read soon, so that it fetches them meanwhile: as many
-// of the first of them as it is asked to hold at once.
-void sb_rows_announce(const sb_store *store, int64_t first, int64_t count);
-
 // The calling thread's private memory of embedder->scratch floats, in a team of at most `threads`.
 float *sb_reader_scratch(const sb_reader *reader);
+
+// Fetches scans [first, first + count) in the background, until the reader embeds them or others: as many of
+// the first of them as the system is asked to hold at once.
+void sb_reader_announce(const sb_reader *reader, const sb_store *store, int64_t first,
+                        int64_t count);
 
 // Embeds `count` scans into embeddings[0..count), `stride` floats apart: the scans index[i], or
 // first + i when `index` is NULL. Errors: SB_CONTENT naming the scan (the first in order).

@@ -104,6 +104,35 @@ static void settle_wanted(const sb_comparison *c, sb_tile *t) {
   settle_queue(c, t, queued, sliced);
 }
 
+// The first mated pair of a probe of the tile, or of a later one.
+static int64_t first_mated(const sb_mated *mated, const sb_tile *t) {
+  int64_t low = 0, high = mated->count;
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (mated->pairs[middle].probe < t->probe)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+// The tile's mated pairs: asks for them, or keeps the scores of those that were asked for.
+static void for_mated(const sb_sink *sink, sb_tile *t, bool settled) {
+  const sb_mated *mated = &sink->mated;
+  for (int64_t i = first_mated(mated, t); i < mated->count; i++) {
+    const int64_t row = mated->pairs[i].probe - t->probe;
+    const int64_t column = mated->pairs[i].gallery - t->gallery;
+    if (row >= t->probes) break;
+    if (column < 0 || column >= t->galleries) continue;
+    const int64_t place = row * t->galleries + column;
+    if (settled)
+      mated->scores[i] = t->values[place];
+    else
+      t->settling.state[place] = SB_PAIR_WANTED;
+  }
+}
+
 // ---- What could matter --------------------------------------------------------------------------
 
 static uint8_t *state_of(const sb_tile *t, const sb_line *l, int64_t x) {
@@ -114,9 +143,17 @@ static sb_candidate *found_by_thread(const sb_tile *t) {
   return t->settling.found + omp_get_thread_num() * t->line;
 }
 
-// Asks for the best of a line by their low ends, as many as a list wants, and for those that will matter
-// beside them if scores are where the screen has them: then what these share is read once. Only where they
-// are few.
+// Adds to what was found in a tile what a list has already, as far as there is room; returns how many they are.
+static int64_t add_listed(const sb_tile *t, const sb_shortlist *list, sb_candidate *found,
+                          int64_t count) {
+  for (int64_t i = 0; i < list->count && count < t->line; i++)
+    found[count++] = (sb_candidate){list->items[i].low, list->items[i].high, -1};
+  return count;
+}
+
+// Asks for those of a line that are by their low ends among the best so far, as many as a list wants, and for those
+// that will matter beside them if scores are where the screen has them: then what these share is read once.
+// Only where they are few.
 static void want_leaders(sb_sink *sink, const sb_tile *t, const sb_line *l,
                          const sb_screened *scores, sb_list_kind kind) {
   sb_candidate *found = found_by_thread(t);
@@ -128,6 +165,8 @@ static void want_leaders(sb_sink *sink, const sb_tile *t, const sb_line *l,
     if (item.high < list->cutoff || !sb_sink_lists(sink, kind, l->probe, l->first + x)) continue;
     found[count++] = item;
   }
+  if (count == 0) return;
+  count = add_listed(t, list, found, count);
   const double least = count > wanted ? sb_kth_low(found, count, wanted) : -INFINITY;
   double last = sink->screens[kind].threshold; // the lowest score that is expected to matter
   for (int64_t i = 0; i < count; i++)
@@ -135,7 +174,7 @@ static void want_leaders(sb_sink *sink, const sb_tile *t, const sb_line *l,
   for (int64_t i = 0; i < count; i++) open += found[i].low < least && found[i].high >= last;
   const bool few = open <= l->count / SB_CANONICAL_COST;
   for (int64_t i = 0; i < count; i++)
-    if (found[i].low >= least || (few && found[i].high >= last))
+    if (found[i].gallery >= 0 && (found[i].low >= least || (few && found[i].high >= last)))
       *state_of(t, l, found[i].gallery) = SB_PAIR_WANTED;
 }
 
@@ -149,8 +188,7 @@ static sb_status survey_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, 
   return status;
 }
 
-// How close a pair must be to matter to a list: as the last wanted of those that are settled, or of what is
-// listed.
+// How close a pair must be to matter to a list: as the last wanted of those that are settled or listed.
 static double least_that_matters(const sb_sink *sink, const sb_tile *t, const sb_line *l,
                                  sb_list_kind kind) {
   sb_candidate *found = found_by_thread(t);
@@ -163,6 +201,8 @@ static double least_that_matters(const sb_sink *sink, const sb_tile *t, const sb
     const double closeness = sink->direction * t->values[sb_line_place(l, x)];
     found[count++] = (sb_candidate){closeness, closeness, x};
   }
+  if (count == 0) return list->cutoff;
+  count = add_listed(t, list, found, count);
   if (count < screen->wanted) return list->cutoff;
   return fmax(list->cutoff, fmin(screen->threshold, sb_kth_low(found, count, screen->wanted)));
 }
@@ -213,7 +253,9 @@ sb_status sb_tile_survey(const sb_comparison *c, sb_sink *sink, sb_tile *t, int6
   memset(t->settling.cutoffs, 0,
          (size_t)sb_tile_lines(sink, t) * sizeof *t->settling.cutoffs); // not all lines meet anyone
   SB_TRY(sb_for_all_lines(c, sink, t, survey_line));
+  for_mated(sink, t, false);
   settle_wanted(c, t);
+  for_mated(sink, t, true);
   SB_TRY(sb_for_all_lines(c, sink, t, judge_line));
   for (int64_t i = 0; i < sb_tile_lines(sink, t); i++) *open += t->settling.cutoffs[i].open;
 cleanup:

@@ -15,7 +15,9 @@ sb_status sb_sink_open(const sb_people *people, const sb_measure *measure, const
                    .measure = measure,
                    .bins = plan->bins,
                    .direction = measure->info.higher_is_closer ? 1 : -1,
-                   .matrix = options->matrix};
+                   .matrix = options->matrix,
+                   .mated = options->mated};
+  for (int64_t i = 0; i < out->mated.count; i++) out->mated.scores[i] = (double)NAN;
   int64_t gallery = people->gallery_count;
   sb_screen *screens = out->screens;
   screens[SB_LIST_MATCHES] = (sb_screen){

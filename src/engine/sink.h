@@ -22,6 +22,14 @@ typedef struct sb_cutoffs {
   int64_t open;
 } sb_cutoffs;
 
+// Pairs whose canonical scores are wanted however far they are, sorted as sb_people_mated has them, and
+// these as far as they are known: else NaN.
+typedef struct sb_mated {
+  const sb_pair *pairs;
+  double *scores;
+  int64_t count;
+} sb_mated;
+
 typedef struct sb_sink {
   const sb_people *people;
   const sb_measure *measure;
@@ -34,6 +42,7 @@ typedef struct sb_sink {
   uint32_t *within; // the same of pairs of one dataset; NULL where there is but one dataset
   double *bounds;   // per probe: how far a screen can be from the canonical score
   int matrix;       // file descriptor of an .npy of probes x gallery floats; -1: none
+  sb_mated mated;
 } sb_sink;
 
 typedef struct sb_sink_options {
@@ -41,6 +50,7 @@ typedef struct sb_sink_options {
   bool has_threshold;
   double threshold; // a score
   int matrix;
+  sb_mated mated; // borrowed
 } sb_sink_options;
 
 sb_status sb_sink_open(const sb_people *people, const sb_measure *measure, const sb_plan *plan,

@@ -7,6 +7,7 @@
 #include "core/half.h"
 #include "core/memory.h"
 #include "core/select.h"
+#include "engine/fetch.h"
 
 enum {
   GAP = 4,
@@ -107,6 +108,7 @@ sb_status sb_slices_take(const sb_slices *slices, const sb_store *store, int64_t
   const uint16_t *row = sb_store_row(store, i);
   const uint8_t *own = sb_store_own_mask(store, i);
   sb_status status;
+  sb_row_expect(store, i);
   SB_TRY(SB_NEW(&out->values, slices->count, "pictures"));
   SB_TRY(SB_NEW(&out->own, slices->count, "pictures"));
   for (int64_t p = 0; p < slices->count; p++) {

@@ -308,6 +308,12 @@ const uint16_t *sb_store_row(const sb_store *store, int64_t i) {
   return (const uint16_t *)(const void *)rows + e->record->row * store->meta.row_length;
 }
 
+sb_row_place sb_store_row_place(const sb_store *store, int64_t i) {
+  const entry *e = &store->entries[i];
+  const int64_t row_bytes = store->meta.row_length * (int64_t)sizeof(uint16_t);
+  return (sb_row_place){e->shard->files.rows, e->shard->rows.offset + e->record->row * row_bytes};
+}
+
 const uint8_t *sb_store_own_mask(const sb_store *store, int64_t i) {
   const entry *e = &store->entries[i];
   const char *masks = e->shard->masks.data + e->shard->masks.offset;
