@@ -142,7 +142,7 @@ static int64_t add_listed(const sb_tile *t, const sb_shortlist *list, sb_candida
   return count;
 }
 
-// Asks for those of a line that are by their low ends among the best so far, as many as a list wants.
+// Asks for the best of a line by their low ends, as many as a list wants.
 static void want_leaders(sb_sink *sink, const sb_tile *t, const sb_line *l,
                          const sb_screened *scores, sb_list_kind kind) {
   sb_candidate *found = found_by_thread(t);
@@ -154,12 +154,9 @@ static void want_leaders(sb_sink *sink, const sb_tile *t, const sb_line *l,
     if (item.high < list->cutoff || !sb_sink_lists(sink, kind, l->probe, l->first + x)) continue;
     found[count++] = item;
   }
-  if (count == 0) return;
-  count = add_listed(t, list, found, count);
   const double least = count > wanted ? sb_kth_low(found, count, wanted) : -INFINITY;
   for (int64_t i = 0; i < count; i++)
-    if (found[i].low >= least && found[i].gallery >= 0)
-      *state_of(t, l, found[i].gallery) = SB_PAIR_WANTED;
+    if (found[i].low >= least) *state_of(t, l, found[i].gallery) = SB_PAIR_WANTED;
 }
 
 static sb_status survey_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, const sb_line *l,
