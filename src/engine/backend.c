@@ -3,6 +3,7 @@
 #include "engine/backend.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,6 +43,13 @@ static sb_status open_module(const char *name, const char *path, const sb_backen
                   name, path);
 }
 
+// Without a driver the module need not be opened: its libraries take a hundred megabytes.
+static bool has_driver(void) {
+  void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  if (driver != NULL) dlclose(driver);
+  return driver != NULL;
+}
+
 static sb_status find_module(const char *name, const sb_backend **backend) {
   const char *given = getenv("SAMEBRAIN_CUDA_MODULE");
   if (given != NULL && given[0] != '\0') return open_module(name, given, backend);
@@ -51,7 +59,9 @@ static sb_status find_module(const char *name, const sb_backend **backend) {
       free(path);
       continue;
     }
-    sb_status status = open_module(name, path, backend);
+    sb_status status =
+        has_driver() ? open_module(name, path, backend)
+                     : sb_error(SB_BACKEND, "no GPU: there is no NVIDIA driver (libcuda.so.1)");
     free(path);
     return status;
   }
