@@ -535,7 +535,7 @@ static void test_tiles_fit_the_device(void **state) {
   setenv("SAMEBRAIN_EMULATED_MEMORY", "200000000", 1);
   void *context = open_cuda(SB_FP16, 0, &backend);
   // Three quarters of what the workspace leaves, at 100,000 elements, in 13 chunks, of 2 bytes.
-  const int64_t most = backend->most_vectors(context, 100000);
+  const int64_t most = backend->most_vectors(context, 100000, 0);
   assert_true(most > 600 && most <= (200000000 - (32 << 20)) * 3 / 4 / 200000);
   backend->close(context);
   unsetenv("SAMEBRAIN_EMULATED_MEMORY");
