@@ -1,0 +1,52 @@
+// The device that tests of the CUDA backend run on: emulated, with the threads of a block in several
+// orders and streams out of step, or with the argument "gpu" a real one.
+#ifndef TESTS_CUDA_DEVICE_H
+#define TESTS_CUDA_DEVICE_H
+
+#include "cohort.h"
+
+#include "engine/compute.h"
+
+static bool real_device;
+
+// A module's context; the caller closes it.
+static inline void *open_cuda(sb_precision precision, int64_t chunk, const sb_backend **backend) {
+  const sb_backend_options options = {.threads = 1, .k_chunk = chunk, .precision = precision};
+  void *context;
+  assert_ok(sb_backend_find("cuda", backend));
+  if (precision == SB_INT8) *backend = (*backend)->int8;
+  assert_ok((*backend)->open(&options, &context));
+  return context;
+}
+
+// Chooses the module, `emulated` unless a real device is asked for. Returns what the program exits with
+// where there is no device; else 0.
+static inline int choose_device(int argc, char **argv, const char *emulated) {
+  enum { SKIPPED = 77 };
+  real_device = argc > 1 && strcmp(argv[1], "gpu") == 0;
+  if (!real_device && emulated != NULL) setenv("SAMEBRAIN_CUDA_MODULE", emulated, 1);
+  sb_compute compute;
+  const sb_status status = sb_compute_open("cuda", "auto", 1, 0, &compute);
+  sb_compute_close(&compute);
+  if (status.code == SB_OK) return 0;
+  printf("%s: skipped: %s\n", argv[0], status.message);
+  return SKIPPED;
+}
+
+// In the which-th order of a block's threads, and of streams (emulation/streams.h). False past the last;
+// a real device has one.
+static inline bool choose_order(int which) {
+  static const char *const orders[][2] = {
+      {"forward", ""}, {"reverse", "late"}, {"1", "0"}, {"2", "1"}, {"3", "2"}};
+  if (which >= (real_device ? 1 : (int)(sizeof orders / sizeof *orders))) return false;
+  setenv("SAMEBRAIN_EMULATED_ORDER", orders[which][0], 1);
+  setenv("SAMEBRAIN_EMULATED_STREAMS", orders[which][1], 1);
+  return true;
+}
+
+#ifndef SAMEBRAIN_EMULATED_MODULE // without a compiler for the emulation
+#define SAMEBRAIN_EMULATED_MODULE NULL
+#define SAMEBRAIN_WIDE_MODULE NULL
+#endif
+
+#endif
