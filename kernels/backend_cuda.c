@@ -192,9 +192,19 @@ static const double *cuda_lost(const void *context, sb_slot slot) {
 
 static sb_status cuda_pair_begin(void *context, const sb_form *form) {
   sb_cuda *c = context;
-  const sb_pair_memory memory = {c->stream, c->slots, &c->parts, &c->sum};
+  size_t beside;
   sb_pairs_close(c->pairs);
+  c->pairs = NULL;
+  sb_cuda_empty_slots(c);
+  sb_cuda_slot_bytes(c, 0, &beside);
+  // Half of it: what all pairs share takes some, too.
+  const sb_pair_memory memory = {c->stream, c->slots, &c->parts, &c->sum, beside / 2};
   return sb_pairs_open(&memory, form, &c->pairs);
+}
+
+static int64_t cuda_most_embeddings(const void *context, const sb_form *form) {
+  size_t beside;
+  return (int64_t)(sb_cuda_slot_bytes(context, 0, &beside) / ((size_t)form->size * sizeof(float)));
 }
 
 static sb_status cuda_pair_put(void *context, sb_slot slot, const float *embeddings,
@@ -211,8 +221,8 @@ static sb_status cuda_pair_tile(void *context, sb_part a, sb_part b, double *out
   .k_chunk = cuda_k_chunk, .workspace_bytes = cuda_workspace_bytes,                                \
   .most_vectors = cuda_most_vectors, .put = cuda_put, .gemm_nt = cuda_gemm_nt,                     \
   .stages = cuda_stages, .gemm_error = cuda_gemm_error, .pair_supports = sb_pairs_support,         \
-  .pair_error = sb_pairs_error, .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put,          \
-  .pair_tile = cuda_pair_tile
+  .pair_error = sb_pairs_error, .most_embeddings = cuda_most_embeddings,                           \
+  .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put, .pair_tile = cuda_pair_tile
 
 static const sb_backend INT8 = {ALL_PRECISIONS, .lost = cuda_lost};
 static const sb_backend BACKEND = {ALL_PRECISIONS,

@@ -92,7 +92,10 @@ static inline size_t sb_element_bytes(sb_precision precision) {
 
 sb_status sb_cublas_failure(cublasStatus_t code, const char *what);
 
-// vectors.c: the seam's most_vectors and put (backend.h).
+// vectors.c: what the device has for slots, in all, without the memory of those that are filled, `others`
+// and what is to be left `beside`; and the seam's most_vectors and put (backend.h).
+size_t sb_cuda_slot_bytes(const sb_cuda *c, size_t others, size_t *beside);
+void sb_cuda_empty_slots(sb_cuda *c); // gives their memory back
 int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k, int64_t beside);
 sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t count, int64_t k,
                       int64_t stride);

@@ -66,7 +66,7 @@ sb_status sb_cuda_select_begin(sb_cuda *c, const sb_selection *selection) {
       {selection->gallery_dataset, selection->gallery, &of->gallery_dataset},
       {selection->same, selection->probes, &of->same}};
   sb_status status = sb_ok();
-  set_busy(c, NULL, NULL);
+  sb_cuda_empty_slots(c);
   s->kernel = (sb_kernel_selection){.of = *selection, .stream = c->stream};
   for (int t = 0; t < SB_SELECTOR_TABLES; t++) {
     SB_TRY(sb_upload(&s->tables[t], tables[t].from, tables[t].count, sizeof(int64_t), c->stream));

@@ -11,7 +11,8 @@
 #include "engine/int8.h"
 #include "kernels.h"
 
-// For the products of a tile, the scores, and vectors on their way.
+// Left to what is not in slots: the products of a tile, its scores, and vectors on their way; what lies
+// between the kernels of pairs. At most this, and a quarter of what there is.
 static const size_t BESIDE_BYTES = (size_t)1 << 30;
 
 sb_status sb_device_block_open(sb_device_block *block) {
@@ -42,19 +43,34 @@ static size_t vector_bytes(const sb_cuda *c, int64_t chunk, int64_t chunks) {
          (c->precision == SB_INT8 ? (size_t)chunks * sizeof(float) : 0);
 }
 
-int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k, int64_t others) {
-  enum { BLOCKS = SB_SLOTS + 1 };
+size_t sb_cuda_slot_bytes(const sb_cuda *c, size_t others, size_t *beside) {
   size_t available, total;
-  int64_t chunk, chunks;
-  if (cudaMemGetInfo(&available, &total) != cudaSuccess) return INT64_MAX;
+  if (cudaMemGetInfo(&available, &total) != cudaSuccess) available = SIZE_MAX / 2;
   available += c->spare.elements.bytes;
   for (int s = 0; s < SB_SLOTS; s++)
     available += c->slots[s].elements.bytes + c->slots[s].scales.bytes;
-  available -= (size_t)others < available ? (size_t)others : available;
+  available -= others < available ? others : available;
+  *beside = available / 4 < BESIDE_BYTES ? available / 4 : BESIDE_BYTES;
+  return available - *beside;
+}
+
+void sb_cuda_empty_slots(sb_cuda *c) {
+  sb_device_block *const blocks[] = {&c->slots[SB_SLOT_PROBES], &c->slots[SB_SLOT_GALLERY],
+                                     &c->spare};
+  for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
+    sb_buffer_free(&blocks[b]->elements);
+    sb_buffer_free(&blocks[b]->scales);
+    blocks[b]->count = 0;
+    blocks[b]->busy = false;
+  }
+}
+
+int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k, int64_t others) {
+  enum { BLOCKS = SB_SLOTS + 1 };
+  size_t beside, available = sb_cuda_slot_bytes(c, (size_t)others, &beside);
+  int64_t chunk, chunks;
   choose_chunks(c, k, &chunk, &chunks);
-  const size_t beside = available / 4 < BESIDE_BYTES ? available / 4 : BESIDE_BYTES;
-  return (int64_t)((available - beside) / vector_bytes(c, chunk, chunks)) -
-         BLOCKS * (SB_COLUMN_UNIT - 1);
+  return (int64_t)(available / vector_bytes(c, chunk, chunks)) - BLOCKS * (SB_COLUMN_UNIT - 1);
 }
 
 // Where vectors are on their way.

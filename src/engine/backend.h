@@ -124,7 +124,7 @@ typedef struct sb_backend {
   bool skips_below_diagonal;
   // Selection by the backend; all NULL where it selects nothing. Of a tile's products come back only the
   // candidates that could matter; what follows from the products is the host's to the bit (screened.h).
-  // From here on tiles are selected for this comparison. What it points at stays the caller's, and as it
+  // From here on tiles are selected for this comparison; slots are empty. What it points at stays the caller's, and as it
   // is until the end. Errors: SB_NO_MEMORY, after which the host has to select.
   sb_status (*select_begin)(void *context, const sb_selection *selection);
   // Queues a tile's products, of a's vectors with b's, and their selection, and returns: slots may be
@@ -157,6 +157,8 @@ typedef struct sb_backend {
   bool (*pair_supports)(const sb_form *form);
   // A bound on the error of a score by a form that is supported.
   sb_score_error (*pair_error)(const sb_form *form);
+  // How many embeddings its own memory holds, in both slots together, beside all else that it needs.
+  int64_t (*most_embeddings)(const void *context, const sb_form *form);
   // From here on pairs are scored by this form; slots are empty. It and what it points at stay the
   // caller's and as they are.
   sb_status (*pair_begin)(void *context, const sb_form *form);

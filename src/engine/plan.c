@@ -71,12 +71,17 @@ static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *cont
 }
 
 // Tiles that a backend with memory of its own has room for.
-static void cap_tiles(sb_plan *p, const sb_backend *backend, const void *context) {
-  if (backend->most_vectors == NULL || p->probe_tile < 1) return;
+static void cap_tiles(sb_plan *p, const sb_embedder *embedder, const sb_backend *backend,
+                      const void *context) {
+  const bool pairs = embedder->measure->epilogue == NULL;
+  if (p->probe_tile < 1 || backend->most_vectors == NULL) return;
+  if (pairs && !backend->pair_supports(&embedder->form)) return;
   // One that selects has the histograms of all probes, and fills a second block of the gallery meanwhile.
-  const bool selects = backend->select_begin != NULL;
+  const bool selects = !pairs && backend->select_begin != NULL;
   const int64_t counts = selects ? 2 * p->probes * p->bins * (int64_t)sizeof(uint32_t) : 0;
-  const int64_t blocks = selects ? 2 : 1, most = backend->most_vectors(context, p->length, counts);
+  const int64_t blocks = selects ? 2 : 1;
+  const int64_t most = pairs ? backend->most_embeddings(context, &embedder->form)
+                             : backend->most_vectors(context, p->length, counts);
   p->gallery_tile = larger(smaller(p->gallery_tile, most / (2 * blocks)), 1);
   p->probe_tile = larger(smaller(p->probe_tile, most - blocks * p->gallery_tile), 1);
 }
@@ -110,7 +115,7 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range rang
       probes * (2 * p.bins * (int64_t)sizeof(uint32_t) + (int64_t)sizeof(double)) + p.list_bytes;
   int64_t available = memory_bytes - p.fixed_bytes - p.probe_bytes;
   choose_tiles(&p, backend, backend_context, available);
-  cap_tiles(&p, backend, backend_context);
+  cap_tiles(&p, embedder, backend, backend_context);
   if (p.probe_tile < 1) {
     int64_t least =
         p.fixed_bytes + p.probe_bytes - reserve + tile_bytes(&p, backend, backend_context, 1, 1);

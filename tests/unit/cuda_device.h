@@ -5,6 +5,8 @@
 
 #include "cohort.h"
 
+#include <dlfcn.h>
+
 #include "engine/compute.h"
 
 static bool real_device;
@@ -42,6 +44,19 @@ static inline bool choose_order(int which) {
   setenv("SAMEBRAIN_EMULATED_ORDER", orders[which][0], 1);
   setenv("SAMEBRAIN_EMULATED_STREAMS", orders[which][1], 1);
   return true;
+}
+
+// What the emulation tells of itself, by a function of the module (emulation/streams.h, memory.h).
+static inline long long emulated(const char *name, int argument) {
+  void *module = dlopen(getenv("SAMEBRAIN_CUDA_MODULE"), RTLD_NOW), *symbol;
+  long long (*figure)(int) = NULL;
+  assert_non_null(module);
+  symbol = dlsym(module, name);
+  memcpy(&figure, &symbol, sizeof figure);
+  assert_non_null(figure);
+  const long long told = figure(argument);
+  dlclose(module);
+  return told;
 }
 
 #ifndef SAMEBRAIN_EMULATED_MODULE // without a compiler for the emulation

@@ -342,6 +342,46 @@ static void test_a_failing_device(void **state) {
   free(t.out);
 }
 
+// Tiles are planned from what is free on the device: nothing is asked for that it has no room for.
+static void test_tiles_fit_the_device(void **state) {
+  (void)state;
+  if (real_device) skip();
+  static const char *const forms[] = {"mae", "nmi",
+                                      "lncc"};   // poc's kernels leave more than these rows have
+  static const long long rooms[] = {30, 14, 10}; // embeddings, on a device with 18 scans to compare
+  const cohort c = {
+      .people = 9, .sessions = 2, .seed = 4, .gain = 1, .duplicate_of = -1, .constant = -1};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *expected[3];
+  sb_store *store = open_cohort(folder, "a", &c);
+  const sb_grid grid = sb_store_grid(store);
+  sb_link_options options = sb_link_options_default();
+  options.threads = 1;
+  options.measure_count = 1;
+  for (size_t at = 0; at < 3 * sizeof forms / sizeof *forms; at++) {
+    sb_embedder e;
+    options.measures = &forms[at / 3];
+    assert_ok(sb_embedder_open(sb_measure_row_find(forms[at / 3]), &grid, &e));
+    options.backend = "cpu";
+    assert_ok(sb_link(store, NULL, &options, out, NULL, NULL));
+    read_files(out, expected);
+    char *bytes = sb_format("%lld", (32LL << 20) + rooms[at % 3] * 4 * (long long)e.form.size);
+    setenv("SAMEBRAIN_EMULATED_MEMORY", bytes, 1);
+    options.backend = "cuda";
+    const long long refused = emulated("sb_emulated_refused", 0);
+    assert_ok(sb_link(store, NULL, &options, out, NULL, NULL));
+    assert_int_equal(emulated("sb_emulated_refused", 0), refused);
+    unsetenv("SAMEBRAIN_EMULATED_MEMORY");
+    expect_files(out, expected);
+    for (int i = 0; i < 3; i++) free(expected[i]);
+    free(bytes);
+    sb_embedder_close(&e);
+  }
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
 int main(int argc, char **argv) {
   const bool wide = argc > 1 && strcmp(argv[1], "wide") == 0;
   const int skipped =
@@ -355,6 +395,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest links[] = {
       cmocka_unit_test(test_links_report_the_same_files),
       cmocka_unit_test(test_a_failing_device),
+      cmocka_unit_test(test_tiles_fit_the_device),
   };
   int failed = 0;
   for (int i = 0; choose_order(i) && !(wide && i > 0); i++)

@@ -2,8 +2,6 @@
 // with small tiles, or as `test_cuda_select wide` with a GPU's; as `test_cuda_select gpu` on a real one.
 #include "cuda_device.h"
 
-#include <dlfcn.h>
-
 #include <cjson/cJSON.h>
 
 #include "engine/histogram.h"
@@ -228,9 +226,9 @@ static void select_scene(scene *s, const wish *w, int64_t tile, int *whole, int 
   s->selection.threshold[SB_LIST_MATCHES] = least + w->threshold * range;
   for (int i = 0; i < MOST_LINES * SB_LIST_KINDS; i++)
     k.cutoffs[i] = i % 3 == 0 ? -INFINITY : least + w->cutoff * range;
+  assert_ok(backend->select_begin(context, &s->selection));
   assert_ok(backend->put(context, SB_SLOT_PROBES, s->vectors[SB_SLOT_PROBES], s->probes, K, K));
   assert_ok(backend->put(context, SB_SLOT_GALLERY, s->vectors[side], s->gallery, K, K));
-  assert_ok(backend->select_begin(context, &s->selection));
   for (int64_t probe = 0; probe < s->probes; probe += tile)
     for (int64_t gallery = s->self ? probe : 0; gallery < s->gallery; gallery += tile) {
       const int64_t m = s->probes - probe < tile ? s->probes - probe : tile;
@@ -305,12 +303,6 @@ static void test_the_next_scans_travel_meanwhile(void **state) {
   setenv("SAMEBRAIN_EMULATED_STREAMS", "late", 1);
   const sb_backend *backend;
   void *context = open_cuda(SB_FP16, 16, &backend);
-  void *module = dlopen(getenv("SAMEBRAIN_CUDA_MODULE"), RTLD_NOW | RTLD_NOLOAD);
-  assert_non_null(module);
-  long long (*ran)(int) = NULL;
-  void *symbol = dlsym(module, "sb_emulated_ran");
-  memcpy(&ran, &symbol, sizeof ran);
-  assert_non_null(ran);
   s = (scene){.measure = sb_measure_row_find("pearson"), .probes = 30, .gallery = 30};
   next = s;
   fill_scene(&s, 1, false);
@@ -319,9 +311,9 @@ static void test_the_next_scans_travel_meanwhile(void **state) {
   const sb_part a = {SB_SLOT_PROBES, 0, s.probes}, b = {SB_SLOT_GALLERY, 0, s.gallery};
   const sb_selected *items;
   int64_t count;
+  assert_ok(backend->select_begin(context, &s.selection));
   assert_ok(backend->put(context, SB_SLOT_PROBES, s.vectors[SB_SLOT_PROBES], s.probes, K, K));
   assert_ok(backend->put(context, SB_SLOT_GALLERY, s.vectors[SB_SLOT_GALLERY], s.gallery, K, K));
-  assert_ok(backend->select_begin(context, &s.selection));
   k.extent = (sb_extent){0, s.probes, 0, s.gallery, false};
   k.error = sb_dot_error(backend->gemm_error(context, K), K);
   assert_ok(backend->gemm_nt(context, a, b, k.dots, s.gallery));
@@ -329,10 +321,10 @@ static void test_the_next_scans_travel_meanwhile(void **state) {
   for (int round = 0; round < 3; round++) {
     scene *now = round % 2 ? &next : &s, *then = round % 2 ? &s : &next;
     assert_ok(backend->select_start(context, a, b, &tile));
-    const long long before = ran(COMPUTING);
+    const long long before = emulated("sb_emulated_ran", COMPUTING);
     assert_ok(
         backend->put(context, SB_SLOT_GALLERY, then->vectors[SB_SLOT_GALLERY], s.gallery, K, K));
-    assert_int_equal(ran(COMPUTING), before);
+    assert_int_equal(emulated("sb_emulated_ran", COMPUTING), before);
     for (bool more = true; more;) {
       assert_ok(backend->select_take(context, &items, &count, &more));
       for (int64_t i = 0; i < count; i++) { // the products of these scans, and of no others
@@ -343,10 +335,9 @@ static void test_the_next_scans_travel_meanwhile(void **state) {
         assert_true(items[i].low <= dot && dot <= items[i].high);
       }
     }
-    assert_true(ran(COMPUTING) > before);
+    assert_true(emulated("sb_emulated_ran", COMPUTING) > before);
   }
   backend->close(context);
-  dlclose(module);
   setenv("SAMEBRAIN_EMULATED_STREAMS", kept, 1);
   free(kept);
 }
