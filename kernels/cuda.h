@@ -126,7 +126,7 @@ sb_status sb_cuda_select_start(sb_cuda *c, sb_part a, sb_part b, const sb_select
 sb_status sb_cuda_select_take(sb_cuda *c, const sb_selected **items, int64_t *count, bool *more);
 sb_status sb_cuda_select_end(sb_cuda *c, uint32_t *histogram, uint32_t *within, double *error);
 void sb_cuda_select_free(sb_cuda *c);
-// Pinned memory for a tile.
+// The host's memory for a tile: pinned, and as much again where the engine sorts candidates.
 int64_t sb_cuda_selection_bytes(int64_t m, int64_t n);
 
 #endif

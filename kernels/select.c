@@ -23,7 +23,7 @@ static int64_t capacity_of(int64_t m, int64_t n) {
 
 int64_t sb_cuda_selection_bytes(int64_t m, int64_t n) {
   const int64_t line = SB_LIST_KINDS + SB_MOST_TERMS;
-  return capacity_of(m, n) * (int64_t)sizeof(sb_selected) +
+  return 2 * capacity_of(m, n) * (int64_t)sizeof(sb_selected) +
          (m + n) * line * (int64_t)sizeof(double);
 }
 
@@ -82,6 +82,7 @@ sb_status sb_cuda_select_begin(sb_cuda *c, const sb_selection *selection) {
   s->kernel.most_error = s->figures.data;
   s->kernel.count = s->kernel.most_error + 1;
 cleanup:
+  if (status.code != SB_OK) sb_cuda_select_free(c); // tiles may fit without it
   return status;
 }
 

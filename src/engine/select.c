@@ -198,6 +198,7 @@ sb_status sb_select_end(sb_comparison *c, sb_sink *sink) {
   sb_status status = sb_ok();
   if (c->selecting == NULL) return status;
   SB_TRY(take(c, sink));
+  // The largest error of all pairs stands with the first probe.
   SB_TRY(sb_comparison_blame(
       c, c->screen->select_end(c->screen_context, sink->histogram, sink->within, sink->bounds)));
 cleanup:

@@ -102,22 +102,35 @@ typedef struct known {
   double most_error;
 } known;
 
-static const double *terms_of(const scene *s, const known *k, bool row, int64_t scan) {
+static const double *terms_of(const scene *s, bool row, int64_t scan) {
   const int slot = row || s->self ? SB_SLOT_PROBES : SB_SLOT_GALLERY;
-  (void)k;
   return s->terms[slot] + scan * s->measure->term_count;
+}
+
+static sb_screened score_of(const scene *s, const known *k, int64_t line, int64_t x) {
+  const sb_span l = sb_extent_line(&k->extent, line);
+  const bool row = line < k->extent.probes;
+  return sb_screen_interval(s->measure, k->dots[l.at + x * l.step], k->error, K,
+                            terms_of(s, row, l.probe), terms_of(s, !row, l.first + x));
+}
+
+// The lists of some lines hold already as many as they want, as close as one of the tile's pairs can be.
+static void set_cutoffs(const scene *s, known *k) {
+  for (int64_t line = 1; line < sb_extent_lines(&k->extent); line += 3) {
+    if (sb_extent_line(&k->extent, line).count <= 0) continue;
+    const sb_screened score = score_of(s, k, line, 0);
+    k->cutoffs[line * SB_LIST_KINDS] =
+        sb_candidate_of(&score, s->measure->info.higher_is_closer, 0).high;
+  }
 }
 
 // The pairs of a line, as the host judges them; counted, too.
 static void judge(scene *s, known *k, int64_t line) {
   const sb_people people = people_of(s);
   const sb_span l = sb_extent_line(&k->extent, line);
-  const bool row = line < k->extent.probes;
   for (int64_t x = 0; x < l.count; x++) {
     const int64_t scan = l.first + x;
-    const sb_screened score =
-        sb_screen_interval(s->measure, k->dots[l.at + x * l.step], k->error, K,
-                           terms_of(s, k, row, l.probe), terms_of(s, k, !row, scan));
+    const sb_screened score = score_of(s, k, line, x);
     k->found[x] = false;
     k->of[x] = sb_candidate_of(&score, s->measure->info.higher_is_closer, scan);
     k->taken[x][SB_LIST_MATCHES] = scan != s->same[l.probe];
@@ -194,8 +207,9 @@ static int select_tile(const sb_backend *backend, void *context, scene *s, known
   k->extent = (sb_extent){a.first, a.count, b.first, b.count, s->self};
   k->error = sb_dot_error(backend->gemm_error(context, K), K);
   assert_ok(backend->gemm_nt(context, a, b, k->dots, b.count));
-  const sb_selection_tile tile = {k->extent, k->error, k->cutoffs, terms_of(s, k, true, a.first),
-                                  terms_of(s, k, false, b.first)};
+  set_cutoffs(s, k);
+  const sb_selection_tile tile = {k->extent, k->error, k->cutoffs, terms_of(s, true, a.first),
+                                  terms_of(s, false, b.first)};
   assert_ok(backend->select_start(context, a, b, &tile));
   for (bool more = true; more; parts++) {
     assert_ok(backend->select_take(context, &items, &count, &more));
