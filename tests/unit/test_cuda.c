@@ -531,7 +531,7 @@ static void test_tiles_fit_the_device(void **state) {
 }
 
 int main(int argc, char **argv) {
-  const int skipped = choose_device(argc, argv, SAMEBRAIN_EMULATED_MODULE);
+  const int skipped = choose_device(argc, argv);
   if (skipped != 0) return skipped;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_rounding_is_to_nearest),

@@ -383,9 +383,7 @@ static void test_tiles_fit_the_device(void **state) {
 }
 
 int main(int argc, char **argv) {
-  const bool wide = argc > 1 && strcmp(argv[1], "wide") == 0;
-  const int skipped =
-      choose_device(argc, argv, wide ? SAMEBRAIN_WIDE_MODULE : SAMEBRAIN_EMULATED_MODULE);
+  const int skipped = choose_device(argc, argv);
   if (skipped != 0) return skipped;
   const struct CMUnitTest kernels[] = {
       cmocka_unit_test(test_scores_stay_within_their_error),
@@ -398,7 +396,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_tiles_fit_the_device),
   };
   int failed = 0;
-  for (int i = 0; choose_order(i) && !(wide && i > 0); i++)
-    failed += cmocka_run_group_tests(kernels, NULL, NULL);
+  for (int i = 0; choose_order(i); i++) failed += cmocka_run_group_tests(kernels, NULL, NULL);
   return wide ? failed : failed + cmocka_run_group_tests(links, NULL, NULL);
 }

@@ -442,9 +442,7 @@ static void test_links_tell_the_same(void **state) {
 }
 
 int main(int argc, char **argv) {
-  const bool wide = argc > 1 && strcmp(argv[1], "wide") == 0;
-  const int skipped =
-      choose_device(argc, argv, wide ? SAMEBRAIN_WIDE_MODULE : SAMEBRAIN_EMULATED_MODULE);
+  const int skipped = choose_device(argc, argv);
   if (skipped != 0) return skipped;
   const struct CMUnitTest kernels[] = {
       cmocka_unit_test(test_epilogues_are_the_hosts),
@@ -453,7 +451,7 @@ int main(int argc, char **argv) {
   };
   const struct CMUnitTest links[] = {cmocka_unit_test(test_links_tell_the_same)};
   int failed = 0;
-  for (int i = 0; choose_order(i) && !(wide && i > 0); i++) {
+  for (int i = 0; choose_order(i); i++) {
     failed += cmocka_run_group_tests(kernels, NULL, NULL);
     if (!wide) failed += cmocka_run_group_tests(links, NULL, NULL);
   }
