@@ -99,7 +99,7 @@ fault "selection: columns count as the first probe" test_cuda_select select.cu '
 fault "selection: no barrier before the bins are read" test_cuda_select select.cu '    __syncthreads();
     if (threadIdx.x < SB_LIST_KINDS) {' '    if (threadIdx.x < SB_LIST_KINDS) {'
 fault "selection: no barrier before the next line" test_cuda_select select.cu '__syncthreads(); // before the next line' '// before the next line'
-fault "selection: a column begins one late" test_cuda_select ../src/engine/screened.h 'out.at = column;' 'out.at = column + out.step;'
+fault "selection: a column begins one late" test_cuda_select ../src/engine/screened.h 'out.at = column;' 'out.at = column + t->galleries;'
 fault "selection: too many candidates are cut off" test_cuda_select select.c 'while (*count > k->capacity) {' 'if (*count > k->capacity) *count = k->capacity;
   while (false) {'
 fault "selection: the rest is not picked" test_cuda_select select.c '*more = s->last < lines;' '*more = false;'
