@@ -4,7 +4,8 @@
 //
 // For each shape (M probes, N gallery scans, rows of K values; by default those of bench/gpu_peers.py) and
 // each precision of the backend, of random unit vectors: median seconds (9 times after 2 to warm up) of
-// the product alone, with the sums of its chunks, with the scores copied to the host; of the gallery's
+// the product alone, with the sums of its chunks, with the scores copied to the host, or with the
+// candidates that the backend selects instead (the first tile's, of the 10 closest); of the gallery's
 // vectors to the backend; of the gallery's rows of float16 to the backend, embedded there by pearson;
 // and end to end, rows to scores: what a tile of a gallery that streams by takes. Prints JSON;
 // scripts/gpu-check sets it beside the raw products of cuBLAS. A backend that does not tell its stages
@@ -22,7 +23,7 @@
 #include "engine/backend.h"
 #include "engine/compare.h"
 
-enum { MOST_SHAPES = 16, MOST_REPEATS = 99, WARM_UP = 2 };
+enum { MOST_SHAPES = 16, MOST_REPEATS = 99, WARM_UP = 2, BINS = 2000, TOP = 10 };
 
 typedef struct shape {
   long long m, n, k;
@@ -34,9 +35,10 @@ static const shape SHAPES[] = {{1, 2000, 217489},
                                {2000, 2000, 217489},
                                {400, 400, 1740000}};
 
-typedef enum figure { PRODUCT, SUMS, SCORES, VECTORS, ROWS, WHOLE, FIGURES } figure;
-static const char *const FIGURE_NAMES[FIGURES] = {"product",         "with_sums",    "with_scores",
-                                                  "gallery_vectors", "gallery_rows", "end_to_end"};
+typedef enum figure { PRODUCT, SUMS, SCORES, SELECTED, VECTORS, ROWS, WHOLE, FIGURES } figure;
+static const char *const FIGURE_NAMES[FIGURES] = {
+    "product",         "with_sums",    "with_scores", "with_selection",
+    "gallery_vectors", "gallery_rows", "end_to_end"};
 
 typedef struct bench {
   const sb_backend *backend;
@@ -46,6 +48,9 @@ typedef struct bench {
   uint16_t *halves; // the gallery's rows
   sb_stored_row *rows;
   double *scores;
+  int64_t *people;     // nobody is known, and all are of one dataset: -1 for each scan
+  double *cutoffs;     // no list holds anything yet
+  uint32_t *histogram; // m x BINS
   double seconds[FIGURES][MOST_REPEATS];
 } bench;
 
@@ -55,10 +60,15 @@ static void free_data(bench *b) {
   free(b->halves);
   free(b->rows);
   free(b->scores);
+  free(b->people);
+  free(b->cutoffs);
+  free(b->histogram);
   b->a = b->b = NULL;
   b->halves = NULL;
   b->rows = NULL;
-  b->scores = NULL;
+  b->scores = b->cutoffs = NULL;
+  b->people = NULL;
+  b->histogram = NULL;
 }
 
 // Values around 0, by a generator that is quick; rows of norm 1, but for the rows of float16.
@@ -87,6 +97,11 @@ static sb_status make_data(bench *b, const shape *s) {
   SB_TRY(SB_NEW(&b->halves, s->n * s->k, "rows"));
   SB_TRY(SB_NEW(&b->rows, s->n, "rows"));
   SB_TRY(SB_NEW(&b->scores, s->m * s->n, "scores"));
+  SB_TRY(SB_NEW(&b->people, s->m + s->n, "people"));
+  SB_TRY(SB_NEW(&b->cutoffs, s->m * SB_LIST_KINDS, "cutoffs"));
+  SB_TRY(SB_NEW_ZERO(&b->histogram, s->m * BINS, "histograms"));
+  for (int64_t i = 0; i < s->m + s->n; i++) b->people[i] = -1;
+  for (int64_t i = 0; i < s->m * SB_LIST_KINDS; i++) b->cutoffs[i] = -INFINITY;
   fill(s, s->m, 1, b->a, NULL);
   fill(s, s->n, 2, b->b, b->halves);
   for (int64_t i = 0; i < s->n; i++) b->rows[i] = (sb_stored_row){b->halves + i * s->k, 1, 0};
@@ -110,6 +125,41 @@ static sb_status multiply(bench *b, const shape *s, int repeat) {
   return status;
 }
 
+static sb_status begin_selecting(bench *b, const shape *s) {
+  const sb_selection selection = {.from_dot = SB_FROM_DOT_CORRELATION,
+                                  .range_min = -1,
+                                  .range_max = 1,
+                                  .higher_is_closer = true,
+                                  .length = s->k,
+                                  .probes = s->m,
+                                  .gallery = s->n,
+                                  .probe_person = b->people,
+                                  .gallery_person = b->people,
+                                  .probe_dataset = b->people,
+                                  .gallery_dataset = b->people,
+                                  .same = b->people,
+                                  .bins = BINS,
+                                  .wanted = {TOP, 1},
+                                  .threshold = {INFINITY, INFINITY}};
+  return b->backend->select_begin(b->context, &selection);
+}
+
+// The products of what is in the slots, and which of them could matter.
+static sb_status multiply_and_select(bench *b, const shape *s, int repeat) {
+  const sb_part probes = {SB_SLOT_PROBES, 0, s->m}, gallery = {SB_SLOT_GALLERY, 0, s->n};
+  const sb_selection_tile tile = {.extent = {0, s->m, 0, s->n, false},
+                                  .error = b->backend->gemm_error(b->context, s->k),
+                                  .cutoffs = b->cutoffs};
+  const sb_selected *items;
+  int64_t count;
+  const double start = sb_now_s();
+  sb_status status = b->backend->select_start(b->context, probes, gallery, &tile);
+  for (bool more = true; more && status.code == SB_OK;)
+    status = b->backend->select_take(b->context, &items, &count, &more);
+  b->seconds[SELECTED][repeat] = sb_now_s() - start;
+  return status;
+}
+
 static sb_status run_once(bench *b, const shape *s, int repeat) {
   const sb_backend *backend = b->backend;
   const bool embeds = backend->put_rows != NULL;
@@ -128,6 +178,8 @@ static sb_status run_once(bench *b, const shape *s, int repeat) {
   b->seconds[ROWS][repeat] = embeds ? sb_now_s() - start : NAN;
   SB_TRY(multiply(b, s, repeat));
   b->seconds[WHOLE][repeat] = embeds ? sb_now_s() - start : NAN;
+  b->seconds[SELECTED][repeat] = NAN;
+  if (backend->select_begin != NULL) SB_TRY(multiply_and_select(b, s, repeat));
 cleanup:
   return status;
 }
@@ -139,10 +191,14 @@ static int ascending(const void *left, const void *right) {
 
 static sb_status run_shape(bench *b, const shape *s, const char *precision, cJSON *results) {
   const sb_recipe recipe = {.kind = SB_RECIPE_STANDARDISE, .voxels = s->k};
+  double error = 0;
   sb_status status;
+  if (b->backend->select_begin != NULL) SB_TRY(begin_selecting(b, s)); // empties the slots
   SB_TRY(b->backend->put(b->context, SB_SLOT_PROBES, b->a, s->m, s->k, s->k));
   if (b->backend->put_rows != NULL) SB_TRY(b->backend->embed_begin(b->context, &recipe));
   for (int r = -WARM_UP; r < b->repeats; r++) SB_TRY(run_once(b, s, r < 0 ? 0 : r));
+  if (b->backend->select_begin != NULL)
+    SB_TRY(b->backend->select_end(b->context, b->histogram, NULL, &error));
   cJSON *item = cJSON_CreateObject(), *seconds;
   const double sizes[] = {(double)s->m, (double)s->n, (double)s->k};
   cJSON_AddItemToArray(results, item);

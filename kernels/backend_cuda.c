@@ -26,15 +26,19 @@ static void cuda_close(void *context) {
   sb_cuda *c = context;
   if (c == NULL) return;
   if (c->stream != NULL) cudaStreamSynchronize(c->stream);
+  if (c->preparing != NULL) cudaStreamSynchronize(c->preparing);
   sb_pairs_close(c->pairs);
   sb_cuda_embed_free(c);
+  sb_cuda_select_free(c);
   sb_staging_close(&c->staging);
   for (int s = 0; s < SB_SLOTS; s++) sb_device_block_free(&c->slots[s]);
+  sb_device_block_free(&c->spare);
   sb_buffer_free(&c->parts);
   sb_buffer_free(&c->sum);
   sb_buffer_free(&c->workspace);
   sb_products_free(c);
   if (c->handle != NULL) cublasLtDestroy(c->handle);
+  if (c->preparing != NULL) cudaStreamDestroy(c->preparing);
   if (c->stream != NULL) cudaStreamDestroy(c->stream);
   free(c);
 }
@@ -100,7 +104,10 @@ static sb_status cuda_open(const sb_backend_options *options, void **context) {
   if (c->precision == SB_INT8 && c->most_chunk > INT8_MOST_CHUNK) c->most_chunk = INT8_MOST_CHUNK;
   SB_TRY(choose_device(c));
   SB_TRY(sb_cuda_failure(cudaStreamCreate(&c->stream), "making a stream"));
-  SB_TRY(sb_staging_open(&c->staging, c->stream));
+  SB_TRY(sb_cuda_failure(cudaStreamCreate(&c->preparing), "making a stream"));
+  SB_TRY(sb_staging_open(&c->staging, c->preparing));
+  for (int s = 0; s < SB_SLOTS; s++) SB_TRY(sb_device_block_open(&c->slots[s]));
+  SB_TRY(sb_device_block_open(&c->spare));
   SB_TRY(sb_cublas_failure(cublasLtCreate(&c->handle), "starting cuBLASLt"));
   SB_TRY(sb_buffer_reserve(&c->workspace, WORKSPACE_BYTES, "workspace"));
   *context = c;
@@ -118,18 +125,18 @@ static int64_t cuda_k_chunk(const void *context) {
   return ((const sb_cuda *)context)->most_chunk;
 }
 
-// Pinned memory for vectors on their way.
+// Pinned memory for vectors on their way, and for what is selected.
 static int64_t cuda_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   (void)context;
   const int64_t row = k * (int64_t)sizeof(float), most = (m > n ? m : n) * row;
   const int64_t stage = row > (int64_t)SB_STAGE_BYTES ? row : (int64_t)SB_STAGE_BYTES;
-  return SB_STAGES * (most < stage ? most : stage);
+  return SB_STAGES * (most < stage ? most : stage) + sb_cuda_selection_bytes(m, n);
 }
 
 // ---- Products -----------------------------------------------------------------------------------
 
-static int64_t cuda_most_vectors(const void *context, int64_t k) {
-  return sb_cuda_most_vectors(context, k);
+static int64_t cuda_most_vectors(const void *context, int64_t k, int64_t beside) {
+  return sb_cuda_most_vectors(context, k, beside);
 }
 
 static sb_status cuda_put(void *context, sb_slot slot, const float *vectors, int64_t count,
@@ -150,6 +157,25 @@ static sb_status cuda_gemm_nt(void *context, sb_part a, sb_part b, double *out, 
   return sb_cuda_multiply(context, a, b, out, ldc);
 }
 
+static sb_status cuda_select_begin(void *context, const sb_selection *selection) {
+  return sb_cuda_select_begin(context, selection);
+}
+
+static sb_status cuda_select_start(void *context, sb_part a, sb_part b,
+                                   const sb_selection_tile *tile) {
+  return sb_cuda_select_start(context, a, b, tile);
+}
+
+static sb_status cuda_select_take(void *context, const sb_selected **items, int64_t *count,
+                                  bool *more) {
+  return sb_cuda_select_take(context, items, count, more);
+}
+
+static sb_status cuda_select_end(void *context, uint32_t *histogram, uint32_t *within,
+                                 double *error) {
+  return sb_cuda_select_end(context, histogram, within, error);
+}
+
 static sb_stages cuda_stages(const void *context) {
   return ((const sb_cuda *)context)->stages;
 }
@@ -166,9 +192,19 @@ static const double *cuda_lost(const void *context, sb_slot slot) {
 
 static sb_status cuda_pair_begin(void *context, const sb_form *form) {
   sb_cuda *c = context;
-  const sb_pair_memory memory = {c->stream, c->slots, &c->parts, &c->sum};
+  size_t beside;
   sb_pairs_close(c->pairs);
+  c->pairs = NULL;
+  sb_cuda_empty_slots(c);
+  sb_cuda_slot_bytes(c, 0, &beside);
+  // Half of it: what all pairs share takes some, too.
+  const sb_pair_memory memory = {c->stream, c->slots, &c->parts, &c->sum, beside / 2};
   return sb_pairs_open(&memory, form, &c->pairs);
+}
+
+static int64_t cuda_most_embeddings(const void *context, const sb_form *form) {
+  size_t beside;
+  return (int64_t)(sb_cuda_slot_bytes(context, 0, &beside) / ((size_t)form->size * sizeof(float)));
 }
 
 static sb_status cuda_pair_put(void *context, sb_slot slot, const float *embeddings,
@@ -185,12 +221,18 @@ static sb_status cuda_pair_tile(void *context, sb_part a, sb_part b, double *out
   .k_chunk = cuda_k_chunk, .workspace_bytes = cuda_workspace_bytes,                                \
   .most_vectors = cuda_most_vectors, .put = cuda_put, .gemm_nt = cuda_gemm_nt,                     \
   .stages = cuda_stages, .gemm_error = cuda_gemm_error, .pair_supports = sb_pairs_support,         \
-  .pair_error = sb_pairs_error, .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put,          \
-  .pair_tile = cuda_pair_tile
+  .pair_error = sb_pairs_error, .most_embeddings = cuda_most_embeddings,                           \
+  .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put, .pair_tile = cuda_pair_tile
 
 static const sb_backend INT8 = {ALL_PRECISIONS, .lost = cuda_lost};
-static const sb_backend BACKEND = {ALL_PRECISIONS, .embed_supports = sb_cuda_embed_supports,
-                                   .embed_begin = cuda_embed_begin, .put_rows = cuda_put_rows,
+static const sb_backend BACKEND = {ALL_PRECISIONS,
+                                   .embed_supports = sb_cuda_embed_supports,
+                                   .embed_begin = cuda_embed_begin,
+                                   .put_rows = cuda_put_rows,
+                                   .select_begin = cuda_select_begin,
+                                   .select_start = cuda_select_start,
+                                   .select_take = cuda_select_take,
+                                   .select_end = cuda_select_end,
                                    .int8 = &INT8};
 
 __attribute__((visibility("default"))) const sb_backend *sb_module_backend(int version);

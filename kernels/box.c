@@ -16,6 +16,14 @@ sb_status sb_upload(sb_buffer *to, const void *from, int64_t count, size_t size,
   return status;
 }
 
+sb_status sb_download(void *to, const void *from, size_t bytes, cudaStream_t stream) {
+  sb_status status = sb_cuda_failure(
+      cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "copying results");
+  if (status.code == SB_OK)
+    status = sb_cuda_failure(cudaStreamSynchronize(stream), "copying results");
+  return status;
+}
+
 sb_status sb_upload_box(sb_buffer *to, const int64_t dims[3], const int64_t first[3],
                         const int64_t size[3], const uint8_t *mask, cudaStream_t stream) {
   const int64_t count = size[0] * size[1] * size[2];

@@ -3,6 +3,7 @@
 //   vectors.c       vectors to the device, rounded
 //   embed.c         the same from a store's rows, embedded on the device
 //   products.c      their products
+//   select.c        which of a tile's pairs could matter
 //   pairs.c         the pair family
 #ifndef SB_KERNELS_CUDA_H
 #define SB_KERNELS_CUDA_H
@@ -12,6 +13,7 @@
 
 #include "buffer.h"
 #include "engine/backend.h"
+#include "kernels.h"
 #include "pairs.h"
 #include "staging.h"
 
@@ -33,6 +35,21 @@ typedef struct sb_product {
 
 enum { SB_PRODUCTS = 4 }; // kept: whole tiles and the last, whole batches and the last
 
+// What selection needs (select.c). Device memory:
+enum { SB_SELECTOR_TABLES = 5, SB_SELECTOR_BUFFERS = SB_SELECTOR_TABLES + 6 };
+typedef struct sb_selector {
+  union {
+    sb_buffer buffers[SB_SELECTOR_BUFFERS];
+    struct {
+      sb_buffer tables[SB_SELECTOR_TABLES]; // who is who
+      sb_buffer histogram, within, figures, input, least, selected;
+    };
+  };
+  sb_pinned inputs, outputs;
+  sb_kernel_selection kernel;
+  int64_t first, last; // of the tile's lines, those that are picked or on their way
+} sb_selector;
+
 typedef struct sb_cuda {
   sb_precision precision;
   int threads; // of the host
@@ -40,15 +57,18 @@ typedef struct sb_cuda {
   sb_stages stages;
   double lap_s; // when the last stage ended, of a timed context
   int64_t most_chunk;
-  cudaStream_t stream; // of kernels and products
+  cudaStream_t stream;    // of products, and what follows from them
+  cudaStream_t preparing; // of kernels that fill slots meanwhile
   sb_staging staging;
   cublasLtHandle_t handle;
   sb_device_block slots[SB_SLOTS];
+  sb_device_block spare;    // takes the gallery's place while that is busy
   int64_t k, chunk, chunks; // of what is in the slots: chunk * chunks is k, padded
   sb_buffer parts, sum, workspace;
   sb_product products[SB_PRODUCTS]; // the latest shapes; choosing an algorithm takes a while
   int next_product;
   sb_embedding_room embedding;
+  sb_selector selector;
   sb_pairs *pairs; // of the pair family; NULL until it is wanted
   char description[600];
 } sb_cuda;
@@ -72,12 +92,18 @@ static inline size_t sb_element_bytes(sb_precision precision) {
 
 sb_status sb_cublas_failure(cublasStatus_t code, const char *what);
 
-// vectors.c: the seam's most_vectors and put (backend.h).
-int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k);
+// vectors.c: what the device has for slots, in all, without the memory of those that are filled, `others`
+// and what is to be left `beside`; and the seam's most_vectors and put (backend.h).
+size_t sb_cuda_slot_bytes(const sb_cuda *c, size_t others, size_t *beside);
+void sb_cuda_empty_slots(sb_cuda *c); // gives their memory back
+int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k, int64_t beside);
 sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t count, int64_t k,
                       int64_t stride);
 // Makes room in a slot for `count` vectors of k elements, of which it has none then.
 sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t k);
+// Says that it is filled.
+sb_status sb_cuda_block_filled(sb_cuda *c, sb_slot slot, int64_t count);
+sb_status sb_device_block_open(sb_device_block *block);
 void sb_device_block_free(sb_device_block *block);
 
 // embed.c: the seam's embed_supports, embed_begin and put_rows.
@@ -87,9 +113,20 @@ sb_status sb_cuda_put_rows(sb_cuda *c, sb_slot slot, const sb_stored_row *rows, 
                            bool *well);
 void sb_cuda_embed_free(sb_cuda *c);
 
-// products.c: the seam's gemm_nt and gemm_error.
+// products.c: the seam's gemm_nt and gemm_error. sb_cuda_products queues the same, and leaves it in c->sum,
+// lines b.count apart. Errors: SB_NO_MEMORY, where halves may fit.
+sb_status sb_cuda_products(sb_cuda *c, sb_part a, sb_part b);
 sb_status sb_cuda_multiply(sb_cuda *c, sb_part a, sb_part b, double *out, int64_t ldc);
 double sb_cuda_error(const sb_cuda *c, int64_t k);
 void sb_products_free(sb_cuda *c);
+
+// select.c: the seam's select_begin, select_start, select_take and select_end.
+sb_status sb_cuda_select_begin(sb_cuda *c, const sb_selection *selection);
+sb_status sb_cuda_select_start(sb_cuda *c, sb_part a, sb_part b, const sb_selection_tile *tile);
+sb_status sb_cuda_select_take(sb_cuda *c, const sb_selected **items, int64_t *count, bool *more);
+sb_status sb_cuda_select_end(sb_cuda *c, uint32_t *histogram, uint32_t *within, double *error);
+void sb_cuda_select_free(sb_cuda *c);
+// The host's memory for a tile: pinned, and as much again where the engine sorts candidates.
+int64_t sb_cuda_selection_bytes(int64_t m, int64_t n);
 
 #endif

@@ -101,16 +101,17 @@ static sb_status send_rows(sb_cuda *c, const sb_stored_row *rows, sb_device_bloc
                                .values = e->values.data,
                                .lanes = e->lanes.data,
                                .figures = (sb_row_figures *)e->figures.data + first,
-                               .stream = c->stream};
+                               .stream = c->preparing};
   sb_stage *stage;
   sb_status status;
   SB_TRY(sb_staging_fill(&c->staging, bytes, &stage));
 #pragma omp parallel for num_threads(c->threads)
   for (int64_t i = 0; i < count; i++) {
-    double *scale = (double *)stage->host + 2 * i;
+    double *scale = (double *)stage->host.data + 2 * i;
     scale[0] = rows[first + i].scale;
     scale[1] = rows[first + i].offset;
-    memcpy((char *)stage->host + scales + (size_t)i * row_bytes, rows[first + i].halves, row_bytes);
+    memcpy((char *)stage->host.data + scales + (size_t)i * row_bytes, rows[first + i].halves,
+           row_bytes);
   }
   SB_TRY(sb_staging_send(&c->staging, stage, bytes));
   SB_TRY(sb_cuda_failure(sb_kernel_decode(stage->device.data, &work), "decoding rows"));
@@ -120,7 +121,7 @@ static sb_status send_rows(sb_cuda *c, const sb_stored_row *rows, sb_device_bloc
       sb_kernel_round(work.values, count, k, (float)SB_CUDA_SCALE, c->precision, padded,
                       (char *)b->elements.data +
                           (size_t)(first * padded) * sb_element_bytes(c->precision),
-                      c->stream),
+                      c->preparing),
       "rounding vectors"));
 cleanup:
   return status;
@@ -132,10 +133,7 @@ static sb_status ask(sb_cuda *c, int64_t count, bool *well) {
   const size_t bytes = (size_t)count * sizeof *figures;
   sb_status status;
   SB_TRY(SB_NEW(&figures, count, "sums"));
-  SB_TRY(sb_cuda_failure(
-      cudaMemcpyAsync(figures, c->embedding.figures.data, bytes, cudaMemcpyDeviceToHost, c->stream),
-      "copying sums"));
-  SB_TRY(sb_cuda_failure(cudaStreamSynchronize(c->stream), "embedding rows"));
+  SB_TRY(sb_download(figures, c->embedding.figures.data, bytes, c->preparing));
   *well = true;
   for (int64_t i = 0; i < count; i++) *well = *well && figures[i].well;
 cleanup:
@@ -154,7 +152,7 @@ sb_status sb_cuda_put_rows(sb_cuda *c, sb_slot slot, const sb_stored_row *rows, 
   for (int64_t at = 0; at < count; at += at_once)
     SB_TRY(send_rows(c, rows, b, at, smaller(at_once, count - at)));
   SB_TRY(ask(c, count, well));
-  if (*well) b->count = count;
+  if (*well) SB_TRY(sb_cuda_block_filled(c, slot, count));
 cleanup:
   return status;
 }

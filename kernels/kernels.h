@@ -43,6 +43,27 @@ cudaError_t sb_kernel_add_int8_parts(const sb_kernel_parts *parts, const float *
                                      const float *b_scales, int64_t chunks, double *sum,
                                      cudaStream_t stream);
 
+// A tile's products, and what selects its pairs (engine/backend.h). Pointers are the device's, those in
+// `of` too.
+typedef struct sb_kernel_selection {
+  sb_selection of;
+  sb_extent extent;
+  const double *dots; // [i * extent.galleries + j]
+  double error;
+  const double *cutoffs, *a_terms, *b_terms;
+  uint32_t *histogram, *within;   // probes x bins
+  unsigned long long *most_error; // of all pairs so far, a double's bits
+  int32_t *least;                 // [line][list], from the survey to the picking
+  sb_selected *selected;          // room for `capacity`
+  int64_t capacity;
+  unsigned long long *count; // of those picked, be there room or not
+  cudaStream_t stream;
+} sb_kernel_selection;
+
+cudaError_t sb_kernel_survey(const sb_kernel_selection *selection);
+// The candidates of lines [first, last), once they were surveyed; adds to the count.
+cudaError_t sb_kernel_pick(const sb_kernel_selection *selection, int64_t first, int64_t last);
+
 // Rows on their way to being vectors, each of k floats, and what is known of each.
 typedef struct sb_row_figures {
   double rms, mean,

@@ -124,6 +124,10 @@ cleanup:
   return status;
 }
 
+static int64_t between(int64_t value, int64_t least, int64_t most) {
+  return value < least ? least : value > most ? most : value;
+}
+
 sb_status sb_pairs_open(const sb_pair_memory *memory, const sb_form *form, sb_pairs **out) {
   sb_pairs *p = NULL;
   sb_status status;
@@ -131,8 +135,7 @@ sb_status sb_pairs_open(const sb_pair_memory *memory, const sb_form *form, sb_pa
   SB_TRY(SB_NEW_ZERO(&p, 1, "backend"));
   p->memory = *memory;
   p->form = *form;
-  p->most_bytes = WORK_BYTES;
-  for (int s = 0; s < SB_SLOTS; s++) memory->slots[s].count = 0;
+  p->most_bytes = between((int64_t)memory->work_bytes, 0, WORK_BYTES);
   if (form->kind == SB_FORM_DIFFERENCES)
     p->work_bytes = sb_kernel_chunks(form->voxels) * (int64_t)sizeof(float);
   if (form->kind == SB_FORM_WINDOWS) SB_TRY(open_windows(p));
@@ -202,10 +205,6 @@ static sb_status score_parts(sb_pairs *p, sb_part a, sb_part b, double *c, int64
   SB_TRY(sb_cuda_failure(cudaStreamSynchronize(memory->stream), "scoring pairs"));
 cleanup:
   return status;
-}
-
-static int64_t between(int64_t value, int64_t least, int64_t most) {
-  return value < least ? least : value > most ? most : value;
 }
 
 // The tile in parts of at most p->most_bytes.

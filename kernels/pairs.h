@@ -13,6 +13,7 @@ typedef struct sb_pair_memory {
   cudaStream_t stream;
   sb_device_block *slots; // SB_SLOTS
   sb_buffer *work, *scores;
+  size_t work_bytes; // at most, of both together, unless a single pair needs more
 } sb_pair_memory;
 
 typedef struct sb_pairs sb_pairs;

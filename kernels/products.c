@@ -218,13 +218,21 @@ static sb_status lap(sb_cuda *c, double *seconds) {
   return status;
 }
 
-sb_status sb_cuda_multiply(sb_cuda *c, sb_part a, sb_part b, double *out, int64_t ldc) {
-  const size_t row_bytes = (size_t)b.count * sizeof(double);
+// What is queued from here on comes after a slot's filling; what fills it again, after what was queued.
+static sb_status wait_for(sb_cuda *c, sb_slot slot) {
+  return sb_cuda_failure(cudaStreamWaitEvent(c->stream, c->slots[slot].filled, 0),
+                         "waiting for vectors");
+}
+static sb_status mark_used(sb_cuda *c, sb_slot slot) {
+  return sb_cuda_failure(cudaEventRecord(c->slots[slot].used, c->stream), "marking what was read");
+}
+
+sb_status sb_cuda_products(sb_cuda *c, sb_part a, sb_part b) {
   int at_once;
-  sb_status status = reserve(c, a.count, b.count, &at_once);
-  if (status.code == SB_NO_MEMORY && (a.count > 1 || b.count > 1))
-    return multiply_halves(c, a, b, out, ldc);
-  SB_TRY(status);
+  sb_status status;
+  SB_TRY(reserve(c, a.count, b.count, &at_once));
+  SB_TRY(wait_for(c, a.slot));
+  SB_TRY(wait_for(c, b.slot));
   SB_TRY(lap(c, NULL));
   for (int64_t at = 0; at < c->chunks; at += at_once) {
     const int batch = (int)(c->chunks - at < at_once ? c->chunks - at : at_once);
@@ -233,6 +241,18 @@ sb_status sb_cuda_multiply(sb_cuda *c, sb_part a, sb_part b, double *out, int64_
     SB_TRY(add(c, a, b, at, batch));
     SB_TRY(lap(c, &c->stages.add_s));
   }
+  SB_TRY(mark_used(c, a.slot));
+  SB_TRY(mark_used(c, b.slot));
+cleanup:
+  return status;
+}
+
+sb_status sb_cuda_multiply(sb_cuda *c, sb_part a, sb_part b, double *out, int64_t ldc) {
+  const size_t row_bytes = (size_t)b.count * sizeof(double);
+  sb_status status = sb_cuda_products(c, a, b);
+  if (status.code == SB_NO_MEMORY && (a.count > 1 || b.count > 1))
+    return multiply_halves(c, a, b, out, ldc);
+  SB_TRY(status);
   SB_TRY(sb_cuda_failure(cudaMemcpy2DAsync(out, (size_t)ldc * sizeof(double), c->sum.data,
                                            row_bytes, row_bytes, (size_t)a.count,
                                            cudaMemcpyDeviceToHost, c->stream),

@@ -19,7 +19,7 @@ sb_status sb_staging_open(sb_staging *s, cudaStream_t computing) {
 void sb_staging_close(sb_staging *s) {
   for (int i = 0; i < SB_STAGES; i++) {
     sb_stage *stage = &s->stages[i];
-    if (stage->host != NULL) cudaFreeHost(stage->host);
+    sb_pinned_free(&stage->host);
     sb_buffer_free(&stage->device);
     if (stage->copied != NULL) cudaEventDestroy(stage->copied);
     if (stage->used != NULL) cudaEventDestroy(stage->used);
@@ -33,28 +33,14 @@ int64_t sb_staging_items(size_t bytes, int64_t count) {
   return fit < 1 ? 1 : fit < count ? fit : count;
 }
 
-static sb_status reserve_host(sb_stage *stage, size_t bytes) {
-  if (bytes <= stage->host_bytes) return sb_ok();
-  if (stage->host != NULL) cudaFreeHost(stage->host);
-  stage->host = NULL;
-  stage->host_bytes = 0;
-  const cudaError_t code = cudaMallocHost(&stage->host, bytes);
-  if (code == cudaSuccess) {
-    stage->host_bytes = bytes;
-    return sb_ok();
-  }
-  cudaGetLastError(); // told below
-  return sb_error(SB_NO_MEMORY, "no room for %zu MiB of vectors on their way to the GPU",
-                  bytes >> 20);
-}
-
 sb_status sb_staging_fill(sb_staging *s, size_t bytes, sb_stage **out) {
   sb_stage *stage = &s->stages[s->next];
   s->next = (s->next + 1) % SB_STAGES;
   *out = stage;
   sb_status status =
       sb_cuda_failure(cudaEventSynchronize(stage->copied), "waiting for vectors on their way");
-  if (status.code == SB_OK) status = reserve_host(stage, bytes);
+  if (status.code == SB_OK)
+    status = sb_pinned_reserve(&stage->host, bytes, "vectors on their way to the GPU");
   if (status.code == SB_OK)
     status = sb_buffer_reserve(&stage->device, bytes, "vectors on their way");
   return status;
@@ -63,8 +49,8 @@ sb_status sb_staging_fill(sb_staging *s, size_t bytes, sb_stage **out) {
 sb_status sb_staging_send(sb_staging *s, sb_stage *stage, size_t bytes) {
   cudaError_t code = cudaStreamWaitEvent(s->copying, stage->used, 0);
   if (code == cudaSuccess)
-    code =
-        cudaMemcpyAsync(stage->device.data, stage->host, bytes, cudaMemcpyHostToDevice, s->copying);
+    code = cudaMemcpyAsync(stage->device.data, stage->host.data, bytes, cudaMemcpyHostToDevice,
+                           s->copying);
   if (code == cudaSuccess) code = cudaEventRecord(stage->copied, s->copying);
   if (code == cudaSuccess) code = cudaStreamWaitEvent(s->computing, stage->copied, 0);
   return sb_cuda_failure(code, "copying vectors");

@@ -14,8 +14,7 @@
 enum { SB_STAGES = 2 };
 
 typedef struct sb_stage {
-  void *host; // pinned
-  size_t host_bytes;
+  sb_pinned host;
   sb_buffer device;
   cudaEvent_t copied, used;
 } sb_stage;

@@ -11,10 +11,19 @@
 #include "engine/int8.h"
 #include "kernels.h"
 
-// For the products of a tile, the scores, and vectors on their way.
+// Left to what is not in slots: the products of a tile, its scores, and vectors on their way; what lies
+// between the kernels of pairs. At most this, and a quarter of what there is.
 static const size_t BESIDE_BYTES = (size_t)1 << 30;
 
+sb_status sb_device_block_open(sb_device_block *block) {
+  cudaError_t code = cudaEventCreateWithFlags(&block->filled, cudaEventDisableTiming);
+  if (code == cudaSuccess) code = cudaEventCreateWithFlags(&block->used, cudaEventDisableTiming);
+  return sb_cuda_failure(code, "making an event");
+}
+
 void sb_device_block_free(sb_device_block *block) {
+  if (block->filled != NULL) cudaEventDestroy(block->filled);
+  if (block->used != NULL) cudaEventDestroy(block->used);
   sb_buffer_free(&block->elements);
   sb_buffer_free(&block->scales);
   free(block->lost);
@@ -34,16 +43,34 @@ static size_t vector_bytes(const sb_cuda *c, int64_t chunk, int64_t chunks) {
          (c->precision == SB_INT8 ? (size_t)chunks * sizeof(float) : 0);
 }
 
-int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k) {
+size_t sb_cuda_slot_bytes(const sb_cuda *c, size_t others, size_t *beside) {
   size_t available, total;
-  int64_t chunk, chunks;
-  if (cudaMemGetInfo(&available, &total) != cudaSuccess) return INT64_MAX;
+  if (cudaMemGetInfo(&available, &total) != cudaSuccess) available = SIZE_MAX / 2;
+  available += c->spare.elements.bytes;
   for (int s = 0; s < SB_SLOTS; s++)
     available += c->slots[s].elements.bytes + c->slots[s].scales.bytes;
+  available -= others < available ? others : available;
+  *beside = available / 4 < BESIDE_BYTES ? available / 4 : BESIDE_BYTES;
+  return available - *beside;
+}
+
+void sb_cuda_empty_slots(sb_cuda *c) {
+  sb_device_block *const blocks[] = {&c->slots[SB_SLOT_PROBES], &c->slots[SB_SLOT_GALLERY],
+                                     &c->spare};
+  for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
+    sb_buffer_free(&blocks[b]->elements);
+    sb_buffer_free(&blocks[b]->scales);
+    blocks[b]->count = 0;
+    blocks[b]->busy = false;
+  }
+}
+
+int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k, int64_t others) {
+  enum { BLOCKS = SB_SLOTS + 1 };
+  size_t beside, available = sb_cuda_slot_bytes(c, (size_t)others, &beside);
+  int64_t chunk, chunks;
   choose_chunks(c, k, &chunk, &chunks);
-  const size_t beside = available / 4 < BESIDE_BYTES ? available / 4 : BESIDE_BYTES;
-  return (int64_t)((available - beside) / vector_bytes(c, chunk, chunks)) -
-         SB_SLOTS * (SB_COLUMN_UNIT - 1);
+  return (int64_t)(available / vector_bytes(c, chunk, chunks)) - BLOCKS * (SB_COLUMN_UNIT - 1);
 }
 
 // Where vectors are on their way.
@@ -61,14 +88,14 @@ static sb_status send_floats(sb_cuda *c, const source *from, sb_device_block *b,
   SB_TRY(sb_staging_fill(&c->staging, bytes, &stage));
 #pragma omp parallel for num_threads(c->threads)
   for (int64_t i = 0; i < count; i++)
-    memcpy((char *)stage->host + (size_t)i * row_bytes, from->vectors + (first + i) * from->stride,
-           row_bytes);
+    memcpy((char *)stage->host.data + (size_t)i * row_bytes,
+           from->vectors + (first + i) * from->stride, row_bytes);
   SB_TRY(sb_staging_send(&c->staging, stage, bytes));
   SB_TRY(sb_cuda_failure(
       sb_kernel_round(
           stage->device.data, count, from->k, (float)SB_CUDA_SCALE, c->precision, padded,
           (char *)b->elements.data + (size_t)(first * padded) * sb_element_bytes(c->precision),
-          c->stream),
+          c->preparing),
       "rounding vectors"));
   SB_TRY(sb_staging_used(&c->staging, stage));
 cleanup:
@@ -83,8 +110,8 @@ static sb_status send_numbers(sb_cuda *c, const source *from, sb_device_block *b
   sb_stage *stage;
   sb_status status;
   SB_TRY(sb_staging_fill(&c->staging, bytes + (size_t)(count * k), &stage));
-  float *scale = stage->host;
-  int8_t *number = (int8_t *)stage->host + bytes;
+  float *scale = stage->host.data;
+  int8_t *number = (int8_t *)stage->host.data + bytes;
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic)
   for (int64_t i = 0; i < count; i++)
     b->lost[first + i] = sb_int8_round(k, c->chunk, from->vectors + (first + i) * from->stride,
@@ -93,7 +120,7 @@ static sb_status send_numbers(sb_cuda *c, const source *from, sb_device_block *b
   SB_TRY(sb_cuda_failure(sb_kernel_place_numbers(stage->device.data, count, c->chunks, k, padded,
                                                  (float *)b->scales.data + first * c->chunks,
                                                  (int8_t *)b->elements.data + first * padded,
-                                                 c->stream),
+                                                 c->preparing),
                          "placing numbers"));
   SB_TRY(sb_staging_used(&c->staging, stage));
 cleanup:
@@ -102,6 +129,11 @@ cleanup:
 
 sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t k) {
   sb_device_block *b = &c->slots[slot];
+  if (slot == SB_SLOT_GALLERY && b->busy) {
+    const sb_device_block busy = *b;
+    *b = c->spare;
+    c->spare = busy;
+  }
   b->count = 0;
   c->k = k;
   choose_chunks(c, k, &c->chunk, &c->chunks);
@@ -109,8 +141,9 @@ sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t
   const int64_t rows = count + SB_COLUMN_UNIT - 1;
   sb_status status;
   SB_TRY(sb_buffer_reserve(&b->elements, (size_t)rows * row_bytes, "vectors"));
+  SB_TRY(sb_cuda_failure(cudaStreamWaitEvent(c->preparing, b->used, 0), "waiting for a product"));
   SB_TRY(sb_cuda_failure(cudaMemsetAsync((char *)b->elements.data + (size_t)count * row_bytes, 0,
-                                         (size_t)(rows - count) * row_bytes, c->stream),
+                                         (size_t)(rows - count) * row_bytes, c->preparing),
                          "padding a block"));
   if (c->precision != SB_INT8) return status;
   SB_TRY(sb_buffer_reserve(&b->scales, (size_t)(count * c->chunks) * sizeof(float), "scales"));
@@ -121,6 +154,12 @@ sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t
   b->lost_capacity = count;
 cleanup:
   return status;
+}
+
+sb_status sb_cuda_block_filled(sb_cuda *c, sb_slot slot, int64_t count) {
+  sb_device_block *b = &c->slots[slot];
+  b->count = count;
+  return sb_cuda_failure(cudaEventRecord(b->filled, c->preparing), "marking what was filled");
 }
 
 sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t count, int64_t k,
@@ -136,7 +175,7 @@ sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t co
     const int64_t rows = count - at < at_once ? count - at : at_once;
     SB_TRY(int8 ? send_numbers(c, &from, b, at, rows) : send_floats(c, &from, b, at, rows));
   }
-  b->count = count;
+  SB_TRY(sb_cuda_block_filled(c, slot, count));
 cleanup:
   return status;
 }

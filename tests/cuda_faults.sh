@@ -9,7 +9,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/cuda-faults-XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 for part in CMakeLists.txt samebrain.pc.in LICENSE README.md include src kernels tests bench docs scripts; do cp -r "$source/$part" "$work/" || exit 2; done
 cmake -S "$work" -B "$work/build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSAMEBRAIN_CUDA=OFF >"$work/log" 2>&1 &&
-  cmake --build "$work/build" --target test_cuda test_cuda_pairs -j "$(nproc)" >>"$work/log" 2>&1 || { tail -20 "$work/log"; exit 1; }
+  cmake --build "$work/build" --target test_cuda test_cuda_pairs test_cuda_select -j "$(nproc)" >>"$work/log" 2>&1 || { tail -20 "$work/log"; exit 1; }
 
 # Whether a test fails; it is not waited for once one of its parts has. One that dies or hangs has noticed the fault, too.
 notices() {
@@ -22,7 +22,7 @@ notices() {
   done
   ! wait $pid
 }
-for test in test_cuda test_cuda_pairs; do
+for test in test_cuda test_cuda_pairs test_cuda_select; do
   if notices $test; then echo "cuda_faults: $test fails without any fault"; tail -20 "$work/said"; exit 1; fi
 done
 
@@ -84,4 +84,35 @@ fault "missing barrier" test_cuda_pairs levels.cu '__syncthreads();' ''
 fault "missing barrier in a sum" test_cuda_pairs device.h '  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
     __syncthreads();' '  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {'
 fault "no atomics" test_cuda_pairs levels.cu 'atomicAdd(&table[mine + level_l * PITCH + level_r], 1u)' 'table[mine + level_l * PITCH + level_r] += 1u'
+# Selection
+fault "selection: a cutoff one bin too high" test_cuda_select select.cu '(int32_t)bin;' '(int32_t)bin + 1;'
+fault "selection: one too few of a list" test_cuda_select select.cu 'found < s.of.wanted[kind]' 'found < s.of.wanted[kind] - 1'
+fault "selection: ties in the last bin are lost" test_cuda_select select.cu 'bin >= s.least[' 'bin > s.least['
+fault "selection: ties with the lists are lost" test_cuda_select select.cu 'p.candidate.high >= s.cutoffs[' 'p.candidate.high > s.cutoffs['
+fault "selection: the threshold is forgotten" test_cuda_select select.cu 'p.candidate.high >= s.of.threshold[kind]' 'false'
+fault "selection: the other list's cutoff" test_cuda_select select.cu 's.cutoffs[line * SB_LIST_KINDS + kind]' 's.cutoffs[line * SB_LIST_KINDS + 1 - kind]'
+fault "selection: intervals without their error" test_cuda_select select.cu 'dot - s.error, a, b' 'dot, a, b'
+fault "selection: a line's own terms twice" test_cuda_select select.cu '(row ? s.b_terms : s.a_terms) + other' '(row ? s.a_terms : s.b_terms) + own'
+fault "selection: bins of the counts are one off" test_cuda_select select.cu 's.of.bins, p.score.score)' 's.of.bins, p.score.score) - 1'
+fault "selection: mated pairs are counted" test_cuda_select select.cu 'if (!p.taken[SB_LIST_NONMATED]) return;' ''
+fault "selection: columns count as the first probe" test_cuda_select select.cu 'l.probe * s.of.bins' '(l.step > 1 ? s.extent.probe : l.probe) * s.of.bins'
+fault "selection: no barrier before the bins are read" test_cuda_select select.cu '    __syncthreads();
+    if (threadIdx.x < SB_LIST_KINDS) {' '    if (threadIdx.x < SB_LIST_KINDS) {'
+fault "selection: no barrier before the next line" test_cuda_select select.cu '__syncthreads(); // before the next line' '// before the next line'
+fault "selection: a column begins one late" test_cuda_select ../src/engine/screened.h 'out.at = column;' 'out.at = column + t->galleries;'
+fault "selection: too many candidates are cut off" test_cuda_select select.c 'while (*count > k->capacity) {' 'if (*count > k->capacity) *count = k->capacity;
+  while (false) {'
+fault "selection: the rest is not picked" test_cuda_select select.c '*more = s->last < lines;' '*more = false;'
+fault "selection: the rest begins anew" test_cuda_select select.c 'pick(c, s->last, lines)' 'pick(c, s->first, lines)'
+fault "selection: the count is not cleared" test_cuda_select select.c 'SB_TRY(sb_cuda_failure(cudaMemsetAsync(k->count, 0, sizeof *k->count, c->stream),' 'SB_TRY(sb_cuda_failure(cudaSuccess,'
+fault "selection: counts are read before they are there" test_cuda_select select.c 'sb_cuda_failure(cudaStreamSynchronize(c->stream), "selecting pairs")' 'sb_ok()'
+fault "selection: the last tile is not taken" test_cuda_select ../src/engine/select.c 'SB_TRY(take(c, sink));' '' test_cuda_select
+fault "selection: what a lost device gave stays" test_cuda ../src/engine/compare.c 'sb_sink_empty(sink);' '' test_cuda
+# Overlap
+fault "overlap: scans of a tile on its way are replaced" test_cuda_select vectors.c 'SB_TRY(sb_cuda_failure(cudaStreamWaitEvent(c->preparing, b->used, 0), "waiting for a product"));' ''
+fault "overlap: the next scans wait for the tile" test_cuda_select vectors.c 'slot == SB_SLOT_GALLERY && b->busy' 'false'
+fault "overlap: products do not wait for scans" test_cuda_select products.c 'cudaStreamWaitEvent(c->stream, c->slots[slot].filled, 0)' 'cudaSuccess'
+fault "overlap: a tile is not said to read its scans" test_cuda_select select.c 'set_busy(c, &c->slots[a.slot], &c->slots[b.slot]);' ''
+# Memory of pairs
+fault "pairs: planned as if memory had no end" test_cuda_pairs ../src/engine/plan.c 'pairs ? backend->most_embeddings(context, &embedder->form)' 'pairs ? INT64_MAX' test_cuda_pairs
 exit $failed

@@ -97,6 +97,18 @@ template <typename type> void atomicAdd(sb_cell<type> *cell, type value) {
   cell->add_atomically(value);
 }
 
+// On global memory: launches and blocks run one after the other.
+template <typename type> type atomicAdd(type *place, type value) {
+  const type before = *place;
+  *place += value;
+  return before;
+}
+template <typename type> type atomicMax(type *place, type value) {
+  const type before = *place;
+  if (value > before) *place = value;
+  return before;
+}
+
 // Queues a kernel on a stream. The order of a block's threads is SAMEBRAIN_EMULATED_ORDER: "forward"
 // (default), "reverse", or a number that seeds a random order, new after every barrier.
 void sb_emulate(unsigned blocks, unsigned threads, cudaStream_t stream,

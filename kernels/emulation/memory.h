@@ -13,4 +13,8 @@ void sb_finish_all();
 // A setting of a test: the environment variable's number, or `otherwise`.
 long long sb_emulated_setting(const char *name, long long otherwise);
 
+// For tests, which find it in the module: how many allocations on the device were refused so far
+// (whatever number is given).
+extern "C" __attribute__((visibility("default"))) long long sb_emulated_refused(int);
+
 #endif

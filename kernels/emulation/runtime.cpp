@@ -24,7 +24,7 @@ namespace {
 std::mutex lock;
 std::map<uintptr_t, size_t> blocks;
 size_t used;
-long long calls, allocations;
+long long calls, allocations, refused;
 cudaError_t last = cudaSuccess;
 
 cudaError_t fail(cudaError_t code) {
@@ -64,6 +64,11 @@ size_t memory_bytes() {
 long long sb_emulated_setting(const char *name, long long otherwise) {
   const char *value = std::getenv(name);
   return value == nullptr || value[0] == '\0' ? otherwise : std::atoll(value);
+}
+
+long long sb_emulated_refused(int) {
+  std::lock_guard<std::mutex> guard(lock);
+  return refused;
 }
 
 bool sb_device_holds(const void *data, size_t bytes) {
@@ -117,8 +122,10 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
 cudaError_t cudaMalloc(void **data, size_t bytes) {
   std::lock_guard<std::mutex> guard(lock);
   *data = nullptr;
-  if (!has_room(bytes) || used > memory_bytes() || bytes > memory_bytes() - used)
+  if (!has_room(bytes) || used > memory_bytes() || bytes > memory_bytes() - used) {
+    refused++;
     return fail(cudaErrorMemoryAllocation);
+  }
   *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   if (*data == nullptr) return fail(cudaErrorMemoryAllocation);
   std::memset(*data, 0xff, bytes);

@@ -28,6 +28,7 @@ struct CUstream_st {
     bool wait;                  // which is waited for, or comes
   };
   std::deque<item> queue;
+  long long ran = 0; // of what was queued
 };
 
 namespace {
@@ -40,6 +41,7 @@ void run_until(cudaStream_t stream, const moments *m, unsigned long long moment)
 void run_first(cudaStream_t stream) {
   const CUstream_st::item item = stream->queue.front();
   stream->queue.pop_front();
+  stream->ran++;
   if (item.work)
     item.work();
   else if (!item.wait)
@@ -76,6 +78,11 @@ void push(cudaStream_t stream, const CUstream_st::item &item) {
 
 void sb_enqueue(cudaStream_t stream, const std::function<void()> &work) {
   push(stream, {work, nullptr, 0, false});
+}
+
+long long sb_emulated_ran(int stream) {
+  std::lock_guard<std::recursive_mutex> guard(lock);
+  return streams.at(static_cast<size_t>(stream))->ran;
 }
 
 void sb_finish_all() {

@@ -13,4 +13,8 @@
 
 void sb_enqueue(cudaStream_t stream, const std::function<void()> &work);
 
+// For tests, which find it in the module: how much of what was queued on a stream has run, of the streams
+// that are alive in the order of their making.
+extern "C" __attribute__((visibility("default"))) long long sb_emulated_ran(int stream);
+
 #endif

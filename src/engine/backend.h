@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/screened.h"
 #include "measure/form.h"
 #include "measure/recipe.h"
 #include "samebrain/status.h"
@@ -54,6 +55,37 @@ typedef struct sb_score_error {
   double absolute, relative;
 } sb_score_error;
 
+// What selects the pairs of a comparison.
+typedef struct sb_selection {
+  sb_from_dot from_dot; // never SB_FROM_DOT_NONE
+  double range_min, range_max;
+  bool higher_is_closer;
+  int64_t length; // of a vector
+  int terms;      // of a scan
+  int64_t probes, gallery;
+  // As in sb_people; in a self-comparison probes and gallery are the same.
+  bool self, unknown_left_out;
+  const int64_t *probe_person, *gallery_person, *probe_dataset, *gallery_dataset, *same;
+  int64_t bins; // of a probe's histogram of its non-mated scores
+  bool within;  // another one, of pairs of one dataset
+  // Of each list: it wants so many of the closest, and all that reach a closeness.
+  int64_t wanted[SB_LIST_KINDS];
+  double threshold[SB_LIST_KINDS];
+} sb_selection;
+
+typedef struct sb_selection_tile {
+  sb_extent extent;
+  double error;                    // of the dot products
+  const double *cutoffs;           // [line][list]: nothing below it can matter any more
+  const double *a_terms, *b_terms; // of the probes and of the gallery's scans, [scan][term]
+} sb_selection_tile;
+
+// A candidate for one of the lists of a tile's line: the x-th scan that the line meets, and its closeness.
+typedef struct sb_selected {
+  double low, high;
+  int32_t line, x;
+} sb_selected;
+
 typedef struct sb_backend {
   const char *name; // what --backend takes
 
@@ -68,8 +100,8 @@ typedef struct sb_backend {
   int64_t (*workspace_bytes)(const void *context, int64_t m, int64_t n, int64_t k);
 
   // How many vectors of k elements its own memory holds, in both slots together, beside all else that it
-  // needs. NULL: they stay in the host's.
-  int64_t (*most_vectors)(const void *context, int64_t k);
+  // needs and `beside` bytes. NULL: they stay in the host's.
+  int64_t (*most_vectors)(const void *context, int64_t k, int64_t beside);
 
   // Fills a slot with `count` vectors of k floats and norm at most 1 + 2^-23, `stride` floats
   // apart. They stay the caller's, and as they are until the slot is filled again. Errors:
@@ -90,6 +122,22 @@ typedef struct sb_backend {
   // gemm_nt of probes with probes leaves out what nobody wants of a self-comparison: pairs where b's comes
   // before a's. Else the engine asks for it in parts.
   bool skips_below_diagonal;
+  // Selection by the backend; all NULL where it selects nothing. Of a tile's products come back only the
+  // candidates that could matter; what follows from the products is the host's to the bit (screened.h).
+  // From here on tiles are selected for this comparison; slots are empty. What it points at stays the caller's, and as it
+  // is until the end. Errors: SB_NO_MEMORY, after which the host has to select.
+  sb_status (*select_begin)(void *context, const sb_selection *selection);
+  // Queues a tile's products, of a's vectors with b's, and their selection, and returns: slots may be
+  // filled meanwhile. What the tile points at may change once this has returned. Errors: SB_NO_MEMORY,
+  // after which nothing is queued.
+  sb_status (*select_start)(void *context, sb_part a, sb_part b, const sb_selection_tile *tile);
+  // Waits for a tile, and hands out a part of its candidates, line by line in any order within a line,
+  // valid until the next call. `more`: there is another part to take.
+  sb_status (*select_take)(void *context, const sb_selected **items, int64_t *count, bool *more);
+  // When the last tile was taken: adds what was counted (`within` may be NULL), and raises *error to the
+  // largest sb_screened_error of a pair.
+  sb_status (*select_end)(void *context, uint32_t *histogram, uint32_t *within, double *error);
+
   // Of a context that is timed. NULL: not known.
   sb_stages (*stages)(const void *context);
   // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells what
@@ -109,6 +157,8 @@ typedef struct sb_backend {
   bool (*pair_supports)(const sb_form *form);
   // A bound on the error of a score by a form that is supported.
   sb_score_error (*pair_error)(const sb_form *form);
+  // How many embeddings its own memory holds, in both slots together, beside all else that it needs.
+  int64_t (*most_embeddings)(const void *context, const sb_form *form);
   // From here on pairs are scored by this form; slots are empty. It and what it points at stay the
   // caller's and as they are.
   sb_status (*pair_begin)(void *context, const sb_form *form);
@@ -127,7 +177,7 @@ sb_status sb_backend_find(const char *name, const sb_backend **backend);
 
 // What a module, a shared library opened at run time, defines: its backend, if `version` is the one
 // it was compiled with, else NULL.
-#define SB_MODULE_VERSION 3
+#define SB_MODULE_VERSION 4
 #define SB_MODULE_ENTRY "sb_module_backend"
 typedef const sb_backend *(*sb_module_entry)(int version);
 

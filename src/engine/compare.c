@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/memory.h"
+#include "engine/select.h"
 #include "engine/tile.h"
 #include "engine/warn.h"
 
@@ -24,8 +25,6 @@ static bool is_ready(const sb_comparison *c) {
 sb_status sb_comparison_open(sb_comparison *c) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_reader_open(c->embedder, plan->threads, &c->reader);
-  c->most[SB_SLOT_PROBES] = plan->probe_tile;
-  c->most[SB_SLOT_GALLERY] = plan->gallery_tile;
   c->a = (sb_block){.capacity = plan->probe_tile};
   c->b = (sb_block){.capacity = sb_plan_streams(plan) ? plan->gallery_tile : 0};
   if (is_ready(c)) return status; // blocks are parts of what is in memory
@@ -103,17 +102,6 @@ static sb_status embed_here(sb_comparison *c, sb_slot slot) {
   return sb_comparison_embed(c, slot, NULL, block->first, block->count, block->vectors);
 }
 
-// After a backend's failure: true when another goes on, with the same blocks.
-static bool go_on(sb_comparison *c, const sb_status *failure) {
-  if (c->compute == NULL || !sb_compute_fall_back(c->compute, failure)) return false;
-  sb_warn(c->progress, "%s; going on with the CPU", failure->message);
-  c->screen = c->compute->backend;
-  c->screen_context = c->compute->context;
-  for (sb_slot slot = SB_SLOT_PROBES; slot < SB_SLOTS; slot++)
-    if (embed_here(c, slot).code != SB_OK || put(c, slot).code != SB_OK) return false;
-  return true;
-}
-
 sb_status sb_comparison_embed(const sb_comparison *c, sb_slot slot, const int64_t *index,
                               int64_t first, int64_t count, float *embeddings) {
   const int64_t size = c->embedder->size;
@@ -168,8 +156,6 @@ static sb_status load(sb_comparison *c, sb_slot slot, int64_t first, int64_t cou
   c->reader.forgets = c->forgets && is_last_reading(c, slot);
   sb_status status = fill(c, slot, block);
   c->reader.forgets = false;
-  const bool halve = status.code == SB_NO_MEMORY && count > 1; // before another backend
-  if (status.code != SB_OK && !halve && go_on(c, &status)) status = sb_ok();
   if (status.code != SB_OK) block->count = 0;
   c->timings->embed_s += sb_now_s() - start;
   return status;
@@ -194,7 +180,7 @@ static sb_status load_some(sb_comparison *c, sb_slot slot, int64_t first, int64_
   for (;;) {
     const int64_t some = smaller(count, c->most[slot]);
     const sb_status status = load(c, slot, first, some);
-    if (status.code != SB_NO_MEMORY || some < 2) return status;
+    if (status.code != SB_NO_MEMORY || some < 2) return sb_comparison_blame(c, status);
     c->most[slot] = some / 2;
   }
 }
@@ -254,10 +240,9 @@ static sb_status score_pairs(sb_comparison *c, sb_tile *t, const walk *w, sb_par
   t->apart = (sb_score_error){0};
   if (backend_scores_pairs(c)) {
     const sb_backend *backend = c->compute->backend;
-    sb_status status = backend->pair_tile(c->compute->context, a, b, t->values, t->galleries);
     t->apart = backend->pair_error(&c->embedder->form);
-    if (status.code == SB_OK || !go_on(c, &status)) return status;
-    return score_pairs(c, t, w, b);
+    return sb_comparison_blame(
+        c, backend->pair_tile(c->compute->context, a, b, t->values, t->galleries));
   }
   score_tile(c, t, w);
   return sb_ok();
@@ -281,10 +266,7 @@ static sb_status multiply(const sb_backend *backend, void *context, const sb_til
 
 // Dot products by the screen, and what rounding lost of the vectors.
 static sb_status multiply_tile(sb_comparison *c, sb_tile *t, sb_part b) {
-  sb_status status = multiply(c->screen, c->screen_context, t, b);
-  if (status.code != SB_OK && go_on(c, &status))
-    status = multiply(c->screen, c->screen_context, t, b);
-  t->error = dot_error(c);
+  const sb_status status = sb_comparison_blame(c, multiply(c->screen, c->screen_context, t, b));
   t->lost_a = lost(c, SB_SLOT_PROBES);
   t->lost_b = t->lost_a == NULL ? NULL : lost(c, b.slot) + b.first;
   return status;
@@ -312,10 +294,17 @@ static sb_status settle_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, sb_par
 // Compares the tile's pairs and gives their scores to the sink.
 static sb_status do_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w, sb_part b) {
   const sb_plan *plan = c->plan;
-  double start = sb_now_s();
   sb_status status = sb_ok();
   t->a = c->a.vectors;
   t->b = (b.slot == SB_SLOT_PROBES ? c->a.vectors : c->b.vectors) + b.first * plan->stride;
+  if (!by_pairs(c)) t->error = dot_error(c);
+  if (c->selecting != NULL) {
+    bool started = false;
+    status = sb_select_tile(c, sink, t, b, &started);
+    if (started) advance(c, w, t->pairs);
+    if (started || status.code != SB_OK) return status;
+  }
+  double start = sb_now_s();
   if (by_pairs(c))
     status = score_pairs(c, t, w, b);
   else
@@ -369,10 +358,10 @@ static sb_status begin(sb_comparison *c) {
     status = c->compute->backend->pair_begin(c->compute->context, &c->embedder->form);
   else if (backend_embeds(c))
     status = c->screen->embed_begin(c->screen_context, &c->embedder->recipe);
-  return status.code != SB_OK && go_on(c, &status) ? sb_ok() : status;
+  return sb_comparison_blame(c, status);
 }
 
-sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
+static sb_status compare_all(sb_comparison *c, sb_sink *sink) {
   const sb_plan *plan = c->plan;
   sb_status status = sb_ok();
   const sb_range range = plan->range;
@@ -380,16 +369,34 @@ sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
   walk w = {.total = sb_range_pairs(range, plan->gallery, plan->self)};
   snprintf(w.stage, sizeof w.stage, "comparing by %s", c->embedder->measure->info.name);
   SB_TRY(sb_tile_open(plan, &t));
+  c->most[SB_SLOT_PROBES] = plan->probe_tile;
+  c->most[SB_SLOT_GALLERY] = plan->gallery_tile;
   SB_TRY(begin(c));
+  SB_TRY(sb_select_begin(c, sink));
   for (int64_t at = range.first; at < range.last; at += c->a.count) {
     SB_TRY(load_some(c, SB_SLOT_PROBES, at, range.last - at));
     if (plan->self) SB_TRY(compare_within(c, sink, &t, &w));
     SB_TRY(compare_across(c, sink, &t, &w, plan->self ? at + c->a.count : 0));
   }
+  SB_TRY(sb_select_end(c, sink));
   sb_sink_finish(sink, plan->threads);
 cleanup:
+  sb_select_close(c);
   sb_tile_close(&t);
   return status;
+}
+
+sb_status sb_compare_all(sb_comparison *c, sb_sink *sink) {
+  const sb_status status = compare_all(c, sink);
+  if (!c->backend_failed || c->compute == NULL || !sb_compute_fall_back(c->compute, &status))
+    return status;
+  sb_warn(c->progress, "%s; going on with the CPU", status.message);
+  c->screen = c->compute->backend;
+  c->screen_context = c->compute->context;
+  c->backend_failed = false;
+  c->a.count = c->b.count = 0;
+  sb_sink_empty(sink); // what a device had counted is lost with it
+  return compare_all(c, sink);
 }
 
 // ---- Canonical scores ---------------------------------------------------------------------------

@@ -25,6 +25,8 @@ typedef struct sb_block {
   bool elsewhere;
 } sb_block;
 
+typedef struct sb_selecting sb_selecting; // select.h
+
 typedef struct sb_comparison {
   const sb_store *probe, *gallery; // the same pointer in a self-comparison
   // All embeddings, embedder->size apart, where they are in memory already (in a self-comparison the same
@@ -39,9 +41,17 @@ typedef struct sb_comparison {
   sb_timings *timings;
   bool forgets; // rows of which this is the last reading need not stay in the system's cache
   sb_reader reader;
-  sb_block a, b;          // probes, gallery
-  int64_t most[SB_SLOTS]; // scans at once: the plan's tiles, halved where the backend had no room
+  sb_block a, b;           // probes, gallery
+  int64_t most[SB_SLOTS];  // scans at once: the plan's tiles, halved where the backend had no room
+  sb_selecting *selecting; // NULL: the host selects
+  bool backend_failed;     // what failed was the backend, and another could go on
 } sb_comparison;
+
+// Passes on how a call of the backend ended.
+static inline sb_status sb_comparison_blame(sb_comparison *c, sb_status status) {
+  if (status.code != SB_OK) c->backend_failed = true;
+  return status;
+}
 
 // Takes the memory for the tiles; the members above `reader` are set by the caller.
 sb_status sb_comparison_open(sb_comparison *c);
@@ -51,7 +61,7 @@ void sb_comparison_close(sb_comparison *c); // after a failed open, too
 sb_status sb_comparison_embed(const sb_comparison *c, sb_slot slot, const int64_t *index,
                               int64_t first, int64_t count, float *embeddings);
 
-// Gives the sink every pair.
+// Gives the sink every pair. Where the backend fails and the CPU may go on, it does so from the start.
 sb_status sb_compare_all(sb_comparison *c, sb_sink *sink);
 
 // A pair whose canonical score is wanted, and where it goes.

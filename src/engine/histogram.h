@@ -9,18 +9,14 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "engine/screened.h"
 #include "samebrain/measure.h"
 
 enum { SB_RATIO_FIRST = -20, SB_RATIO_LAST = 40 }; // powers of two
 
 static inline int64_t sb_histogram_bin(const sb_measure_info *info, int64_t bins, double score) {
-  double at;
-  if (isfinite(info->range_max))
-    at = (score - info->range_min) / (info->range_max - info->range_min) * (double)bins;
-  else
-    at = (log2(score - info->range_min) - SB_RATIO_FIRST) / (SB_RATIO_LAST - SB_RATIO_FIRST) *
-         (double)bins;
-  return at >= (double)bins ? bins - 1 : at > 0 ? (int64_t)at : 0;
+  if (isfinite(info->range_max)) return sb_range_bin(info->range_min, info->range_max, bins, score);
+  return sb_range_bin(SB_RATIO_FIRST, SB_RATIO_LAST, bins, log2(score - info->range_min));
 }
 
 // Where bin i begins, and for i = bins where the last one ends.

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/tsv.h"
+#include "engine/screened.h"
 #include "engine/share.h"
 #include "samebrain/status.h"
 
@@ -47,8 +48,6 @@ int64_t sb_identity_find(const sb_identity *list, int64_t count, const char *dat
 sb_status sb_identities_assign(sb_identity_mode mode, const char *path, sb_scans *scans,
                                sb_tsv *table, const sb_progress *progress);
 
-typedef enum sb_pair_kind { SB_PAIR_NONMATED, SB_PAIR_MATED, SB_PAIR_LEFT_OUT } sb_pair_kind;
-
 typedef struct sb_people {
   int64_t *probe, *gallery; // a number per person; -1: unknown (one array in a self-comparison)
   int64_t *same;            // per probe: the gallery's index of the very same scan (one name and
@@ -68,9 +67,7 @@ void sb_people_free(sb_people *people); // a zeroed one is fine
 
 // For two different scans.
 static inline sb_pair_kind sb_people_kind(const sb_people *p, int64_t probe, int64_t gallery) {
-  int64_t a = p->probe[probe], b = p->gallery[gallery];
-  if (a < 0 || b < 0) return p->unknown_left_out ? SB_PAIR_LEFT_OUT : SB_PAIR_NONMATED;
-  return a == b ? SB_PAIR_MATED : SB_PAIR_NONMATED;
+  return sb_pair_kind_of(p->probe[probe], p->gallery[gallery], p->unknown_left_out);
 }
 
 // Whether both scans are of one dataset.

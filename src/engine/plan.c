@@ -4,6 +4,7 @@
 
 #include "engine/rows.h"
 #include "engine/screen.h"
+#include "engine/select.h"
 #include "engine/tile.h"
 
 // Wide enough for full GEMM speed, small beside the probes kept. A coarse screen meets each tile with
@@ -34,6 +35,7 @@ static int64_t tile_bytes(const sb_plan *p, const sb_backend *backend, const voi
   return (probe_tile + (streams ? gallery_tile : 0)) * p->stride * (int64_t)sizeof(float) +
          sb_tile_bytes(p, probe_tile, gallery_tile) +
          (probe_tile + gallery_tile) * (int64_t)sizeof(int64_t) +
+         (backend->select_begin != NULL ? sb_select_bytes(probe_tile, gallery_tile) : 0) +
          backend->workspace_bytes(context, probe_tile, gallery_tile, p->length);
 }
 
@@ -69,11 +71,19 @@ static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *cont
 }
 
 // Tiles that a backend with memory of its own has room for.
-static void cap_tiles(sb_plan *p, const sb_backend *backend, const void *context) {
-  if (backend->most_vectors == NULL || p->probe_tile < 1) return;
-  const int64_t most = backend->most_vectors(context, p->length);
-  p->gallery_tile = larger(smaller(p->gallery_tile, most / 2), 1);
-  p->probe_tile = larger(smaller(p->probe_tile, most - p->gallery_tile), 1);
+static void cap_tiles(sb_plan *p, const sb_embedder *embedder, const sb_backend *backend,
+                      const void *context) {
+  const bool pairs = embedder->measure->epilogue == NULL;
+  if (p->probe_tile < 1 || backend->most_vectors == NULL) return;
+  if (pairs && !backend->pair_supports(&embedder->form)) return;
+  // One that selects has the histograms of all probes, and fills a second block of the gallery meanwhile.
+  const bool selects = !pairs && backend->select_begin != NULL;
+  const int64_t counts = selects ? 2 * p->probes * p->bins * (int64_t)sizeof(uint32_t) : 0;
+  const int64_t blocks = selects ? 2 : 1;
+  const int64_t most = pairs ? backend->most_embeddings(context, &embedder->form)
+                             : backend->most_vectors(context, p->length, counts);
+  p->gallery_tile = larger(smaller(p->gallery_tile, most / (2 * blocks)), 1);
+  p->probe_tile = larger(smaller(p->probe_tile, most - blocks * p->gallery_tile), 1);
 }
 
 sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range range, int64_t top,
@@ -105,7 +115,7 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range rang
       probes * (2 * p.bins * (int64_t)sizeof(uint32_t) + (int64_t)sizeof(double)) + p.list_bytes;
   int64_t available = memory_bytes - p.fixed_bytes - p.probe_bytes;
   choose_tiles(&p, backend, backend_context, available);
-  cap_tiles(&p, backend, backend_context);
+  cap_tiles(&p, embedder, backend, backend_context);
   if (p.probe_tile < 1) {
     int64_t least =
         p.fixed_bytes + p.probe_bytes - reserve + tile_bytes(&p, backend, backend_context, 1, 1);

@@ -14,28 +14,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/screened.h"
 #include "measure/measure.h"
 
-// What is known of a pair's score: what the screen makes of it, and between which values the canonical
-// one lies.
-typedef struct sb_screened {
-  double score, low, high;
-} sb_screened;
-
-// From a dot product that is within `error` of the exact one. The epilogue is monotone, so the score
-// of the exact dot product lies between those of both ends. What is left is float64 rounding, of the
-// epilogue and of a canonical score over `length` elements: for correlations it is a part of
-// `error` (see sb_dot_error); for distances it is at most 5 length 2^-53 of the sum of squares where
-// one norm is twice the other, and else again as if the dot product erred by 2 length 2^-53.
+// From a dot product that is within `error` of the exact one.
 static inline sb_screened sb_screen_interval(const sb_measure *measure, double dot, double error,
                                              int64_t length, const double *a, const double *b) {
-  double one = measure->epilogue(dot - error, a, b), other = measure->epilogue(dot + error, a, b);
-  double range = measure->info.range_max - measure->info.range_min;
-  double low = one < other ? one : other, high = one < other ? other : one;
-  double rounding = (double)length * 0x1p-50 + 0x1p-48, more = isfinite(range) ? range : 0;
-  return (sb_screened){.score = measure->epilogue(dot, a, b),
-                       .low = low - rounding * (fabs(low) + more),
-                       .high = high + rounding * (fabs(high) + more)};
+  return sb_screened_between(measure->epilogue(dot, a, b), measure->epilogue(dot - error, a, b),
+                             measure->epilogue(dot + error, a, b), length, measure->info.range_min,
+                             measure->info.range_max);
 }
 
 // From a score of the pair family that is within `error` of the canonical one.
@@ -57,11 +44,6 @@ static inline double sb_dot_error(double backend_error, int64_t length) {
 static inline double sb_pair_error(double of_all, double lost_a, double lost_b) {
   return of_all + (1 + 0x1p-22) * (lost_a + lost_b + lost_a * lost_b);
 }
-
-typedef struct sb_candidate {
-  double low, high; // both the canonical closeness, once it is known
-  int64_t gallery;
-} sb_candidate;
 
 typedef struct sb_shortlist {
   sb_candidate *items;

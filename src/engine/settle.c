@@ -268,7 +268,8 @@ static sb_status list_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, co
   for (int64_t x = 0; x < l->count && *room; x++) {
     if (*state_of(t, l, x) != SB_PAIR_SETTLED) continue;
     const double score = t->values[sb_line_place(l, x)];
-    *room = sb_sink_add(sink, l->probe, l->first + x, (sb_screened){score, score, score});
+    const sb_screened settled = {score, score, score};
+    *room = sb_sink_add(sink, l->probe, sb_sink_candidate(sink, &settled, l->first + x));
   }
   sb_sink_prune(sink, l->probe);
   return sb_ok();

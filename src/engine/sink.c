@@ -54,6 +54,19 @@ void sb_sink_close(sb_sink *sink) {
   memset(sink, 0, sizeof *sink);
 }
 
+void sb_sink_empty(sb_sink *sink) {
+  const size_t probes = (size_t)sink->people->probe_count, bins = (size_t)sink->bins;
+  for (int kind = 0; kind < SB_LIST_KINDS; kind++)
+    for (size_t p = 0; p < probes; p++) {
+      sb_shortlist_free(sink->lists[kind] + p);
+      sb_shortlist_start(sink->lists[kind] + p);
+    }
+  sink->list_bytes = 0;
+  memset(sink->histogram, 0, probes * bins * sizeof *sink->histogram);
+  if (sink->within != NULL) memset(sink->within, 0, probes * bins * sizeof *sink->within);
+  memset(sink->bounds, 0, probes * sizeof *sink->bounds);
+}
+
 void sb_sink_count(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
                    const sb_screened *scores) {
   const sb_people *people = sink->people;
@@ -62,7 +75,7 @@ void sb_sink_count(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
   for (int64_t i = 0; i < count; i++) {
     const int64_t gallery = first + i;
     if (gallery == people->same[probe]) continue;
-    bound = fmax(bound, fmax(scores[i].high - scores[i].score, scores[i].score - scores[i].low));
+    bound = fmax(bound, sb_screened_error(scores + i));
     if (sb_people_kind(people, probe, gallery) != SB_PAIR_NONMATED) continue;
     const int64_t bin = sb_histogram_bin(&sink->measure->info, sink->bins, scores[i].score);
     histogram[bin]++;
@@ -72,18 +85,24 @@ void sb_sink_count(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
   sink->bounds[probe] = bound;
 }
 
-bool sb_sink_add(sb_sink *sink, int64_t probe, int64_t gallery, sb_screened score) {
-  const sb_candidate item = sb_sink_candidate(sink, &score, gallery);
+bool sb_sink_add(sb_sink *sink, int64_t probe, sb_candidate item) {
   bool room = true;
   for (int kind = 0; kind < SB_LIST_KINDS && room; kind++) {
     sb_shortlist *list = sink->lists[kind] + probe;
-    if (item.high < list->cutoff || !sb_sink_lists(sink, (sb_list_kind)kind, probe, gallery))
+    if (item.high < list->cutoff || !sb_sink_lists(sink, (sb_list_kind)kind, probe, item.gallery))
       continue;
     sb_screen screen = sink->screens[kind];
     screen.bytes_used = &sink->list_bytes;
     room = sb_shortlist_add(&screen, list, item);
   }
   return room;
+}
+
+sb_status sb_sink_full(const sb_sink *sink) {
+  return sb_error(SB_NO_MEMORY,
+                  "%s: more pairs are near or beyond the threshold than fit in the memory granted: "
+                  "set a stricter threshold or allow more memory",
+                  sink->measure->info.name);
 }
 
 sb_status sb_sink_write(const sb_sink *sink, int64_t probe, int64_t first, int64_t count,

@@ -12,9 +12,6 @@
 #include "engine/screen.h"
 #include "measure/measure.h"
 
-// What is kept of a probe: its matches, and its closest non-mated scan.
-typedef enum sb_list_kind { SB_LIST_MATCHES, SB_LIST_NONMATED, SB_LIST_KINDS } sb_list_kind;
-
 // For the pairs of one scan: how close one must be to matter to each list, and how many that could are
 // without a canonical score.
 typedef struct sb_cutoffs {
@@ -56,13 +53,15 @@ typedef struct sb_sink_options {
 sb_status sb_sink_open(const sb_people *people, const sb_measure *measure, const sb_plan *plan,
                        const sb_sink_options *options, sb_sink *out);
 void sb_sink_close(sb_sink *sink); // a zeroed one is fine
+void sb_sink_empty(sb_sink *sink); // of all scores, but for a matrix's
 
 // Different probes may be given by different threads at once.
 // The scores of one probe with `count` gallery scans from `first` on, into the histograms.
 void sb_sink_count(sb_sink *sink, int64_t probe, int64_t first, int64_t count,
                    const sb_screened *scores);
-// One of them into the lists. False when their memory is used up.
-bool sb_sink_add(sb_sink *sink, int64_t probe, int64_t gallery, sb_screened score);
+// A candidate into the lists that take it. False when their memory is used up.
+bool sb_sink_add(sb_sink *sink, int64_t probe, sb_candidate item);
+sb_status sb_sink_full(const sb_sink *sink); // says so
 // The same scores as floats into the matrix; `line` has room for `count` floats.
 sb_status sb_sink_write(const sb_sink *sink, int64_t probe, int64_t first, int64_t count,
                         const sb_screened *scores, float *line);
@@ -76,8 +75,7 @@ static inline bool sb_sink_lists(const sb_sink *sink, sb_list_kind kind, int64_t
 // A score as a closeness.
 static inline sb_candidate sb_sink_candidate(const sb_sink *sink, const sb_screened *score,
                                              int64_t gallery) {
-  if (sink->direction > 0) return (sb_candidate){score->low, score->high, gallery};
-  return (sb_candidate){-score->high, -score->low, gallery};
+  return sb_candidate_of(score, sink->measure->info.higher_is_closer, gallery);
 }
 
 // Leaves in a probe's lists what can still matter.

@@ -41,44 +41,33 @@ void sb_tile_close(sb_tile *t) {
 
 // ---- Lines --------------------------------------------------------------------------------------
 
+sb_extent sb_tile_extent(const sb_sink *sink, const sb_tile *t) {
+  return (sb_extent){t->probe, t->probes, t->gallery, t->galleries, sink->people->self};
+}
+
 int64_t sb_tile_lines(const sb_sink *sink, const sb_tile *t) {
-  return t->probes + (sink->people->self ? t->galleries : 0);
-}
-
-// A probe with the gallery scans: from the diagonal on in a self-comparison.
-static sb_line row_of(const sb_comparison *c, const sb_sink *sink, const sb_tile *t, int64_t i) {
-  int64_t probe = t->probe + i, skip = 0;
-  if (sink->people->self && probe > t->gallery) skip = probe - t->gallery;
-  if (skip > t->galleries) skip = t->galleries;
-  const bool coarse = t->lost_a != NULL;
-  return (sb_line){.probe = probe,
-                   .first = t->gallery + skip,
-                   .count = t->galleries - skip,
-                   .at = i * t->galleries + skip,
-                   .step = 1,
-                   .own = t->a + i * c->plan->stride,
-                   .others = t->b + skip * c->plan->stride,
-                   .own_lost = coarse ? t->lost_a[i] : 0,
-                   .others_lost = coarse ? t->lost_b + skip : NULL};
-}
-
-// The same pairs seen from gallery scan j: the probes before it.
-static sb_line column_of(const sb_comparison *c, const sb_tile *t, int64_t j) {
-  const int64_t scan = t->gallery + j, before = scan - t->probe;
-  const bool coarse = t->lost_a != NULL;
-  return (sb_line){.probe = scan,
-                   .first = t->probe,
-                   .count = before < t->probes ? before : t->probes,
-                   .at = j,
-                   .step = t->galleries,
-                   .own = t->b + j * c->plan->stride,
-                   .others = t->a,
-                   .own_lost = coarse ? t->lost_b[j] : 0,
-                   .others_lost = coarse ? t->lost_a : NULL};
+  const sb_extent extent = sb_tile_extent(sink, t);
+  return sb_extent_lines(&extent);
 }
 
 static sb_line line_of(const sb_comparison *c, const sb_sink *sink, const sb_tile *t, int64_t i) {
-  return i < t->probes ? row_of(c, sink, t, i) : column_of(c, t, i - t->probes);
+  const sb_extent extent = sb_tile_extent(sink, t);
+  const sb_span span = sb_extent_line(&extent, i);
+  const bool row = i < t->probes, coarse = t->lost_a != NULL;
+  const int64_t own = row ? i : i - t->probes, skip = row ? span.first - t->gallery : 0;
+  const int64_t stride = c->plan->stride;
+  sb_line line = {.probe = span.probe,
+                  .first = span.first,
+                  .count = span.count,
+                  .at = span.at,
+                  .step = span.step,
+                  .own = (row ? t->a : t->b) + own * stride,
+                  .others = (row ? t->b : t->a) + skip * stride};
+  if (coarse) {
+    line.own_lost = (row ? t->lost_a : t->lost_b)[own];
+    line.others_lost = (row ? t->lost_b : t->lost_a) + skip;
+  }
+  return line;
 }
 
 sb_screened sb_line_score(const sb_comparison *c, const sb_tile *t, const sb_line *l, int64_t x) {
@@ -111,11 +100,7 @@ static sb_status for_lines(const sb_comparison *c, sb_sink *sink, sb_tile *t, in
       failure = status;
     }
   }
-  if (failure.code == SB_OK && !all_room)
-    failure = sb_error(SB_NO_MEMORY,
-                       "%s: more pairs are near or beyond the threshold than fit in the memory "
-                       "granted: set a stricter threshold or allow more memory",
-                       sink->measure->info.name);
+  if (failure.code == SB_OK && !all_room) failure = sb_sink_full(sink);
   return failure;
 }
 
@@ -143,7 +128,7 @@ static sb_status deliver_line(const sb_comparison *c, sb_sink *sink, sb_tile *t,
   sb_screened *scores;
   const sb_status status = sb_line_screen(c, sink, t, l, &scores);
   for (int64_t x = 0; x < l->count && *room; x++)
-    *room = sb_sink_add(sink, l->probe, l->first + x, scores[x]);
+    *room = sb_sink_add(sink, l->probe, sb_sink_candidate(sink, scores + x, l->first + x));
   return status;
 }
 

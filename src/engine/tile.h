@@ -47,6 +47,8 @@ typedef struct sb_tile {
   sb_settling settling; // of coarse screens
 } sb_tile;
 
+sb_extent sb_tile_extent(const sb_sink *sink, const sb_tile *tile);
+
 // Memory for tiles of a plan.
 int64_t sb_tile_bytes(const sb_plan *plan, int64_t probe_tile, int64_t gallery_tile);
 sb_status sb_tile_open(const sb_plan *plan, sb_tile *out);

@@ -64,5 +64,6 @@ const sb_measure sb_measure_bandpass = {
     .scratch_length = scratch_length,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
+    .from_dot = SB_FROM_DOT_CORRELATION,
     .recipe = recipe,
 };

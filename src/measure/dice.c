@@ -80,4 +80,5 @@ const sb_measure sb_measure_dice = {
     .scratch_length = scratch_length,
     .embed = embed,
     .epilogue = sb_set_dice,
+    .from_dot = SB_FROM_DOT_DICE,
 };

@@ -84,6 +84,21 @@ SB_HD static inline double sb_dice_from_dot(double dot, const double *a, const d
   return sb_clamp(2 * shared / (a[SB_TERM_SET_SIZE] + b[SB_TERM_SET_SIZE]), 0, 1);
 }
 
+// An epilogue (measure.h) in plain data. Those that take a logarithm have none: a device's may differ from
+// the host's in the last bit, and a score at the edge of a bin then be counted in another one.
+typedef enum sb_from_dot {
+  SB_FROM_DOT_NONE,
+  SB_FROM_DOT_CORRELATION,
+  SB_FROM_DOT_NRMSE,
+  SB_FROM_DOT_DICE
+} sb_from_dot;
+SB_HD static inline double sb_score_from_dot(sb_from_dot kind, double dot, const double *a,
+                                             const double *b) {
+  if (kind == SB_FROM_DOT_NRMSE) return sb_nrmse_of(sb_squares_from_dot(dot, a, b), a, b);
+  if (kind == SB_FROM_DOT_DICE) return sb_dice_from_dot(dot, a, b);
+  return sb_clamp(dot, -1, 1);
+}
+
 // ---- Joint histograms ---------------------------------------------------------------------------
 
 enum { SB_LEVELS = 64, SB_JOINT_BINS = SB_LEVELS * SB_LEVELS };

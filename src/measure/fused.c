@@ -101,4 +101,5 @@ const sb_measure sb_measure_fused = {
     .scratch_length = scratch_length,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
+    .from_dot = SB_FROM_DOT_CORRELATION,
 };

@@ -116,4 +116,5 @@ const sb_measure sb_measure_gradient = {
     .embedding_length = length,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
+    .from_dot = SB_FROM_DOT_CORRELATION,
 };

@@ -74,4 +74,5 @@ const sb_measure sb_measure_localz = {
     .scratch_length = scratch_length,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
+    .from_dot = SB_FROM_DOT_CORRELATION,
 };

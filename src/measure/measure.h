@@ -56,6 +56,8 @@ typedef struct sb_measure {
   // measure's range for any dot product; so whoever knows the dot product within an error knows the
   // score within the values at both ends (see engine/screen.h).
   double (*epilogue)(double dot, const double *terms_a, const double *terms_b);
+  // The same for devices (elements.h): they select where it is known, and the host elsewhere.
+  sb_from_dot from_dot;
   // The canonical score of two embeddings, the same bits for (a, b) and (b, a). In the GEMM family
   // NULL stands for the epilogue of the fixed-order float64 dot product; another function there must
   // equal the epilogue of the exact dot product but for rounding (see sb_screen_interval).

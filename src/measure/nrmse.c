@@ -28,5 +28,6 @@ const sb_measure sb_measure_nrmse = {
     .term_count = SB_DISTANCE_TERMS,
     .embed = sb_distance_embed,
     .epilogue = epilogue,
+    .from_dot = SB_FROM_DOT_NRMSE,
     .score = score,
 };

@@ -46,4 +46,5 @@ const sb_measure sb_measure_outline = {
     .term_count = SB_SET_TERMS,
     .embed = embed,
     .epilogue = sb_set_dice,
+    .from_dot = SB_FROM_DOT_DICE,
 };

@@ -29,5 +29,6 @@ const sb_measure sb_measure_pearson = {
     .embedding_length = sb_row_of_voxels,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
+    .from_dot = SB_FROM_DOT_CORRELATION,
     .recipe = recipe,
 };

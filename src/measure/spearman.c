@@ -82,4 +82,5 @@ const sb_measure sb_measure_spearman = {
     .scratch_length = scratch_length,
     .embed = embed,
     .epilogue = sb_clamp_correlation,
+    .from_dot = SB_FROM_DOT_CORRELATION,
 };

@@ -1,26 +1,15 @@
 // The CUDA backend against what it must compute. By default on the emulated device, with the threads
 // of a block in several orders; as `test_cuda gpu` on a real one, skipped where there is none.
-#include "cohort.h"
+#include "cuda_device.h"
 
 #include "core/half.h"
-#include "engine/compute.h"
 #include "engine/int8.h"
 #include "engine/run.h"
 #include "engine/screen.h"
 #include "measure/vector.h"
 #include "rounding.h"
 
-static bool real_device;
 enum { PRECISIONS = SB_BF16 + 1 }; // that a GPU rounds to; int8 is rounded to on the host
-
-static void *open_cuda(sb_precision precision, int64_t chunk, const sb_backend **backend) {
-  const sb_backend_options options = {.threads = 1, .k_chunk = chunk, .precision = precision};
-  void *context;
-  assert_ok(sb_backend_find("cuda", backend));
-  if (precision == SB_INT8) *backend = (*backend)->int8;
-  assert_ok((*backend)->open(&options, &context));
-  return context;
-}
 
 // ---- Rounding -----------------------------------------------------------------------------------
 
@@ -535,28 +524,15 @@ static void test_tiles_fit_the_device(void **state) {
   setenv("SAMEBRAIN_EMULATED_MEMORY", "200000000", 1);
   void *context = open_cuda(SB_FP16, 0, &backend);
   // Three quarters of what the workspace leaves, at 100,000 elements, in 13 chunks, of 2 bytes.
-  const int64_t most = backend->most_vectors(context, 100000);
+  const int64_t most = backend->most_vectors(context, 100000, 0);
   assert_true(most > 600 && most <= (200000000 - (32 << 20)) * 3 / 4 / 200000);
   backend->close(context);
   unsetenv("SAMEBRAIN_EMULATED_MEMORY");
 }
 
 int main(int argc, char **argv) {
-  enum { SKIPPED = 77 };
-  // Of a block's threads, and of streams (emulation/streams.h).
-  static const char *const orders[][2] = {
-      {"forward", ""}, {"reverse", "late"}, {"1", "0"}, {"2", "1"}};
-  real_device = argc > 1 && strcmp(argv[1], "gpu") == 0;
-#ifdef SAMEBRAIN_EMULATED_MODULE
-  if (!real_device) setenv("SAMEBRAIN_CUDA_MODULE", SAMEBRAIN_EMULATED_MODULE, 1);
-#endif
-  sb_compute compute;
-  sb_status status = sb_compute_open("cuda", "auto", 1, 0, &compute);
-  sb_compute_close(&compute);
-  if (status.code != SB_OK) {
-    printf("test_cuda: skipped: %s\n", status.message);
-    return SKIPPED;
-  }
+  const int skipped = choose_device(argc, argv);
+  if (skipped != 0) return skipped;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_rounding_is_to_nearest),
       cmocka_unit_test(test_small_integers_are_exact),
@@ -574,9 +550,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(test_tiles_fit_the_device),
   };
   int failed = 0;
-  for (size_t i = 0; i < (real_device ? 1 : sizeof orders / sizeof *orders); i++) {
-    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i][0], 1);
-    setenv("SAMEBRAIN_EMULATED_STREAMS", orders[i][1], 1);
+  for (int i = 0; choose_order(i); i++) {
     failed += cmocka_run_group_tests(tests, NULL, NULL);
     if (i == 1) failed += cmocka_run_group_tests(failures, NULL, NULL);
   }

@@ -1,13 +1,10 @@
 // The pair family on the CUDA backend against the canonical scores. By default on the emulated device,
 // with small tiles and the threads of a block in several orders, or as `test_cuda_pairs wide` with a
 // GPU's tiles; as `test_cuda_pairs gpu` on a real one, skipped where there is none.
-#include "cohort.h"
+#include "cuda_device.h"
 
-#include "engine/compute.h"
 #include "engine/run.h"
 #include "measure/measure.h"
-
-static bool real_device;
 
 // Every measure that a device scores pair by pair.
 static const char *const MEASURES[] = {"mae", "mi", "nmi", "cr", "ssim", "uqi", "lncc", "poc"};
@@ -112,14 +109,6 @@ static void free_scene(scene *s) {
 
 // ---- Scores -------------------------------------------------------------------------------------
 
-static void *open_cuda(const sb_backend **backend) {
-  const sb_backend_options options = {.threads = 1, .precision = SB_FP16};
-  void *context;
-  assert_ok(sb_backend_find("cuda", backend));
-  assert_ok((*backend)->open(&options, &context));
-  return context;
-}
-
 static double canonical(const scene *s, int64_t a, int64_t b) {
   return sb_embedded_score(&s->embedder, s->embeddings + a * s->embedder.size,
                            s->embeddings + b * s->embedder.size, s->scratch);
@@ -154,7 +143,7 @@ static bool many(const char *measure, const shape *of) {
 static void test_scores_stay_within_their_error(void **state) {
   (void)state;
   const sb_backend *backend;
-  void *context = open_cuda(&backend);
+  void *context = open_cuda(SB_FP16, 0, &backend);
   for (int trial = 0; trial < SHAPE_COUNT * MEASURE_COUNT * CONTENTS; trial++) {
     const char *measure = MEASURES[trial % MEASURE_COUNT];
     const shape *of = &SHAPES[trial / MEASURE_COUNT / CONTENTS];
@@ -191,7 +180,7 @@ static void test_exact_scores_are_equal(void **state) {
                {"cr", {{11, 10, 9}, 2, 0.6}, WAVES},   {"cr", {{19, 18, 17}, 1, 0.5}, SPARSE},
                {"poc", {{11, 10, 9}, 2, 0.6}, WAVES},  {"poc", {{37, 13, 3}, 3, 0.3}, SHIFTED}};
   const sb_backend *backend;
-  void *context = open_cuda(&backend);
+  void *context = open_cuda(SB_FP16, 0, &backend);
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
     const int64_t m = 3, n = 7;
     scene s = make_scene(&cases[k].of, cases[k].measure, cases[k].kind, FIRST_B + n);
@@ -353,23 +342,49 @@ static void test_a_failing_device(void **state) {
   free(t.out);
 }
 
-int main(int argc, char **argv) {
-  enum { SKIPPED = 77 };
-  // Of a block's threads, and of streams (emulation/streams.h).
-  static const char *const orders[][2] = {{"forward", ""}, {"reverse", "late"}, {"1", "0"}};
-  real_device = argc > 1 && strcmp(argv[1], "gpu") == 0;
-  const bool wide = argc > 1 && strcmp(argv[1], "wide") == 0;
-#ifdef SAMEBRAIN_EMULATED_MODULE
-  if (!real_device)
-    setenv("SAMEBRAIN_CUDA_MODULE", wide ? SAMEBRAIN_WIDE_MODULE : SAMEBRAIN_EMULATED_MODULE, 1);
-#endif
-  sb_compute compute;
-  sb_status status = sb_compute_open("cuda", "auto", 1, 0, &compute);
-  sb_compute_close(&compute);
-  if (status.code != SB_OK) {
-    printf("test_cuda_pairs: skipped: %s\n", status.message);
-    return SKIPPED;
+// Tiles are planned from what is free on the device: nothing is asked for that it has no room for.
+static void test_tiles_fit_the_device(void **state) {
+  (void)state;
+  if (real_device) skip();
+  static const char *const forms[] = {"mae", "nmi",
+                                      "lncc"};   // poc's kernels leave more than these rows have
+  static const long long rooms[] = {30, 14, 10}; // embeddings, on a device with 18 scans to compare
+  const cohort c = {
+      .people = 9, .sessions = 2, .seed = 4, .gain = 1, .duplicate_of = -1, .constant = -1};
+  char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *expected[3];
+  sb_store *store = open_cohort(folder, "a", &c);
+  const sb_grid grid = sb_store_grid(store);
+  sb_link_options options = sb_link_options_default();
+  options.threads = 1;
+  options.measure_count = 1;
+  for (size_t at = 0; at < 3 * sizeof forms / sizeof *forms; at++) {
+    sb_embedder e;
+    options.measures = &forms[at / 3];
+    assert_ok(sb_embedder_open(sb_measure_row_find(forms[at / 3]), &grid, &e));
+    options.backend = "cpu";
+    assert_ok(sb_link(store, NULL, &options, out, NULL, NULL));
+    read_files(out, expected);
+    char *bytes = sb_format("%lld", (32LL << 20) + rooms[at % 3] * 4 * (long long)e.form.size);
+    setenv("SAMEBRAIN_EMULATED_MEMORY", bytes, 1);
+    options.backend = "cuda";
+    const long long refused = emulated("sb_emulated_refused", 0);
+    assert_ok(sb_link(store, NULL, &options, out, NULL, NULL));
+    assert_int_equal(emulated("sb_emulated_refused", 0), refused);
+    unsetenv("SAMEBRAIN_EMULATED_MEMORY");
+    expect_files(out, expected);
+    for (int i = 0; i < 3; i++) free(expected[i]);
+    free(bytes);
+    sb_embedder_close(&e);
   }
+  sb_store_close(store);
+  remove_folder(folder);
+  free(folder);
+  free(out);
+}
+
+int main(int argc, char **argv) {
+  const int skipped = choose_device(argc, argv);
+  if (skipped != 0) return skipped;
   const struct CMUnitTest kernels[] = {
       cmocka_unit_test(test_scores_stay_within_their_error),
       cmocka_unit_test(test_exact_scores_are_equal),
@@ -378,12 +393,9 @@ int main(int argc, char **argv) {
   const struct CMUnitTest links[] = {
       cmocka_unit_test(test_links_report_the_same_files),
       cmocka_unit_test(test_a_failing_device),
+      cmocka_unit_test(test_tiles_fit_the_device),
   };
   int failed = 0;
-  for (size_t i = 0; i < (real_device || wide ? 1 : sizeof orders / sizeof *orders); i++) {
-    setenv("SAMEBRAIN_EMULATED_ORDER", orders[i][0], 1);
-    setenv("SAMEBRAIN_EMULATED_STREAMS", orders[i][1], 1);
-    failed += cmocka_run_group_tests(kernels, NULL, NULL);
-  }
+  for (int i = 0; choose_order(i); i++) failed += cmocka_run_group_tests(kernels, NULL, NULL);
   return wide ? failed : failed + cmocka_run_group_tests(links, NULL, NULL);
 }
