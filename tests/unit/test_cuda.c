@@ -475,6 +475,7 @@ static void test_a_full_device(void **state) {
   sb_link_summary summary;
   int refused = 0;
   options.threads = 1;
+  options.top = 2;
   options.measures = measures;
   options.measure_count = 2;
   options.backend = "cpu";
@@ -490,6 +491,7 @@ static void test_a_full_device(void **state) {
     setenv("SAMEBRAIN_EMULATED_NO_ROOM_OF", sizes[size], 1);
     setenv("SAMEBRAIN_EMULATED_NO_ROOM_FOR", size == 0 ? "1" : "1000000", 1);
     options.precision = precisions[trial / 66];
+    options.matrix = trial / 33 == 1; // the host selects then
     const sb_status status =
         sb_link_limited(store, NULL, &options, &limits[trial / 33 % 2], out, NULL, &summary);
     if (status.code == SB_OK) {
