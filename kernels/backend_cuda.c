@@ -184,7 +184,7 @@ static double cuda_gemm_error(const void *context, int64_t k) {
   return sb_cuda_error(context, k);
 }
 
-static const double *cuda_lost(const void *context, sb_slot slot) {
+static const sb_lost *cuda_lost(const void *context, sb_slot slot) {
   return ((const sb_cuda *)context)->slots[slot].lost;
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/lost.h"
 #include "samebrain/status.h"
 
 typedef struct sb_buffer {
@@ -28,7 +29,7 @@ typedef struct sb_device_block {
   bool busy; // read by a tile that is on its way
   // Of int8:
   sb_buffer scales; // one for each chunk of each vector
-  double *lost;     // on the host, of each vector (see backend.h)
+  sb_lost *lost;    // on the host, of each vector (see backend.h)
   int64_t lost_capacity;
 } sb_device_block;
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/lost.h"
 #include "engine/screened.h"
 #include "measure/form.h"
 #include "measure/recipe.h"
@@ -143,11 +144,11 @@ typedef struct sb_backend {
   // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells what
   // rounding took from each of them, of what rounding left.
   double (*gemm_error)(const void *context, int64_t k);
-  // For each vector of a slot a bound on the Euclidean norm of what rounding it lost, where that is
+  // For each vector of a slot bounds on what rounding it lost, where that is
   // too much, or too different from vector to vector, for one bound (see sb_pair_error). Valid from a
   // product with these vectors on, until the slot is filled again. No such function, or NULL: gemm_error
   // is all.
-  const double *(*lost)(const void *context, sb_slot slot);
+  const sb_lost *(*lost)(const void *context, sb_slot slot);
   // The same backend in int8, whose screen is coarse: tells what was `lost`. NULL: it has none, or is
   // it.
   const struct sb_backend *int8;

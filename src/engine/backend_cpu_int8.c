@@ -9,6 +9,7 @@
 // The probes are rounded and packed when their slot is filled; the gallery, which mostly passes once, on its
 // way into a product: of a batch of vectors one stretch after the other, each multiplied while the next one is
 // fetched from memory.
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,11 +38,16 @@ enum {
 // one chunk of two panels fetches as much as one vector's stretch.
 enum { STRETCH = SB_FETCHED_BY_QUAD / SB_QUAD };
 
-// What a slot was filled with.
+// Probes whose mean is the common direction; and the least norm of a mean that says anything.
+enum { COMMON_PROBES = 128 };
+static const double LEAST_COMMON = 0.2;
+
+// What a slot was filled with. Of vectors that are rounded, what they lost so far, and in the end.
 typedef struct block {
   const float *vectors;
   int64_t count, k, stride;
-  double *lost;
+  sb_int8_sums *sums;
+  sb_lost *lost;
   int64_t lost_capacity;
 } block;
 
@@ -62,6 +68,9 @@ typedef struct cpu {
   int64_t chunk;
   block slots[SB_SLOTS];
   packed probes, batch;
+  float *common; // direction of the vectors, of the probes' length
+  int64_t common_capacity;
+  bool has_common;
   int8_t *numbers; // for each thread COLUMNS vectors on their way into a panel
   int64_t numbers_capacity;
   char description[100];
@@ -74,7 +83,11 @@ static int64_t smaller(int64_t a, int64_t b) {
 static void int8_close(void *context) {
   cpu *c = context;
   if (c == NULL) return;
-  for (int s = 0; s < SB_SLOTS; s++) free(c->slots[s].lost);
+  for (int s = 0; s < SB_SLOTS; s++) {
+    free(c->slots[s].sums);
+    free(c->slots[s].lost);
+  }
+  free(c->common);
   free(c->probes.panels);
   free(c->batch.panels);
   free(c->numbers);
@@ -136,7 +149,8 @@ static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, i
   const cpu *c = context;
   return packed_bytes(c, ROWS, panels_of(m, ROWS), chunks_of(c, k)) +
          packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), STRETCH) +
-         c->threads * numbers_bytes(c) + (m + n) * (int64_t)sizeof(double);
+         c->threads * numbers_bytes(c) + k * (int64_t)sizeof(float) +
+         (m + n) * (int64_t)(sizeof(sb_int8_sums) + sizeof(sb_lost));
 }
 
 // ---- Rounding and packing -----------------------------------------------------------------------
@@ -168,7 +182,7 @@ static int64_t place_of(const packed *p, int64_t chunk, int64_t panel) {
 }
 
 // Chunks [from, last) of `count` vectors, each filled up with zeros; their scales go to the panel's. What is
-// lost is added up in the block's `lost`.
+// lost is added up in the block's `sums`.
 static void round_stretch(const cpu *c, const block *b, int64_t first, int64_t count, packed *p,
                           int64_t panel, int64_t from, int64_t last, int8_t *numbers) {
   for (int64_t i = 0; i < count; i++)
@@ -177,8 +191,9 @@ static void round_stretch(const cpu *c, const block *b, int64_t first, int64_t c
       const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
       const float *next =
           chunk + 1 < last ? vector + at + length : vector + b->stride + from * c->chunk;
-      b->lost[first + i] += sb_int8_round_chunk(
-          length, vector + at, next, numbers, p->scales + place_of(p, chunk, panel) * p->width + i);
+      sb_int8_round_chunk(length, vector + at, c->has_common ? c->common + at : NULL, next, numbers,
+                          p->scales + place_of(p, chunk, panel) * p->width + i,
+                          b->sums + first + i);
       memset(numbers + length, 0, (size_t)(chunk_bytes(c) - length));
     }
 }
@@ -186,7 +201,7 @@ static void round_stretch(const cpu *c, const block *b, int64_t first, int64_t c
 static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t panel,
                        int64_t from, int64_t last) {
   int8_t *numbers = c->numbers + omp_get_thread_num() * numbers_bytes(c);
-  if (from == 0) memset(b->lost + first, 0, (size_t)count * sizeof *b->lost);
+  if (from == 0) memset(b->sums + first, 0, (size_t)count * sizeof *b->sums);
   round_stretch(c, b, first, count, p, panel, from, last, numbers);
   for (int64_t chunk = from; chunk < last; chunk++) {
     const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
@@ -200,7 +215,7 @@ static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p
       sb_pack_right(count, quads, of_chunk, stride, (uint8_t *)to);
   }
   if (last < chunks_of(c, b->k)) return;
-  for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->lost[i]);
+  for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->sums + i);
 }
 
 // Chunks [from, last) of vectors [first, first + count) of a block, whose `lost` is told after the last.
@@ -213,9 +228,35 @@ static void pack(cpu *c, block *b, int64_t first, int64_t count, packed *p, int6
   }
 }
 
+// The direction of the mean of some probes: what they have in common, and the gallery with them, cannot
+// meet what rounding loses (lost.h).
+static sb_status find_common(cpu *c, const block *b) {
+  const int64_t some = smaller(b->count, COMMON_PROBES);
+  double squares = 0;
+  if (b->k > c->common_capacity) {
+    free(c->common);
+    c->common_capacity = 0;
+    sb_status status = SB_NEW(&c->common, b->k, "rounded vectors");
+    if (status.code != SB_OK) return status;
+    c->common_capacity = b->k;
+  }
+  memset(c->common, 0, (size_t)b->k * sizeof *c->common);
+  for (int64_t i = 0; i < some; i++) {
+    const float *vector = b->vectors + i * b->count / some * b->stride;
+    for (int64_t v = 0; v < b->k; v++) c->common[v] += vector[v];
+  }
+  for (int64_t v = 0; v < b->k; v++) squares += (double)c->common[v] * (double)c->common[v];
+  const double norm = sqrt(squares), factor = (1 - 0x1p-21) / norm;
+  c->has_common = norm > LEAST_COMMON * (double)some;
+  for (int64_t v = 0; v < b->k && c->has_common; v++)
+    c->common[v] = (float)((double)c->common[v] * factor);
+  return sb_ok();
+}
+
 static sb_status pack_probes(cpu *c, block *b) {
   const int64_t chunks = chunks_of(c, b->k);
-  sb_status status = reserve_packed(c, &c->probes, b->count, chunks);
+  sb_status status = find_common(c, b);
+  if (status.code == SB_OK) status = reserve_packed(c, &c->probes, b->count, chunks);
   if (status.code != SB_OK) return status;
   for (int64_t from = 0, last; from < chunks; from = last) {
     last = smaller(from + STRETCH, chunks);
@@ -230,8 +271,12 @@ static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int
   block *b = &c->slots[slot];
   sb_status status = sb_ok();
   if (count > b->lost_capacity) {
+    free(b->sums);
     free(b->lost);
+    b->sums = NULL;
+    b->lost = NULL;
     b->lost_capacity = 0;
+    SB_TRY(SB_NEW(&b->sums, count, "bounds"));
     SB_TRY(SB_NEW(&b->lost, count, "bounds"));
     b->lost_capacity = count;
   }
@@ -360,7 +405,7 @@ static double int8_gemm_error(const void *context, int64_t k) {
   return terms / (1 - terms) * 4.01;
 }
 
-static const double *int8_lost(const void *context, sb_slot slot) {
+static const sb_lost *int8_lost(const void *context, sb_slot slot) {
   return ((const cpu *)context)->slots[slot].lost;
 }
 

@@ -93,14 +93,14 @@ static sb_status sample_screen(const sb_comparison *c, const sb_wish *wish, samp
   SB_TRY(backend->put(context, SB_SLOT_GALLERY, b->vectors, b->count, e->length, b->stride));
   SB_TRY(backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, a->count},
                           (sb_part){SB_SLOT_GALLERY, 0, b->count}, s->dots, b->count));
-  const double *lost_a = backend->lost(context, SB_SLOT_PROBES),
-               *lost_b = backend->lost(context, SB_SLOT_GALLERY);
+  const sb_lost *lost_a = backend->lost(context, SB_SLOT_PROBES),
+                *lost_b = backend->lost(context, SB_SLOT_GALLERY);
   const double base = sb_dot_error(backend->gemm_error(context, e->length), e->length);
   for (int64_t i = 0; i < a->count; i++)
     for (int64_t j = 0; j < b->count; j++) {
       if (wish->self && i * a->step == j * b->step) continue;
       const sb_screened score = sb_screen_interval(
-          e->measure, s->dots[i * b->count + j], sb_pair_error(base, lost_a[i], lost_b[j]),
+          e->measure, s->dots[i * b->count + j], sb_pair_error(base, lost_a + i, lost_b + j),
           e->length, sb_embedding_at(e, a->vectors + i * a->stride).terms,
           sb_embedding_at(e, b->vectors + j * b->stride).terms);
       // `low` is where the score is, `high` where it could be.

@@ -193,7 +193,7 @@ static double dot_error(const sb_comparison *c) {
       whole ? sb_compute_error(c->compute, k) : c->screen->gemm_error(c->screen_context, k), k);
 }
 
-static const double *lost(const sb_comparison *c, sb_slot slot) {
+static const sb_lost *lost(const sb_comparison *c, sb_slot slot) {
   return c->screen->lost == NULL ? NULL : c->screen->lost(c->screen_context, slot);
 }
 

@@ -32,14 +32,21 @@ static inline float add_up(const wide *one, const wide *other) {
   return sum[0];
 }
 
-// Rounds to multiples of `scale` and adds the squares of what is lost. Adding 1.5 2^23 leaves no bits behind
-// the point, and the number's own in the lowest byte. `cut`: there may be numbers beyond the range.
-__attribute__((always_inline)) static inline void
-round_wide(const float *from, float scale, float inverse, bool cut, int8_t *out, wide *lost) {
+// Sums of what rounding loses (sb_int8_sums).
+typedef struct wide_sums {
+  wide squares, along, common;
+} wide_sums;
+
+// Rounds to multiples of `scale` and adds to the sums. Adding 1.5 2^23 leaves no bits behind the point, and the
+// number's own in the lowest byte. `cut`: there may be numbers beyond the range.
+__attribute__((always_inline)) static inline void round_wide(const float *from, const float *common,
+                                                             float scale, float inverse, bool cut,
+                                                             int8_t *out, wide_sums *sums) {
   const float no_fraction = 0x1.8p23f;
   const wide most = (wide){0} + LEVELS, least = -most;
-  wide x, level;
+  wide x, u, level;
   load(from, &x);
+  load(common, &u);
   level = x * inverse;
   if (cut) {
     take_where(level > most, &most, &level);
@@ -49,35 +56,43 @@ round_wide(const float *from, float scale, float inverse, bool cut, int8_t *out,
   const wide_bits number = (wide_bits)level - (wide_bits)((wide){0} + no_fraction);
   const wide_bytes bytes = __builtin_convertvector(number, wide_bytes);
   const wide rest = x - (level - no_fraction) * scale;
-  *lost += rest * rest;
+  sums->squares += rest * rest;
+  sums->along += rest * u;
+  sums->common += x * u;
   memcpy(out, &bytes, sizeof bytes);
 }
 
-// Rounds up to PIECE elements; returns the sum of squares of what is lost.
-__attribute__((always_inline)) static inline float
-round_all(int64_t count, const float *restrict x, float scale, bool cut, int8_t *restrict out) {
-  wide lost[2] = {{0}, {0}};
-  float rest[LANES] = {0};
+// Rounds up to PIECE elements.
+__attribute__((always_inline)) static inline void
+round_all(int64_t count, const float *restrict x, const float *restrict common, float scale,
+          bool cut, int8_t *restrict out, sb_int8_sums *restrict sums) {
+  wide_sums one = {{0}, {0}, {0}}, two = one;
+  float rest[LANES] = {0}, along[LANES] = {0};
   int8_t numbers[LANES];
   const float inverse = scale > 0 ? 1 / scale : 0;
   int64_t at = 0;
   for (; at + LANES <= count; at += LANES) {
-    round_wide(x + at, scale, inverse, cut, out + at, lost);
-    round_wide(x + at + WIDE, scale, inverse, cut, out + at + WIDE, lost + 1);
+    round_wide(x + at, common + at, scale, inverse, cut, out + at, &one);
+    round_wide(x + at + WIDE, common + at + WIDE, scale, inverse, cut, out + at + WIDE, &two);
   }
   memcpy(rest, x + at, (size_t)(count - at) * sizeof *rest);
-  round_wide(rest, scale, inverse, cut, numbers, lost);
-  round_wide(rest + WIDE, scale, inverse, cut, numbers + WIDE, lost + 1);
+  memcpy(along, common + at, (size_t)(count - at) * sizeof *along);
+  round_wide(rest, along, scale, inverse, cut, numbers, &one);
+  round_wide(rest + WIDE, along + WIDE, scale, inverse, cut, numbers + WIDE, &two);
   memcpy(out + at, numbers, (size_t)(count - at));
-  return add_up(lost, lost + 1);
+  sums->squares += (double)add_up(&one.squares, &two.squares);
+  sums->along += (double)add_up(&one.along, &two.along);
+  sums->common += (double)add_up(&one.common, &two.common);
 }
 
-SB_CLONES static float round_piece(int64_t count, const float *x, float scale, int8_t *out) {
-  return round_all(count, x, scale, false, out);
+SB_CLONES static void round_piece(int64_t count, const float *x, const float *common, float scale,
+                                  int8_t *out, sb_int8_sums *sums) {
+  round_all(count, x, common, scale, false, out, sums);
 }
 
-SB_CLONES static float cut_piece(int64_t count, const float *x, float scale, int8_t *out) {
-  return round_all(count, x, scale, true, out);
+SB_CLONES static void cut_piece(int64_t count, const float *x, const float *common, float scale,
+                                int8_t *out, sb_int8_sums *sums) {
+  round_all(count, x, common, scale, true, out, sums);
 }
 
 static inline void examine_wide(const float *from, wide *sizes, wide *squares) {
@@ -189,30 +204,39 @@ static float choose_scale(int64_t count, const float *x, const float *ahead, boo
   return best / LEVELS;
 }
 
-double sb_int8_round_chunk(int64_t count, const float *chunk, const float *ahead, int8_t *out,
-                           float *scale) {
-  double squares = 0;
+void sb_int8_round_chunk(int64_t count, const float *chunk, const float *common, const float *ahead,
+                         int8_t *out, float *scale, sb_int8_sums *sums) {
+  static const float nothing[PIECE];
   bool cut;
   *scale = choose_scale(count, chunk, ahead, &cut);
   for (int64_t at = 0, some; at < count; at += some) {
+    const float *along = common != NULL ? common + at : nothing;
     some = smaller(PIECE, count - at);
-    squares += (double)(cut ? cut_piece(some, chunk + at, *scale, out + at)
-                            : round_piece(some, chunk + at, *scale, out + at));
+    if (cut)
+      cut_piece(some, chunk + at, along, *scale, out + at, sums);
+    else
+      round_piece(some, chunk + at, along, *scale, out + at, sums);
   }
-  return squares;
 }
 
-// Each float32 sum of squares is within a factor of 1 + 2^-18 (up to 33 additions in a lane, five over the
-// lanes), and each rest off by at most 2^-23 |x|: the norm is within 1 + 2^-18 and 2^-22 of what is
-// lost. What is too small for float32 squares to count is far below that.
-double sb_int8_lost(double squares) {
-  return sqrt(squares) * (1 + 0x1p-18) + 0x1p-22;
+// Sums are float32 over a piece (up to 33 additions in a lane, five over the lanes) and float64 over pieces. Each
+// float32 sum of squares is within a factor of 1 + 2^-18, and each rest off by at most 2^-23 |x|: the norm is
+// within 1 + 2^-18 and 2^-22 of what is lost. What is too small for float32 squares to count is far below that.
+// Sums with the direction u err by at most 2^-18 of the product of both norms, that of the rests by 2^-22 more for
+// the rests' own errors. |u| is at least 1 - 2^-20: parts along it are up to 1 / |u| times a sum. A vector's norm
+// is at most 1 + 2^-23.
+sb_lost sb_int8_lost(const sb_int8_sums *sums) {
+  const double norm = sqrt(sums->squares) * (1 + 0x1p-18) + 0x1p-22;
+  const double common = fmax(0, fabs(sums->common) - 0x1p-18);
+  return (sb_lost){.norm = norm,
+                   .along = (fabs(sums->along) + 0x1p-18 * norm + 0x1p-22) * (1 + 0x1p-19),
+                   .beside = sqrt(fmax(0, 1 + 0x1p-21 - common * common))};
 }
 
-double sb_int8_round(int64_t k, int64_t chunk, const float *vector, int8_t *out, float *scales) {
-  double squares = 0;
+sb_lost sb_int8_round(int64_t k, int64_t chunk, const float *vector, int8_t *out, float *scales) {
+  sb_int8_sums sums = {0};
   for (int64_t at = 0; at < k; at += chunk)
-    squares += sb_int8_round_chunk(smaller(chunk, k - at), vector + at, vector + at + chunk,
-                                   out + at, scales++);
-  return sb_int8_lost(squares);
+    sb_int8_round_chunk(smaller(chunk, k - at), vector + at, NULL, vector + at + chunk, out + at,
+                        scales++, &sums);
+  return sb_int8_lost(&sums);
 }

@@ -38,13 +38,6 @@ static inline double sb_dot_error(double backend_error, int64_t length) {
   return backend_error + 4 * (double)length * 0x1p-53 * 1.001 + 0x1p-50;
 }
 
-// The error of one pair's dot product where rounding lost of a vector a what has norm `lost_a`, and of
-// b likewise: with a' and b' what is left, a.b - a'.b' = (a - a').b + a'.(b - b'), and by
-// Cauchy-Schwarz that is at most lost_a |b| + (|a| + lost_a) lost_b, the norms being at most 1 + 2^-23.
-static inline double sb_pair_error(double of_all, double lost_a, double lost_b) {
-  return of_all + (1 + 0x1p-22) * (lost_a + lost_b + lost_a * lost_b);
-}
-
 typedef struct sb_shortlist {
   sb_candidate *items;
   int64_t count, capacity;

@@ -64,7 +64,7 @@ static sb_line line_of(const sb_comparison *c, const sb_sink *sink, const sb_til
                   .own = (row ? t->a : t->b) + own * stride,
                   .others = (row ? t->b : t->a) + skip * stride};
   if (coarse) {
-    line.own_lost = (row ? t->lost_a : t->lost_b)[own];
+    line.own_lost = (row ? t->lost_a : t->lost_b) + own;
     line.others_lost = (row ? t->lost_b : t->lost_a) + skip;
   }
   return line;
@@ -79,7 +79,7 @@ sb_screened sb_line_score(const sb_comparison *c, const sb_tile *t, const sb_lin
   if (e->measure->epilogue == NULL)
     return sb_screen_around(e->measure, value, t->apart.absolute + t->apart.relative * fabs(value));
   const double error =
-      l->others_lost == NULL ? t->error : sb_pair_error(t->error, l->own_lost, l->others_lost[x]);
+      l->others_lost == NULL ? t->error : sb_pair_error(t->error, l->own_lost, l->others_lost + x);
   return sb_screen_interval(e->measure, value, error, e->length, sb_embedding_at(e, l->own).terms,
                             sb_embedding_at(e, l->others + x * c->plan->stride).terms);
 }

@@ -35,12 +35,12 @@ typedef struct sb_settling {
 // self-comparison only pairs with probe <= gallery count, and each serves both of its scans.
 typedef struct sb_tile {
   int64_t probe, probes, gallery, galleries, pairs;
-  const float *a, *b;            // their embeddings
-  const double *lost_a, *lost_b; // of each of them; NULL: a fine screen
-  double *values;                // [i * galleries + j]: dot products, or scores of the pair family
-  double error;                  // of the dot products, beside what is lost
-  sb_score_error apart;          // of the scores of the pair family
-  int64_t line;                  // the most scans that one scan meets in a tile
+  const float *a, *b;             // their embeddings
+  const sb_lost *lost_a, *lost_b; // of each of them; NULL: a fine screen
+  double *values;                 // [i * galleries + j]: dot products, or scores of the pair family
+  double error;                   // of the dot products, beside what is lost
+  sb_score_error apart;           // of the scores of the pair family
+  int64_t line;                   // the most scans that one scan meets in a tile
   // For each thread, `line` of them.
   sb_screened *scores;
   float *floats;        // scores on their way into the matrix

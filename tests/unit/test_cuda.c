@@ -156,7 +156,8 @@ static void test_int8(void **state) {
   enum { K = 30011, CHUNK = 976, CHUNKS = (K + CHUNK - 1) / CHUNK }; // 31 equal chunks
   float *rows = malloc(sizeof(float) * ROWS * K), scales[ROWS][CHUNKS];
   int8_t *numbers = malloc((size_t)ROWS * K);
-  double lost[ROWS], c[ROWS * ROWS], worst = 0;
+  double c[ROWS * ROWS], worst = 0;
+  sb_lost lost[ROWS];
   const sb_backend *backend;
   assert_true(rows != NULL && numbers != NULL);
   fill_hard_rows(K, rows);
@@ -175,14 +176,15 @@ static void test_int8(void **state) {
         assert_true(found ==
                     int8_product(K, CHUNK, numbers + a * K, scales[a], numbers + b * K, scales[b]));
         const double off = fabs(found - sb_dot(K, rows + a * K, rows + b * K));
-        assert_true(off <= sb_pair_error(error, lost[a], lost[b]));
-        worst = fmax(worst, off / sb_pair_error(error, lost[a], lost[b]));
+        const double bound = sb_pair_error(error, lost + a, lost + b);
+        assert_true(off <= bound);
+        worst = fmax(worst, off / bound);
       }
   }
   assert_true(worst > 0.01);
   for (int64_t r = 0; r < ROWS; r++) {
-    assert_true(backend->lost(context, SB_SLOT_PROBES)[r] == lost[r]);
-    assert_true(backend->lost(context, SB_SLOT_GALLERY)[r] == lost[r]);
+    assert_memory_equal(backend->lost(context, SB_SLOT_PROBES) + r, lost + r, sizeof *lost);
+    assert_memory_equal(backend->lost(context, SB_SLOT_GALLERY) + r, lost + r, sizeof *lost);
   }
   backend->close(context);
   free(rows);

@@ -53,7 +53,7 @@ static void test_rounding_tells_what_it_loses(void **state) {
         assert_non_null(row);
         assert_non_null(numbers);
         fill_hard(which, k, row);
-        const double told = sb_int8_round(k, chunk, row, numbers, scales);
+        const double told = sb_int8_round(k, chunk, row, numbers, scales).norm;
         double lost = 0;
         for (int64_t i = 0; i < k; i++) {
           const double rest = (double)row[i] - (double)numbers[i] * (double)scales[i / chunk];
@@ -67,6 +67,48 @@ static void test_rounding_tells_what_it_loses(void **state) {
         free(row);
         free(numbers);
       }
+}
+
+// What is lost along a common direction, and what a vector has beside it, is told truly and closely.
+static void test_rounding_with_a_common_direction(void **state) {
+  (void)state;
+  enum { K = 20011, CHUNK = 4096 };
+  static float row[K], common[K];
+  static int8_t numbers[CHUNK];
+  for (int which = 0; which < HARD; which++)
+    for (int share = 0; share <= 10; share++) { // how much of the vector is along the direction
+      sb_int8_sums sums = {0};
+      double along = 0, with = 0, norm = 0, common_norm = 0;
+      fill_hard(which, K, row);
+      fill_hard((which + 1) % HARD, K, common);
+      for (int i = 0; i < K; i++) common_norm += (double)common[i] * (double)common[i];
+      if (common_norm == 0) continue;
+      for (int i = 0; i < K; i++) {
+        common[i] = (float)((double)common[i] / sqrt(common_norm) * (1 - 0x1p-21));
+        row[i] = (float)(((double)row[i] * (10 - share) + (double)common[i] * share) / 10);
+      }
+      for (int at = 0; at < K; at += CHUNK) {
+        const int count = K - at < CHUNK ? K - at : CHUNK;
+        float scale;
+        sb_int8_round_chunk(count, row + at, common + at, row, numbers, &scale, &sums);
+        for (int i = 0; i < count; i++)
+          along +=
+              ((double)row[at + i] - (double)numbers[i] * (double)scale) * (double)common[at + i];
+      }
+      common_norm = 0;
+      for (int i = 0; i < K; i++) {
+        with += (double)row[i] * (double)common[i];
+        norm += (double)row[i] * (double)row[i];
+        common_norm += (double)common[i] * (double)common[i];
+      }
+      const sb_lost told = sb_int8_lost(&sums);
+      const double beside = sqrt(fmax(0, norm - with * with / common_norm));
+      const double most = sqrt(fmax(0, 1 - with * with / common_norm)); // of a vector of norm 1
+      assert_true(told.along >= fabs(along) / sqrt(common_norm));
+      assert_true(told.along <= fabs(along) * 1.001 + 1e-6);
+      assert_true(told.beside >= beside);
+      assert_true(told.beside <= most + 4e-3);
+    }
 }
 
 // Where a few elements are far out, cutting them off pays.
@@ -85,7 +127,7 @@ static void test_rounding_cuts_off_what_is_rare(void **state) {
     norm += (double)row[i] * (double)row[i];
   }
   for (int i = 0; i < K; i++) row[i] = (float)((double)row[i] / sqrt(norm));
-  const double told = sb_int8_round(K, K, row, numbers, &scale);
+  const double told = sb_int8_round(K, K, row, numbers, &scale).norm;
   assert_int_equal(numbers[4711], 127);
   assert_true((double)scale * 127 < 6.3 / sqrt(norm));
   assert_true(told < 0.0145); // 0.0148 with the giant whole
@@ -144,11 +186,11 @@ static void multiply(const float *rows, int64_t count, int64_t k, int threads, i
   assert_ok(backend->gemm_nt(context, all, (sb_part){SB_SLOT_PROBES, 0, half}, dots, count));
   assert_ok(backend->gemm_nt(context, all, (sb_part){SB_SLOT_GALLERY, half, count - half},
                              dots + half, count));
-  const double *lost = backend->lost(context, SB_SLOT_PROBES);
+  const sb_lost *lost = backend->lost(context, SB_SLOT_PROBES);
   const double base = sb_dot_error(backend->gemm_error(context, k), k);
   for (int64_t i = 0; i < count; i++)
     for (int64_t j = 0; j < count; j++)
-      errors[i * count + j] = sb_pair_error(base, lost[i], lost[j]);
+      errors[i * count + j] = sb_pair_error(base, lost + i, lost + j);
   backend->close(context);
 }
 
@@ -314,6 +356,7 @@ static void test_int8_histograms_do_not_depend_on_tiles(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_rounding_tells_what_it_loses),
+      cmocka_unit_test(test_rounding_with_a_common_direction),
       cmocka_unit_test(test_rounding_cuts_off_what_is_rare),
       cmocka_unit_test(test_products_of_panels_are_exact),
       cmocka_unit_test(test_products_stay_within_the_bound),
