@@ -328,7 +328,7 @@ static void agree(const bench *b, const answer *one, const answer *other) {
 static void compare(const bench *b) {
   double ours[2][MOST_RUNS], theirs[2][MOST_RUNS];
   answer mine = new_answer(b), peer = new_answer(b);
-  facts told;
+  facts told = {0};
   sb_compute compute; // its buffers stay between searches
   must(sb_compute_open("cpu", b->precision, b->threads, 0, &compute));
   for (int run = 0; run < b->runs; run++) {

@@ -83,8 +83,7 @@ static __global__ void survey(sb_kernel_selection s) {
       if (!p.taken[SB_LIST_MATCHES]) continue;
       count(s, l, p);
       for (int kind = 0; kind < SB_LIST_KINDS; kind++)
-        if (p.taken[kind])
-          atomicAdd(&lows[kind * BINS + bin_of(s, p.candidate.low)], 1u);
+        if (p.taken[kind]) atomicAdd(&lows[kind * BINS + bin_of(s, p.candidate.low)], 1u);
     }
     __syncthreads();
     if (threadIdx.x < SB_LIST_KINDS) {

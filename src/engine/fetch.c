@@ -116,7 +116,7 @@ double sb_rows_held(const sb_rows *rows) {
 
 static void advise(const void *data, int64_t bytes, int advice) {
   const size_t before = (uintptr_t)data % (uintptr_t)page_bytes();
-  madvise((char *)(uintptr_t)data - before, before + (size_t)bytes, advice);
+  madvise((void *)((const char *)data - before), before + (size_t)bytes, advice);
 }
 
 void sb_row_expect(const sb_store *store, int64_t i) {
