@@ -62,7 +62,10 @@ __attribute__((always_inline)) static inline void round_wide(const float *from, 
   memcpy(out, &bytes, sizeof bytes);
 }
 
-// Rounds up to PIECE elements.
+// Elements whose float32 sums are kept together: of so many they err little enough (sb_int8_lost).
+enum { SPAN = 4096 };
+
+// Rounds up to SPAN elements.
 __attribute__((always_inline)) static inline void
 round_all(int64_t count, const float *restrict x, const float *restrict common, float scale,
           bool cut, int8_t *restrict out, sb_int8_sums *restrict sums) {
@@ -206,12 +209,12 @@ static float choose_scale(int64_t count, const float *x, const float *ahead, boo
 
 void sb_int8_round_chunk(int64_t count, const float *chunk, const float *common, const float *ahead,
                          int8_t *out, float *scale, sb_int8_sums *sums) {
-  static const float nothing[PIECE];
+  static const float nothing[SPAN];
   bool cut;
   *scale = choose_scale(count, chunk, ahead, &cut);
   for (int64_t at = 0, some; at < count; at += some) {
     const float *along = common != NULL ? common + at : nothing;
-    some = smaller(PIECE, count - at);
+    some = smaller(SPAN, count - at);
     if (cut)
       cut_piece(some, chunk + at, along, *scale, out + at, sums);
     else
@@ -219,17 +222,17 @@ void sb_int8_round_chunk(int64_t count, const float *chunk, const float *common,
   }
 }
 
-// Sums are float32 over a piece (up to 33 additions in a lane, five over the lanes) and float64 over pieces. Each
-// float32 sum of squares is within a factor of 1 + 2^-18, and each rest off by at most 2^-23 |x|: the norm is
-// within 1 + 2^-18 and 2^-22 of what is lost. What is too small for float32 squares to count is far below that.
-// Sums with the direction u err by at most 2^-18 of the product of both norms, that of the rests by 2^-22 more for
+// Sums are float32 over SPAN elements (up to 129 additions in a lane, five over the lanes) and float64 over these. Each
+// float32 sum of squares is within a factor of 1 + 2^-16, and each rest off by at most 2^-23 |x|: the norm is
+// within 1 + 2^-17 and 2^-22 of what is lost. What is too small for float32 squares to count is far below that.
+// Sums with the direction u err by at most 2^-16 of the product of both norms, that of the rests by 2^-22 more for
 // the rests' own errors. |u| is at least 1 - 2^-20: parts along it are up to 1 / |u| times a sum. A vector's norm
 // is at most 1 + 2^-23.
 sb_lost sb_int8_lost(const sb_int8_sums *sums) {
-  const double norm = sqrt(sums->squares) * (1 + 0x1p-18) + 0x1p-22;
-  const double common = fmax(0, fabs(sums->common) - 0x1p-18);
+  const double norm = sqrt(sums->squares) * (1 + 0x1p-17) + 0x1p-22;
+  const double common = fmax(0, fabs(sums->common) - 0x1p-16);
   return (sb_lost){.norm = norm,
-                   .along = (fabs(sums->along) + 0x1p-18 * norm + 0x1p-22) * (1 + 0x1p-19),
+                   .along = (fabs(sums->along) + 0x1p-16 * norm + 0x1p-22) * (1 + 0x1p-19),
                    .beside = sqrt(fmax(0, 1 + 0x1p-21 - common * common))};
 }
 
