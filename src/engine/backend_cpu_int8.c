@@ -24,8 +24,9 @@
 // A longer chunk takes fewer passes over the result; of a shorter one the scales fit better, and more fits
 // into the caches.
 enum { DEFAULT_CHUNK = 4096, ROWS = SB_PANEL_ROWS, COLUMNS = SB_PANEL_COLUMNS };
-// Vectors of a batch for each thread, and at most: all probes are read for it once. Panels that meet at once: of the batch as many as stay in a core's cache while those of the probes
-// pass, of the probes enough to share the work among threads.
+// Vectors of a batch for each thread, and at most: all probes are read for it once. Panels that meet at
+// once: of the batch as many as stay in a core's cache while those of the probes pass, of the probes enough
+// to share the work among threads.
 enum {
   RIGHT_PANELS = 4,
   LEFT_PANELS = 64,
