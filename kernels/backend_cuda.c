@@ -33,6 +33,7 @@ static void cuda_close(void *context) {
   sb_staging_close(&c->staging);
   for (int s = 0; s < SB_SLOTS; s++) sb_device_block_free(&c->slots[s]);
   sb_device_block_free(&c->spare);
+  sb_dither_free(&c->dither);
   sb_buffer_free(&c->parts);
   sb_buffer_free(&c->sum);
   sb_buffer_free(&c->workspace);

@@ -64,6 +64,7 @@ typedef struct sb_cuda {
   sb_device_block slots[SB_SLOTS];
   sb_device_block spare;    // takes the gallery's place while that is busy
   int64_t k, chunk, chunks; // of what is in the slots: chunk * chunks is k, padded
+  sb_dither dither;         // of int8
   sb_buffer parts, sum, workspace;
   sb_product products[SB_PRODUCTS]; // the latest shapes; choosing an algorithm takes a while
   int next_product;

@@ -115,7 +115,7 @@ static sb_status send_numbers(sb_cuda *c, const source *from, sb_device_block *b
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic)
   for (int64_t i = 0; i < count; i++)
     b->lost[first + i] = sb_int8_round(k, c->chunk, from->vectors + (first + i) * from->stride,
-                                       number + i * k, scale + i * c->chunks);
+                                       &c->dither, number + i * k, scale + i * c->chunks);
   SB_TRY(sb_staging_send(&c->staging, stage, bytes + (size_t)(count * k)));
   SB_TRY(sb_cuda_failure(sb_kernel_place_numbers(stage->device.data, count, c->chunks, k, padded,
                                                  (float *)b->scales.data + first * c->chunks,
@@ -146,6 +146,7 @@ sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t
                                          (size_t)(rows - count) * row_bytes, c->preparing),
                          "padding a block"));
   if (c->precision != SB_INT8) return status;
+  SB_TRY(sb_dither_reserve(&c->dither, k));
   SB_TRY(sb_buffer_reserve(&b->scales, (size_t)(count * c->chunks) * sizeof(float), "scales"));
   if (count <= b->lost_capacity) return status;
   free(b->lost);

@@ -2,12 +2,12 @@
 // into panels whose products are exact (int8_panel.h); the chunks' products times both scales are summed in
 // float64, always in the same order: the same bits for any tiles, threads and processor.
 //
-// What is left of an error is what rounding the vectors lost, which is known vector by vector
+// What is left of an error is what rounding can make of two vectors' product, which is bounded by what is known of each
 // (sb_pair_error), and the sum of q chunk products in float64: gamma64(q + 2) times the sum of their
 // sizes, itself at most |a'| |b'| <= (w + 1)^2, since nobody loses more than the whole vector.
 //
 // The probes are rounded and packed when their slot is filled; the gallery, which mostly passes once, on its
-// way into a product: of a batch of vectors one stretch after the other, each multiplied while the next one is
+// way into a product: of a batch of vectors one chunk after the other, each multiplied while the next one is
 // fetched from memory.
 #include <math.h>
 #include <omp.h>
@@ -34,15 +34,6 @@ enum {
   MOST_BATCH = 1024
 };
 
-// Chunks of a vector that are rounded one after the other, as they lie in memory, before it is the next vector's
-// turn: so many that memory is read in long stretches, so few that a batch's stay in the caches. A product of
-// one chunk of two panels fetches as much as one vector's stretch.
-enum { STRETCH = SB_FETCHED_BY_QUAD / SB_QUAD };
-
-// Probes whose mean is the common direction; and the least norm of a mean that says anything.
-enum { COMMON_PROBES = 128 };
-static const double LEAST_COMMON = 0.2;
-
 // What a slot was filled with. Of vectors that are rounded, what they lost so far, and in the end.
 typedef struct block {
   const float *vectors;
@@ -52,10 +43,10 @@ typedef struct block {
   int64_t lost_capacity;
 } block;
 
-// Vectors, rounded and packed: for each chunk from `from` on all panels, of `width` vectors, and the scales and
+// Vectors, rounded and packed: for each chunk from `first` on all panels, of `width` vectors, and the scales and
 // (of probes) offsets of each panel's vectors.
 typedef struct packed {
-  int64_t width, from;
+  int64_t width, first;
   int8_t *panels;
   float *scales;
   int32_t *offsets;
@@ -69,9 +60,7 @@ typedef struct cpu {
   int64_t chunk;
   block slots[SB_SLOTS];
   packed probes, batch;
-  float *common; // direction of the vectors, of the probes' length
-  int64_t common_capacity;
-  bool has_common;
+  sb_dither dither;
   int8_t *numbers; // for each thread COLUMNS vectors on their way into a panel
   int64_t numbers_capacity;
   char description[100];
@@ -88,7 +77,7 @@ static void int8_close(void *context) {
     free(c->slots[s].sums);
     free(c->slots[s].lost);
   }
-  free(c->common);
+  sb_dither_free(&c->dither);
   free(c->probes.panels);
   free(c->batch.panels);
   free(c->numbers);
@@ -143,13 +132,13 @@ static int64_t packed_bytes(const cpu *c, int64_t width, int64_t panels, int64_t
 
 // A thread's vectors on their way into a panel.
 static int64_t numbers_bytes(const cpu *c) {
-  return COLUMNS * STRETCH * chunk_bytes(c);
+  return COLUMNS * chunk_bytes(c);
 }
 
 static int64_t int8_workspace_bytes(const void *context, int64_t m, int64_t n, int64_t k) {
   const cpu *c = context;
   return packed_bytes(c, ROWS, panels_of(m, ROWS), chunks_of(c, k)) +
-         packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), STRETCH) +
+         packed_bytes(c, COLUMNS, panels_of(batch_of(c, n), COLUMNS), 1) +
          c->threads * numbers_bytes(c) + k * (int64_t)sizeof(float) +
          (m + n) * (int64_t)(sizeof(sb_int8_sums) + sizeof(sb_lost));
 }
@@ -179,90 +168,52 @@ cleanup:
 
 // Where a chunk's part of a panel is: its place among all of them.
 static int64_t place_of(const packed *p, int64_t chunk, int64_t panel) {
-  return (chunk - p->from) * p->count + panel;
+  return (chunk - p->first) * p->count + panel;
 }
 
-// Chunks [from, last) of `count` vectors, each filled up with zeros; their scales go to the panel's. What is
-// lost is added up in the block's `sums`.
-static void round_stretch(const cpu *c, const block *b, int64_t first, int64_t count, packed *p,
-                          int64_t panel, int64_t from, int64_t last, int8_t *numbers) {
-  for (int64_t i = 0; i < count; i++)
-    for (int64_t chunk = from; chunk < last; chunk++, numbers += chunk_bytes(c)) {
-      const float *vector = b->vectors + (first + i) * b->stride;
-      const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
-      const float *next =
-          chunk + 1 < last ? vector + at + length : vector + b->stride + from * c->chunk;
-      sb_int8_round_chunk(length, vector + at, c->has_common ? c->common + at : NULL, next, numbers,
-                          p->scales + place_of(p, chunk, panel) * p->width + i,
-                          b->sums + first + i);
-      memset(numbers + length, 0, (size_t)(chunk_bytes(c) - length));
-    }
+// A chunk of `count` vectors, each filled up with zeros; their scales go to the panel's. What is lost is added up
+// in the block's `sums`.
+static void round_vectors(const cpu *c, const block *b, int64_t first, int64_t count, int64_t chunk,
+                          float *scales, int8_t *numbers) {
+  const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
+  for (int64_t i = 0; i < count; i++, numbers += chunk_bytes(c)) {
+    const float *from = b->vectors + (first + i) * b->stride + at;
+    sb_int8_round_chunk(length, from, c->dither.values + at, from + b->stride, numbers, scales + i,
+                        b->sums + first + i);
+    memset(numbers + length, 0, (size_t)(chunk_bytes(c) - length));
+  }
 }
 
 static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t panel,
-                       int64_t from, int64_t last) {
+                       int64_t chunk) {
   int8_t *numbers = c->numbers + omp_get_thread_num() * numbers_bytes(c);
-  if (from == 0) memset(b->sums + first, 0, (size_t)count * sizeof *b->sums);
-  round_stretch(c, b, first, count, p, panel, from, last, numbers);
-  for (int64_t chunk = from; chunk < last; chunk++) {
-    const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
-    const int64_t vectors = place_of(p, chunk, panel) * p->width;
-    const int64_t stride = (last - from) * chunk_bytes(c);
-    const int8_t *of_chunk = numbers + (chunk - from) * chunk_bytes(c);
-    int8_t *to = p->panels + vectors * chunk_bytes(c);
-    if (p->width == ROWS)
-      sb_pack_left(count, quads, of_chunk, stride, to, p->offsets + vectors);
-    else
-      sb_pack_right(count, quads, of_chunk, stride, (uint8_t *)to);
-  }
-  if (last < chunks_of(c, b->k)) return;
-  for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->sums + i);
+  const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
+  const int64_t vectors = place_of(p, chunk, panel) * p->width;
+  int8_t *to = p->panels + vectors * chunk_bytes(c);
+  if (chunk == 0) memset(b->sums + first, 0, (size_t)count * sizeof *b->sums);
+  round_vectors(c, b, first, count, chunk, p->scales + vectors, numbers);
+  if (p->width == ROWS)
+    sb_pack_left(count, quads, numbers, chunk_bytes(c), to, p->offsets + vectors);
+  else
+    sb_pack_right(count, quads, numbers, chunk_bytes(c), (uint8_t *)to);
+  if (chunk + 1 < chunks_of(c, b->k)) return;
+  for (int64_t i = first; i < first + count; i++) b->lost[i] = sb_int8_lost(b->sums + i, c->chunk);
 }
 
-// Chunks [from, last) of vectors [first, first + count) of a block, whose `lost` is told after the last.
-static void pack(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t from,
-                 int64_t last) {
+// A chunk of vectors [first, first + count) of a block, whose `lost` is told after the last one.
+static void pack(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t chunk) {
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic)
   for (int64_t panel = 0; panel < p->count; panel++) {
     const int64_t at = panel * p->width;
-    pack_panel(c, b, first + at, smaller(p->width, count - at), p, panel, from, last);
+    pack_panel(c, b, first + at, smaller(p->width, count - at), p, panel, chunk);
   }
-}
-
-// The direction of the mean of some probes: what they have in common, and the gallery with them, cannot
-// meet what rounding loses (lost.h).
-static sb_status find_common(cpu *c, const block *b) {
-  const int64_t some = smaller(b->count, COMMON_PROBES);
-  double squares = 0;
-  if (b->k > c->common_capacity) {
-    free(c->common);
-    c->common_capacity = 0;
-    sb_status status = SB_NEW(&c->common, b->k, "rounded vectors");
-    if (status.code != SB_OK) return status;
-    c->common_capacity = b->k;
-  }
-  memset(c->common, 0, (size_t)b->k * sizeof *c->common);
-  for (int64_t i = 0; i < some; i++) {
-    const float *vector = b->vectors + i * b->count / some * b->stride;
-    for (int64_t v = 0; v < b->k; v++) c->common[v] += vector[v];
-  }
-  for (int64_t v = 0; v < b->k; v++) squares += (double)c->common[v] * (double)c->common[v];
-  const double norm = sqrt(squares), factor = (1 - 0x1p-21) / norm;
-  c->has_common = norm > LEAST_COMMON * (double)some;
-  for (int64_t v = 0; v < b->k && c->has_common; v++)
-    c->common[v] = (float)((double)c->common[v] * factor);
-  return sb_ok();
 }
 
 static sb_status pack_probes(cpu *c, block *b) {
   const int64_t chunks = chunks_of(c, b->k);
-  sb_status status = find_common(c, b);
-  if (status.code == SB_OK) status = reserve_packed(c, &c->probes, b->count, chunks);
-  if (status.code != SB_OK) return status;
-  for (int64_t from = 0, last; from < chunks; from = last) {
-    last = smaller(from + STRETCH, chunks);
-    pack(c, b, 0, b->count, &c->probes, from, last);
-  }
+  const sb_status status = reserve_packed(c, &c->probes, b->count, chunks);
+  for (int64_t chunk = 0; chunk < chunks && status.code == SB_OK; chunk++)
+    pack(c, b, 0, b->count, &c->probes, chunk);
   return status;
 }
 
@@ -281,6 +232,7 @@ static sb_status int8_put(void *context, sb_slot slot, const float *vectors, int
     SB_TRY(SB_NEW(&b->lost, count, "bounds"));
     b->lost_capacity = count;
   }
+  SB_TRY(sb_dither_reserve(&c->dither, k));
   b->vectors = vectors;
   b->count = count;
   b->k = k;
@@ -292,12 +244,12 @@ cleanup:
 
 // ---- Products -----------------------------------------------------------------------------------
 
-// What is to be multiplied: a part of the probes with chunks [from, last) of a batch of vectors of a slot, in
-// work as panels. Meanwhile the stretch that comes next is fetched, `rows` of `stride`.
+// What is to be multiplied: of a part of the probes and a batch of vectors of a slot, in work as panels, one chunk.
+// Meanwhile the chunk that comes next is fetched, of `rows` vectors.
 typedef struct product {
   sb_part a, b;
   double *sums;
-  int64_t ldc, k, from, last;
+  int64_t ldc, k, chunk;
   const float *next;
   int64_t rows, stride;
 } product;
@@ -315,23 +267,19 @@ SB_CLONES static void add_products(int64_t rows, int64_t columns, bool start,
   }
 }
 
-// What the product of two panels is to fetch: another row for each, until there are no more.
-static const float *to_fetch(const cpu *c, const product *p, int64_t chunk, int64_t panel,
-                             int64_t other) {
-  const int64_t lists = (p->last - p->from) * c->batch.count; // of left panels
-  const int64_t row =
-      (panel - p->a.first / ROWS) * lists + (chunk - p->from) * c->batch.count + other;
+// What the product of two panels is to fetch: another vector's chunk for each, until there are no more.
+static const float *to_fetch(const cpu *c, const product *p, int64_t panel, int64_t other) {
+  const int64_t row = (panel - p->a.first / ROWS) * c->batch.count + other;
   return row < p->rows ? p->next + row * p->stride : NULL;
 }
 
 // One chunk of a panel of probes with a panel of the batch.
-static void multiply_panel(const cpu *c, const product *p, int64_t chunk, int64_t panel,
-                           int64_t other) {
+static void multiply_panel(const cpu *c, const product *p, int64_t panel, int64_t other) {
   _Alignas(64) int32_t products[ROWS * COLUMNS];
-  const int64_t quads = sb_quads(smaller(c->chunk, p->k - chunk * c->chunk));
+  const int64_t quads = sb_quads(smaller(c->chunk, p->k - p->chunk * c->chunk));
   const int64_t column = other * COLUMNS, columns = smaller(COLUMNS, p->b.count - column);
-  const int64_t left = place_of(&c->probes, chunk, panel) * ROWS;
-  const int64_t right = place_of(&c->batch, chunk, other) * COLUMNS;
+  const int64_t left = place_of(&c->probes, p->chunk, panel) * ROWS;
+  const int64_t right = place_of(&c->batch, p->chunk, other) * COLUMNS;
   // Rows of the panel that the part of the probes has, and where they go.
   const int64_t skipped = panel * ROWS < p->a.first ? p->a.first - panel * ROWS : 0;
   const int64_t row = panel * ROWS + skipped - p->a.first;
@@ -342,43 +290,39 @@ static void multiply_panel(const cpu *c, const product *p, int64_t chunk, int64_
   sb_multiply_panels(quads, c->fast, c->probes.panels + left * chunk_bytes(c),
                      c->probes.offsets + left,
                      (const uint8_t *)c->batch.panels + right * chunk_bytes(c),
-                     to_fetch(c, p, chunk, panel, other), products);
-  add_products(rows, columns, chunk == 0, products + skipped * COLUMNS,
+                     to_fetch(c, p, panel, other), products);
+  add_products(rows, columns, p->chunk == 0, products + skipped * COLUMNS,
                c->probes.scales + left + skipped, c->batch.scales + right, sums, p->ldc);
 }
 
-// A stretch of the batch with all probes, one chunk after the other, so that the chunk's panels stay near. Of
-// probes with themselves those after the batch's last are left out.
-static void multiply_stretch(const cpu *c, const product *p) {
+// A chunk of the batch with all probes. Of probes with themselves those after the batch's last are left out.
+static void multiply_chunk(const cpu *c, const product *p) {
   int64_t last = p->a.first + p->a.count;
   if (p->a.slot == p->b.slot) last = smaller(last, p->b.first + p->b.count);
   const int64_t first = p->a.first / ROWS, across = panels_of(c->batch.count, RIGHT_PANELS);
   const int64_t down = panels_of(panels_of(last, ROWS) - first, LEFT_PANELS);
-#pragma omp parallel num_threads(c->threads)
-  for (int64_t chunk = p->from; chunk < p->last; chunk++)
-#pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task < down * across; task++) {
-      const int64_t left = first + task / across * LEFT_PANELS;
-      const int64_t right = task % across * RIGHT_PANELS;
-      for (int64_t panel = left; panel < left + LEFT_PANELS && panel * ROWS < last; panel++)
-        for (int64_t other = right; other < smaller(right + RIGHT_PANELS, c->batch.count); other++)
-          multiply_panel(c, p, chunk, panel, other);
-    }
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
+  for (int64_t task = 0; task < down * across; task++) {
+    const int64_t left = first + task / across * LEFT_PANELS;
+    const int64_t right = task % across * RIGHT_PANELS;
+    for (int64_t panel = left; panel < left + LEFT_PANELS && panel * ROWS < last; panel++)
+      for (int64_t other = right; other < smaller(right + RIGHT_PANELS, c->batch.count); other++)
+        multiply_panel(c, p, panel, other);
+  }
 }
 
 // A batch with all probes; `left` vectors come after it.
 static void multiply_batch(cpu *c, product *p, int64_t left) {
   block *b = &c->slots[p->b.slot];
   const int64_t chunks = chunks_of(c, p->k);
-  for (p->from = 0; p->from < chunks; p->from = p->last) {
-    p->last = smaller(p->from + STRETCH, chunks);
-    c->batch.from = p->from;
-    pack(c, b, p->b.first, p->b.count, &c->batch, p->from, p->last);
-    const bool ends = p->last == chunks; // then the next batch's first stretch comes
+  for (p->chunk = 0; p->chunk < chunks; p->chunk++) {
+    c->batch.first = p->chunk;
+    pack(c, b, p->b.first, p->b.count, &c->batch, p->chunk);
+    const bool ends = p->chunk + 1 == chunks; // then the next batch's first chunk comes
     p->next = b->vectors + (p->b.first + (ends ? p->b.count : 0)) * b->stride +
-              (ends ? 0 : p->last * c->chunk);
+              (ends ? 0 : (p->chunk + 1) * c->chunk);
     p->rows = ends ? smaller(left, p->b.count) : p->b.count;
-    multiply_stretch(c, p);
+    multiply_chunk(c, p);
   }
 }
 
@@ -394,7 +338,7 @@ static sb_status int8_gemm_nt(void *context, sb_part a, sb_part b, double *sums,
                  .ldc = ldc,
                  .k = right->k,
                  .stride = right->stride};
-    status = reserve_packed(c, &c->batch, count, smaller(STRETCH, chunks_of(c, p.k)));
+    status = reserve_packed(c, &c->batch, count, 1);
     if (status.code == SB_OK) multiply_batch(c, &p, b.count - at - count);
   }
   return status;

@@ -1,34 +1,44 @@
-// Vectors as int8: whole numbers from -SB_INT8_LEVELS to SB_INT8_LEVELS, times a scale for each chunk of
-// a vector.
+// Vectors as int8: whole numbers, times a scale for each chunk of a vector, rounded at random (lost.h).
 #ifndef SB_ENGINE_INT8_H
 #define SB_ENGINE_INT8_H
 
 #include <stdint.h>
 
 #include "engine/lost.h"
+#include "samebrain/status.h"
 
-// With a vector of offset numbers (1 to 255) on the other side, sums over a chunk fit 32 bits.
-enum { SB_INT8_LEVELS = 127, SB_INT8_MOST_CHUNK = 32768 };
+// Numbers are from -127 to 127. With a vector of offset numbers (1 to 255) on the other side, sums over a chunk
+// fit 32 bits.
+enum { SB_INT8_MOST_CHUNK = 32768 };
 
-// What a vector has lost so far: the sum of its squares, and of its products with the common direction; and the
-// vector's own with that.
+// The random numbers that elements are rounded by: the same for all vectors, on every machine.
+typedef struct sb_dither {
+  float *values; // in (-1/2, 1/2), one for each element of a vector
+  int64_t count;
+} sb_dither;
+
+// Makes `dither` have at least k numbers; zeroed it has none. Errors: SB_NO_MEMORY.
+sb_status sb_dither_reserve(sb_dither *dither, int64_t k);
+void sb_dither_free(sb_dither *dither);
+
+// Of a vector's chunks so far: the sums of their steps' and norms' fourth powers, and of all elements' squared steps.
 typedef struct sb_int8_sums {
-  double squares, along, common;
+  double steps, sizes, spreads;
 } sb_int8_sums;
 
-// Rounds one chunk, `count` elements (1 to SB_INT8_MOST_CHUNK) of a vector of norm at most 1 + 2^-23, with
-// the scale that loses about the least: a few giants are cut off where that serves the many. Adds to the sums of
-// what is lost, what is cut off included. The numbers depend on the chunk alone.
-//   common  the same elements of the common direction, of a norm between 1 - 2^-20 and 1; NULL: there is none
+// Rounds one chunk, `count` elements (1 to SB_INT8_MOST_CHUNK) of a vector of norm at most 1 + 2^-23, with the
+// scale that its largest element asks for, and adds to the sums. The numbers depend on the chunk and its place alone.
+//   dither  the numbers of the same elements
 //   ahead   what will be rounded next, to be fetched from memory meanwhile: a hint, any address will do
-void sb_int8_round_chunk(int64_t count, const float *chunk, const float *common, const float *ahead,
+void sb_int8_round_chunk(int64_t count, const float *chunk, const float *dither, const float *ahead,
                          int8_t *out, float *scale, sb_int8_sums *sums);
 
-// Bounds on what a vector lost, from the sums over its chunks.
-sb_lost sb_int8_lost(const sb_int8_sums *sums);
+// What a vector lost, from the sums over its chunks, of up to `chunk` elements.
+sb_lost sb_int8_lost(const sb_int8_sums *sums, int64_t chunk);
 
 // The whole vector of k elements in chunks of `chunk`: k numbers, and one scale for each chunk, begun or
-// whole. Returns sb_int8_lost, without a common direction.
-sb_lost sb_int8_round(int64_t k, int64_t chunk, const float *vector, int8_t *out, float *scales);
+// whole. Returns sb_int8_lost.
+sb_lost sb_int8_round(int64_t k, int64_t chunk, const float *vector, const sb_dither *dither,
+                      int8_t *out, float *scales);
 
 #endif

@@ -150,7 +150,7 @@ SB_CLONES static void multiply_plainly(int64_t quads, const int8_t *left, const 
 __attribute__((target("avx512f,avx512vnni"))) static void
 multiply_fast(int64_t quads, const int8_t *left, const int32_t *offsets, const uint8_t *right,
               const float *next, int32_t *products) {
-  const int64_t step = next != NULL ? SB_FETCHED_BY_QUAD : 0;
+  const int64_t step = next != NULL ? SB_QUAD : 0;
   if (next == NULL) next = (const float *)(const void *)left; // near anyway
   FOR_ROWS(START)
   for (int64_t q = 0; q < quads; q++, left += ROWS * SB_QUAD, right += COLUMNS * SB_QUAD) {

@@ -32,8 +32,7 @@ void sb_pack_right(int64_t vectors, int64_t quads, const int8_t *numbers, int64_
 
 // products[i * SB_PANEL_COLUMNS + j] = dot product of left vector i and right vector j, exact for chunks of
 // up to SB_INT8_MOST_CHUNK elements. Panels and products are aligned to 64 bytes. Meanwhile the caches are asked
-// for what is to come, SB_FETCHED_BY_QUAD floats a quad from `next` on; NULL: nothing.
-enum { SB_FETCHED_BY_QUAD = 16 };
+// for what is to come, as many floats as the vectors have elements, from `next` on; NULL: nothing.
 void sb_multiply_panels(int64_t quads, bool fast, const int8_t *left, const int32_t *offsets,
                         const uint8_t *right, const float *next, int32_t *products);
 

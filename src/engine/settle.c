@@ -151,6 +151,36 @@ static int64_t add_listed(const sb_tile *t, const sb_shortlist *list, sb_candida
   return count;
 }
 
+// Of candidates leaves what could be wanted beside the best of them, and returns how close that must be.
+static double prune(const sb_screen *screen, sb_candidate *found, int64_t *count) {
+  const int64_t all = *count;
+  if (all < screen->wanted) return -INFINITY;
+  const double cutoff = fmin(screen->threshold, sb_kth_low(found, all, screen->wanted));
+  *count = 0;
+  for (int64_t i = 0; i < all; i++)
+    if (found[i].high >= cutoff) found[(*count)++] = found[i];
+  return cutoff;
+}
+
+// Finds the candidates of a line, which are open then.
+static int64_t find_open(const sb_sink *sink, const sb_tile *t, const sb_line *l,
+                         const sb_screened *scores, sb_list_kind kind, sb_candidate *found) {
+  const sb_screen *screen = sink->screens + kind;
+  double cutoff = sink->lists[kind][l->probe].cutoff;
+  int64_t count = 0, room = 4 * screen->wanted + 64; // pruned when so many
+  for (int64_t x = 0; x < l->count; x++) {
+    const sb_candidate item = sb_sink_candidate(sink, scores + x, x);
+    if (item.high < cutoff || !sb_sink_lists(sink, kind, l->probe, l->first + x)) continue;
+    uint8_t *state = state_of(t, l, x);
+    if (*state == SB_PAIR_FAR) *state = SB_PAIR_OPEN;
+    found[count++] = item;
+    if (count < room) continue;
+    cutoff = fmax(cutoff, prune(screen, found, &count));
+    if (room < 2 * count) room = 2 * count;
+  }
+  return count;
+}
+
 // Asks for those of a line that are by their low ends among the best so far, as many as a list wants, and for those
 // that will matter beside them if scores are where the screen has them: then what these share is read once.
 // Only where they are few.
@@ -159,12 +189,7 @@ static void want_leaders(sb_sink *sink, const sb_tile *t, const sb_line *l,
   sb_candidate *found = found_by_thread(t);
   const sb_shortlist *list = sink->lists[kind] + l->probe;
   const int64_t wanted = sink->screens[kind].wanted;
-  int64_t count = 0, open = 0;
-  for (int64_t x = 0; x < l->count; x++) {
-    const sb_candidate item = sb_sink_candidate(sink, scores + x, x);
-    if (item.high < list->cutoff || !sb_sink_lists(sink, kind, l->probe, l->first + x)) continue;
-    found[count++] = item;
-  }
+  int64_t count = find_open(sink, t, l, scores, kind, found), open = 0;
   if (count == 0) return;
   count = add_listed(t, list, found, count);
   const double least = count > wanted ? sb_kth_low(found, count, wanted) : -INFINITY;
@@ -218,7 +243,7 @@ static bool matters(const sb_sink *sink, const sb_cutoffs *cutoffs, const sb_lin
   return false;
 }
 
-// Asks for all pairs of a line that could matter.
+// Asks for all open pairs of a line that could matter.
 static sb_status want_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, const sb_line *l,
                            int64_t index, bool *room) {
   (void)room;
@@ -242,14 +267,14 @@ static sb_status judge_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, c
   return want_line(c, sink, t, l, index, room);
 }
 
-static void forget(sb_tile *t) {
-  memset(t->settling.state, SB_PAIR_OPEN, (size_t)(t->probes * t->galleries));
+static void set_all(sb_tile *t, int state) {
+  memset(t->settling.state, state, (size_t)(t->probes * t->galleries));
 }
 
 sb_status sb_tile_survey(const sb_comparison *c, sb_sink *sink, sb_tile *t, int64_t *open) {
   sb_status status;
   *open = 0;
-  forget(t);
+  set_all(t, SB_PAIR_FAR);
   memset(t->settling.cutoffs, 0,
          (size_t)sb_tile_lines(sink, t) * sizeof *t->settling.cutoffs); // not all lines meet anyone
   SB_TRY(sb_for_all_lines(c, sink, t, survey_line));
@@ -278,7 +303,7 @@ static sb_status list_line(const sb_comparison *c, sb_sink *sink, sb_tile *t, co
 sb_status sb_tile_settle(const sb_comparison *c, sb_sink *sink, sb_tile *t, bool anew) {
   sb_status status;
   if (anew) {
-    forget(t);
+    set_all(t, SB_PAIR_OPEN);
     SB_TRY(sb_for_all_lines(c, sink, t, want_line));
   }
   settle_wanted(c, t);

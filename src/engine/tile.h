@@ -16,10 +16,11 @@ enum { SB_CANONICAL_COST = 10 };
 
 // What is known of a pair of a coarse screen's tile.
 enum {
-  SB_PAIR_OPEN,
-  SB_PAIR_WANTED,
-  SB_PAIR_SETTLED
-}; // a settled one's value is its canonical score
+  SB_PAIR_FAR,    // cannot matter
+  SB_PAIR_OPEN,   // could
+  SB_PAIR_WANTED, // its canonical score is asked for
+  SB_PAIR_SETTLED // its value is its canonical score
+};
 
 // What a tile needs beside its values while a coarse screen is settled.
 typedef struct sb_settling {
