@@ -13,6 +13,7 @@
 
 #include "buffer.h"
 #include "engine/backend.h"
+#include "engine/int8.h"
 #include "kernels.h"
 #include "pairs.h"
 #include "staging.h"

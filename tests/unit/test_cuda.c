@@ -158,11 +158,13 @@ static void test_int8(void **state) {
   int8_t *numbers = malloc((size_t)ROWS * K);
   double c[ROWS * ROWS], worst = 0;
   sb_lost lost[ROWS];
+  sb_dither dither = {0};
   const sb_backend *backend;
   assert_true(rows != NULL && numbers != NULL);
+  assert_ok(sb_dither_reserve(&dither, K));
   fill_hard_rows(K, rows);
   for (int64_t r = 0; r < ROWS; r++)
-    lost[r] = sb_int8_round(K, CHUNK, rows + r * K, numbers + r * K, scales[r]);
+    lost[r] = sb_int8_round(K, CHUNK, rows + r * K, &dither, numbers + r * K, scales[r]);
   void *context = open_cuda(SB_INT8, CHUNK, &backend);
   const double error = sb_dot_error(backend->gemm_error(context, K), K);
   for (int64_t first = 0; first < ROWS; first++) {
@@ -187,6 +189,7 @@ static void test_int8(void **state) {
     assert_memory_equal(backend->lost(context, SB_SLOT_GALLERY) + r, lost + r, sizeof *lost);
   }
   backend->close(context);
+  sb_dither_free(&dither);
   free(rows);
   free(numbers);
 }
