@@ -25,11 +25,12 @@
 // into the caches.
 enum { DEFAULT_CHUNK = 4096, ROWS = SB_PANEL_ROWS, COLUMNS = SB_PANEL_COLUMNS };
 // Vectors of a batch for each thread, and at most: all probes are read for it once. Panels that meet at
-// once: of the batch as many as stay in a core's cache while those of the probes pass, of the probes enough
-// to share the work among threads.
+// once: of the batch as many as stay in a core's cache while those of the probes pass; of the probes so many
+// that each thread gets a few such parts.
 enum {
   RIGHT_PANELS = 4,
-  LEFT_PANELS = 64,
+  MOST_LEFT_PANELS = 64,
+  PARTS_A_THREAD = 4,
   THREAD_BATCH = RIGHT_PANELS * COLUMNS,
   MOST_BATCH = 1024
 };
@@ -300,12 +301,14 @@ static void multiply_chunk(const cpu *c, const product *p) {
   int64_t last = p->a.first + p->a.count;
   if (p->a.slot == p->b.slot) last = smaller(last, p->b.first + p->b.count);
   const int64_t first = p->a.first / ROWS, across = panels_of(c->batch.count, RIGHT_PANELS);
-  const int64_t down = panels_of(panels_of(last, ROWS) - first, LEFT_PANELS);
+  const int64_t panels = panels_of(last, ROWS) - first;
+  const int64_t share = panels_of(panels * across, c->threads * PARTS_A_THREAD);
+  const int64_t together = smaller(share, MOST_LEFT_PANELS), down = panels_of(panels, together);
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic)
   for (int64_t task = 0; task < down * across; task++) {
-    const int64_t left = first + task / across * LEFT_PANELS;
+    const int64_t left = first + task / across * together;
     const int64_t right = task % across * RIGHT_PANELS;
-    for (int64_t panel = left; panel < left + LEFT_PANELS && panel * ROWS < last; panel++)
+    for (int64_t panel = left; panel < left + together && panel * ROWS < last; panel++)
       for (int64_t other = right; other < smaller(right + RIGHT_PANELS, c->batch.count); other++)
         multiply_panel(c, p, panel, other);
   }

@@ -7,9 +7,9 @@
 #include "engine/select.h"
 #include "engine/tile.h"
 
-// Wide enough for full GEMM speed, small beside the probes kept. A coarse screen meets each tile with
-// what the lists hold so far, so that few tiles leave fewer pairs to settle than many.
-enum { GALLERY_TILE = 256, COARSE_TILE = 1024 };
+// Wide enough for full GEMM speed, small beside the probes kept: fresh memory is slow to come by. A coarse screen wants
+// so many for each thread (its backend's batch).
+enum { GALLERY_TILE = 256, OF_THREAD = 128, MOST_GALLERY_TILE = 1024 };
 
 int64_t sb_histogram_bins(int64_t probes) {
   int64_t bins = 20000000 / (probes > 0 ? probes : 1);
@@ -56,9 +56,10 @@ static int64_t fit_probes(const sb_plan *p, const sb_backend *backend, const voi
 
 static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *context,
                          int64_t available) {
-  int64_t row_bytes = p->stride * (int64_t)sizeof(float);
-  p->gallery_tile = smaller(smaller(p->coarse ? COARSE_TILE : GALLERY_TILE, p->gallery),
-                            available / 5 / row_bytes);
+  const int64_t row_bytes = p->stride * (int64_t)sizeof(float);
+  int64_t wide = GALLERY_TILE;
+  if (p->coarse) wide = larger(wide, smaller(p->threads * OF_THREAD, MOST_GALLERY_TILE));
+  p->gallery_tile = smaller(smaller(wide, p->gallery), available / 5 / row_bytes);
   if (p->gallery_tile < 1) p->gallery_tile = 1;
   p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
   if (p->self || p->probe_tile >= p->range.last - p->range.first) return;
