@@ -6,6 +6,7 @@
 
 #include "box.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "cuda.h"
 #include "kernels.h"
 
@@ -47,16 +48,12 @@ static int64_t box_places(const sb_recipe *recipe) {
                                             : 0;
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
 // Rows in work at once: as many as their copy and what lies between kernels leave room for.
 static int64_t rows_at_once(const sb_recipe *recipe, int64_t count) {
   const size_t stored = (size_t)recipe->voxels * sizeof(uint16_t) + 2 * sizeof(double);
   const size_t work = (size_t)(recipe->voxels + 2 * box_places(recipe)) * sizeof(float);
   const int64_t fit = (int64_t)(WORK_BYTES / work);
-  return smaller(sb_staging_items(stored, count), fit > 1 ? fit : 1);
+  return sb_smaller(sb_staging_items(stored, count), fit > 1 ? fit : 1);
 }
 
 static sb_status reserve(sb_embedding_room *e, int64_t at_once, int64_t count) {
@@ -150,7 +147,7 @@ sb_status sb_cuda_put_rows(sb_cuda *c, sb_slot slot, const sb_stored_row *rows, 
   SB_TRY(sb_cuda_reserve_block(c, slot, count, recipe->voxels));
   SB_TRY(reserve(&c->embedding, at_once, count));
   for (int64_t at = 0; at < count; at += at_once)
-    SB_TRY(send_rows(c, rows, b, at, smaller(at_once, count - at)));
+    SB_TRY(send_rows(c, rows, b, at, sb_smaller(at_once, count - at)));
   SB_TRY(ask(c, count, well));
   if (*well) SB_TRY(sb_cuda_block_filled(c, slot, count));
 cleanup:

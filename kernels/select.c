@@ -7,18 +7,15 @@
 
 #include "box.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "cuda.h"
 #include "measure/measure.h"
 
 // Room for this part of a tile's pairs, once in each direction; at least for a line of it.
 enum { PAIRS_A_PLACE = 8 };
 
-static int64_t larger(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-
 static int64_t capacity_of(int64_t m, int64_t n) {
-  return larger(m * n / PAIRS_A_PLACE, larger(m, n));
+  return sb_larger(m * n / PAIRS_A_PLACE, sb_larger(m, n));
 }
 
 int64_t sb_cuda_selection_bytes(int64_t m, int64_t n) {

@@ -17,6 +17,7 @@
 
 #include "core/clones.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "engine/backend.h"
 #include "engine/int8.h"
 #include "engine/int8_panel.h"
@@ -67,10 +68,6 @@ typedef struct cpu {
   char description[100];
 } cpu;
 
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
 static void int8_close(void *context) {
   cpu *c = context;
   if (c == NULL) return;
@@ -97,7 +94,8 @@ static sb_status int8_open(const sb_backend_options *options, void **context) {
   if (status.code != SB_OK) return status;
   c->threads = options->threads;
   c->fast = sb_int8_is_fast();
-  c->chunk = smaller(options->k_chunk > 0 ? options->k_chunk : DEFAULT_CHUNK, SB_INT8_MOST_CHUNK);
+  c->chunk =
+      sb_smaller(options->k_chunk > 0 ? options->k_chunk : DEFAULT_CHUNK, SB_INT8_MOST_CHUNK);
   c->probes.width = ROWS;
   c->batch.width = COLUMNS;
   snprintf(c->description, sizeof c->description, "int8 products in float64 sums, %s",
@@ -123,7 +121,7 @@ static int64_t panels_of(int64_t count, int64_t width) {
 }
 
 static int64_t batch_of(const cpu *c, int64_t count) {
-  return smaller(smaller((int64_t)c->threads * THREAD_BATCH, MOST_BATCH), count);
+  return sb_smaller(sb_smaller((int64_t)c->threads * THREAD_BATCH, MOST_BATCH), count);
 }
 
 // Of panels of so many chunks, with their scales and offsets.
@@ -176,7 +174,7 @@ static int64_t place_of(const packed *p, int64_t chunk, int64_t panel) {
 // in the block's `sums`.
 static void round_vectors(const cpu *c, const block *b, int64_t first, int64_t count, int64_t chunk,
                           float *scales, int8_t *numbers) {
-  const int64_t at = chunk * c->chunk, length = smaller(c->chunk, b->k - at);
+  const int64_t at = chunk * c->chunk, length = sb_smaller(c->chunk, b->k - at);
   for (int64_t i = 0; i < count; i++, numbers += chunk_bytes(c)) {
     const float *from = b->vectors + (first + i) * b->stride + at;
     sb_int8_round_chunk(length, from, c->dither.values + at, from + b->stride, numbers, scales + i,
@@ -188,7 +186,7 @@ static void round_vectors(const cpu *c, const block *b, int64_t first, int64_t c
 static void pack_panel(cpu *c, block *b, int64_t first, int64_t count, packed *p, int64_t panel,
                        int64_t chunk) {
   int8_t *numbers = c->numbers + omp_get_thread_num() * numbers_bytes(c);
-  const int64_t quads = sb_quads(smaller(c->chunk, b->k - chunk * c->chunk));
+  const int64_t quads = sb_quads(sb_smaller(c->chunk, b->k - chunk * c->chunk));
   const int64_t vectors = place_of(p, chunk, panel) * p->width;
   int8_t *to = p->panels + vectors * chunk_bytes(c);
   if (chunk == 0) memset(b->sums + first, 0, (size_t)count * sizeof *b->sums);
@@ -206,7 +204,7 @@ static void pack(cpu *c, block *b, int64_t first, int64_t count, packed *p, int6
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic)
   for (int64_t panel = 0; panel < p->count; panel++) {
     const int64_t at = panel * p->width;
-    pack_panel(c, b, first + at, smaller(p->width, count - at), p, panel, chunk);
+    pack_panel(c, b, first + at, sb_smaller(p->width, count - at), p, panel, chunk);
   }
 }
 
@@ -277,14 +275,14 @@ static const float *to_fetch(const cpu *c, const product *p, int64_t panel, int6
 // One chunk of a panel of probes with a panel of the batch.
 static void multiply_panel(const cpu *c, const product *p, int64_t panel, int64_t other) {
   _Alignas(64) int32_t products[ROWS * COLUMNS];
-  const int64_t quads = sb_quads(smaller(c->chunk, p->k - p->chunk * c->chunk));
-  const int64_t column = other * COLUMNS, columns = smaller(COLUMNS, p->b.count - column);
+  const int64_t quads = sb_quads(sb_smaller(c->chunk, p->k - p->chunk * c->chunk));
+  const int64_t column = other * COLUMNS, columns = sb_smaller(COLUMNS, p->b.count - column);
   const int64_t left = place_of(&c->probes, p->chunk, panel) * ROWS;
   const int64_t right = place_of(&c->batch, p->chunk, other) * COLUMNS;
   // Rows of the panel that the part of the probes has, and where they go.
   const int64_t skipped = panel * ROWS < p->a.first ? p->a.first - panel * ROWS : 0;
   const int64_t row = panel * ROWS + skipped - p->a.first;
-  const int64_t rows = smaller(ROWS - skipped, p->a.count - row);
+  const int64_t rows = sb_smaller(ROWS - skipped, p->a.count - row);
   double *sums = p->sums + row * p->ldc + column;
   for (int64_t i = 0; i < rows; i++) // these come while the product is computed
     for (int64_t j = 0; j < columns; j += 8) __builtin_prefetch(sums + i * p->ldc + j, 1);
@@ -299,17 +297,17 @@ static void multiply_panel(const cpu *c, const product *p, int64_t panel, int64_
 // A chunk of the batch with all probes. Of probes with themselves those after the batch's last are left out.
 static void multiply_chunk(const cpu *c, const product *p) {
   int64_t last = p->a.first + p->a.count;
-  if (p->a.slot == p->b.slot) last = smaller(last, p->b.first + p->b.count);
+  if (p->a.slot == p->b.slot) last = sb_smaller(last, p->b.first + p->b.count);
   const int64_t first = p->a.first / ROWS, across = panels_of(c->batch.count, RIGHT_PANELS);
   const int64_t panels = panels_of(last, ROWS) - first;
   const int64_t share = panels_of(panels * across, c->threads * PARTS_A_THREAD);
-  const int64_t together = smaller(share, MOST_LEFT_PANELS), down = panels_of(panels, together);
+  const int64_t together = sb_smaller(share, MOST_LEFT_PANELS), down = panels_of(panels, together);
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic)
   for (int64_t task = 0; task < down * across; task++) {
     const int64_t left = first + task / across * together;
     const int64_t right = task % across * RIGHT_PANELS;
     for (int64_t panel = left; panel < left + together && panel * ROWS < last; panel++)
-      for (int64_t other = right; other < smaller(right + RIGHT_PANELS, c->batch.count); other++)
+      for (int64_t other = right; other < sb_smaller(right + RIGHT_PANELS, c->batch.count); other++)
         multiply_panel(c, p, panel, other);
   }
 }
@@ -324,7 +322,7 @@ static void multiply_batch(cpu *c, product *p, int64_t left) {
     const bool ends = p->chunk + 1 == chunks; // then the next batch's first chunk comes
     p->next = b->vectors + (p->b.first + (ends ? p->b.count : 0)) * b->stride +
               (ends ? 0 : (p->chunk + 1) * c->chunk);
-    p->rows = ends ? smaller(left, p->b.count) : p->b.count;
+    p->rows = ends ? sb_smaller(left, p->b.count) : p->b.count;
     multiply_chunk(c, p);
   }
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/memory.h"
+#include "core/order.h"
 #include "engine/select.h"
 #include "engine/tile.h"
 #include "engine/warn.h"
@@ -47,10 +48,6 @@ void sb_comparison_close(sb_comparison *c) {
   }
   c->a = c->b = (sb_block){0};
   sb_reader_close(&c->reader);
-}
-
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
 }
 
 // Whether the measure is of the pair family: its embeddings are no vectors.
@@ -169,16 +166,16 @@ static void announce_next(const sb_comparison *c, int64_t gallery) {
   if (is_ready(c)) return;
   if (gallery < plan->gallery)
     sb_reader_announce(&c->reader, c->gallery, gallery,
-                       smaller(plan->gallery_tile, plan->gallery - gallery));
+                       sb_smaller(plan->gallery_tile, plan->gallery - gallery));
   else if (probe < plan->range.last)
     sb_reader_announce(&c->reader, c->probe, probe,
-                       smaller(plan->probe_tile, plan->range.last - probe));
+                       sb_smaller(plan->probe_tile, plan->range.last - probe));
 }
 
 // The same of as many as the backend has room for: up to `count`, else up to half of them, and so on.
 static sb_status load_some(sb_comparison *c, sb_slot slot, int64_t first, int64_t count) {
   for (;;) {
-    const int64_t some = smaller(count, c->most[slot]);
+    const int64_t some = sb_smaller(count, c->most[slot]);
     const sb_status status = load(c, slot, first, some);
     if (status.code != SB_NO_MEMORY || some < 2) return sb_comparison_blame(c, status);
     c->most[slot] = some / 2;
@@ -224,8 +221,8 @@ static void score_tile(const sb_comparison *c, const sb_tile *t, const walk *w) 
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t i0 = block / across * PROBES, j0 = block % across * GALLERIES;
     if (omp_get_thread_num() == 0) tell(c, w, t->pairs * block / blocks);
-    for (int64_t i = i0; i < smaller(i0 + PROBES, t->probes); i++)
-      for (int64_t j = j0; j < smaller(j0 + GALLERIES, t->galleries); j++) {
+    for (int64_t i = i0; i < sb_smaller(i0 + PROBES, t->probes); i++)
+      for (int64_t j = j0; j < sb_smaller(j0 + GALLERIES, t->galleries); j++) {
         if (plan->self && t->probe + i > t->gallery + j) continue;
         t->values[i * t->galleries + j] =
             sb_embedded_score(c->embedder, t->a + i * plan->stride, t->b + j * plan->stride,
@@ -257,7 +254,7 @@ static sb_status multiply(const sb_backend *backend, void *context, const sb_til
     return backend->gemm_nt(context, (sb_part){SB_SLOT_PROBES, 0, t->probes}, b, t->values,
                             t->galleries);
   for (int64_t at = 0; at < b.count && status.code == SB_OK; at += PART) {
-    const sb_part part = {b.slot, b.first + at, smaller(PART, b.count - at)};
+    const sb_part part = {b.slot, b.first + at, sb_smaller(PART, b.count - at)};
     const sb_part before = {SB_SLOT_PROBES, 0, part.first + part.count};
     status = backend->gemm_nt(context, before, part, t->values + at, t->galleries);
   }
@@ -323,7 +320,7 @@ static sb_status compare_within(sb_comparison *c, sb_sink *sink, sb_tile *t, wal
   sb_status status = sb_ok();
   announce_next(c, c->a.first + c->a.count);
   for (int64_t at = 0; at < c->a.count && status.code == SB_OK; at += t->galleries) {
-    t->galleries = smaller(c->most[SB_SLOT_GALLERY], c->a.count - at);
+    t->galleries = sb_smaller(c->most[SB_SLOT_GALLERY], c->a.count - at);
     t->gallery = c->a.first + at;
     t->probe = c->a.first;
     t->probes = at + t->galleries;
@@ -444,7 +441,7 @@ static void score_requests(const sb_comparison *c, const float *a, const float *
                            sb_request *requests, int64_t count, sb_scored_pair *pairs) {
   const int64_t stride = c->plan->stride;
   for (int64_t at = 0, some; at < count; at += some) {
-    some = smaller(count - at, REQUESTS_AT_ONCE);
+    some = sb_smaller(count - at, REQUESTS_AT_ONCE);
     const bool sliced = sb_pairs_share(some, c->plan->probes, c->plan->gallery);
     if (!sliced) qsort(requests + at, (size_t)some, sizeof *requests, by_probe);
     for (int64_t i = 0; i < some; i++) {
@@ -462,7 +459,7 @@ sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count) {
   sb_status status = sb_ok();
   int64_t *index = NULL;
   sb_scored_pair *pairs = NULL;
-  SB_TRY(SB_NEW(&pairs, smaller(count, REQUESTS_AT_ONCE), "requests"));
+  SB_TRY(SB_NEW(&pairs, sb_smaller(count, REQUESTS_AT_ONCE), "requests"));
   if (is_ready(c)) {
     score_requests(c, c->ready[SB_SLOT_PROBES], c->ready[SB_SLOT_GALLERY], requests, count, pairs);
     goto cleanup;

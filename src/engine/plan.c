@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/order.h"
 #include "engine/rows.h"
 #include "engine/screen.h"
 #include "engine/select.h"
@@ -18,14 +19,6 @@ int64_t sb_histogram_bins(int64_t probes) {
 
 int64_t sb_list_capacity(int64_t wanted) {
   return 2 * (wanted + 8);
-}
-
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
-static int64_t larger(int64_t a, int64_t b) {
-  return a > b ? a : b;
 }
 
 static int64_t tile_bytes(const sb_plan *p, const sb_backend *backend, const void *context,
@@ -58,15 +51,15 @@ static void choose_tiles(sb_plan *p, const sb_backend *backend, const void *cont
                          int64_t available) {
   const int64_t row_bytes = p->stride * (int64_t)sizeof(float);
   int64_t wide = GALLERY_TILE;
-  if (p->coarse) wide = larger(wide, smaller(p->threads * OF_THREAD, MOST_GALLERY_TILE));
-  p->gallery_tile = smaller(smaller(wide, p->gallery), available / 5 / row_bytes);
+  if (p->coarse) wide = sb_larger(wide, sb_smaller(p->threads * OF_THREAD, MOST_GALLERY_TILE));
+  p->gallery_tile = sb_smaller(sb_smaller(wide, p->gallery), available / 5 / row_bytes);
   if (p->gallery_tile < 1) p->gallery_tile = 1;
   p->probe_tile = fit_probes(p, backend, context, p->gallery_tile, available);
   if (p->self || p->probe_tile >= p->range.last - p->range.first) return;
   // Several blocks of probes: the gallery passes once for each. Where there is room for all of it beside
   // blocks that are still fast, it is kept instead, and embedded once.
   const int64_t beside = fit_probes(p, backend, context, p->gallery, available);
-  if (beside < smaller(GALLERY_TILE, p->gallery)) return;
+  if (beside < sb_smaller(GALLERY_TILE, p->gallery)) return;
   p->gallery_tile = p->gallery;
   p->probe_tile = beside;
 }
@@ -83,8 +76,8 @@ static void cap_tiles(sb_plan *p, const sb_embedder *embedder, const sb_backend 
   const int64_t blocks = selects ? 2 : 1;
   const int64_t most = pairs ? backend->most_embeddings(context, &embedder->form)
                              : backend->most_vectors(context, p->length, counts);
-  p->gallery_tile = larger(smaller(p->gallery_tile, most / (2 * blocks)), 1);
-  p->probe_tile = larger(smaller(p->probe_tile, most - blocks * p->gallery_tile), 1);
+  p->gallery_tile = sb_larger(sb_smaller(p->gallery_tile, most / (2 * blocks)), 1);
+  p->probe_tile = sb_larger(sb_smaller(p->probe_tile, most - blocks * p->gallery_tile), 1);
 }
 
 sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range range, int64_t top,
@@ -107,7 +100,7 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range rang
   p.fixed_bytes = (probes + (self ? 0 : gallery)) * scan_bytes +
                   grid->dims[0] * grid->dims[1] * grid->dims[2] + 4 * grid->row_length +
                   sb_reader_bytes(embedder, threads);
-  int64_t candidates = sb_list_capacity(smaller(top, gallery)) + sb_list_capacity(1);
+  int64_t candidates = sb_list_capacity(sb_smaller(top, gallery)) + sb_list_capacity(1);
   int64_t lists = probes * candidates * SB_CANDIDATE_BYTES;
   int64_t reserve = memory_bytes / 8; // for ties and for what lies above a threshold
   p.list_bytes = lists + reserve;
@@ -126,9 +119,10 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range rang
                     "granted: allow more, or compare fewer probes at a time",
                     (long long)probes, (long long)least_mib, (long long)granted_mib);
   }
-  if (limits != NULL && limits->probe_tile > 0) p.probe_tile = smaller(limits->probe_tile, probes);
+  if (limits != NULL && limits->probe_tile > 0)
+    p.probe_tile = sb_smaller(limits->probe_tile, probes);
   if (limits != NULL && limits->gallery_tile > 0)
-    p.gallery_tile = smaller(limits->gallery_tile, gallery);
+    p.gallery_tile = sb_smaller(limits->gallery_tile, gallery);
   p.tile_bytes = tile_bytes(&p, backend, backend_context, p.probe_tile, p.gallery_tile);
   *out = p;
   return sb_ok();

@@ -5,14 +5,11 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/order.h"
 #include "engine/line.h"
 
-static int64_t larger(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-
 int64_t sb_tile_bytes(const sb_plan *plan, int64_t probe_tile, int64_t gallery_tile) {
-  const int64_t line = larger(probe_tile, gallery_tile);
+  const int64_t line = sb_larger(probe_tile, gallery_tile);
   const int64_t values = probe_tile * gallery_tile * (int64_t)sizeof(double);
   const int64_t of_line = plan->threads * line * (int64_t)(sizeof(sb_screened) + sizeof(float));
   return values + of_line + (plan->coarse ? sb_settling_bytes(plan, probe_tile, gallery_tile) : 0);
@@ -21,7 +18,7 @@ int64_t sb_tile_bytes(const sb_plan *plan, int64_t probe_tile, int64_t gallery_t
 sb_status sb_tile_open(const sb_plan *plan, sb_tile *out) {
   const int64_t values = plan->probe_tile * plan->gallery_tile;
   sb_status status;
-  *out = (sb_tile){.line = larger(plan->probe_tile, plan->gallery_tile)};
+  *out = (sb_tile){.line = sb_larger(plan->probe_tile, plan->gallery_tile)};
   SB_TRY(SB_NEW(&out->values, values, "a tile of scores"));
   SB_TRY(SB_NEW(&out->scores, plan->threads * out->line, "a tile of scores"));
   SB_TRY(SB_NEW(&out->floats, plan->threads * out->line, "a tile of scores"));

@@ -10,6 +10,7 @@
 
 #include "core/clones.h"
 #include "core/memory.h"
+#include "core/order.h"
 
 // ---- One point ----------------------------------------------------------------------------------
 
@@ -216,10 +217,6 @@ static void average_row(int64_t n, const float *sum, int64_t factor, float scale
   out[blocks] = total * (scale / (float)(n - blocks * factor));
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
 // The affine of a grid whose voxel (0,0,0) covers the first block of the old one.
 static void shrink_affine(const double in[16], const int64_t factors[3], double out[16]) {
   memcpy(out, in, 16 * sizeof *out);
@@ -249,7 +246,7 @@ sb_status sb_volume_shrink(const sb_volume *in, const int64_t factors[3], sb_vol
   float *values = out->voxels;
   for (int64_t k = 0; k < nz; k += factors[2])
     for (int64_t j = 0; j < ny; j += factors[1], values += out->dims[0]) {
-      int64_t k_end = smaller(nz, k + factors[2]), j_end = smaller(ny, j + factors[1]);
+      int64_t k_end = sb_smaller(nz, k + factors[2]), j_end = sb_smaller(ny, j + factors[1]);
       memset(sum, 0, (size_t)nx * sizeof *sum);
       for (int64_t z = k; z < k_end; z++)
         for (int64_t y = j; y < j_end; y++) add_row(nx, in->voxels + nx * (y + ny * z), sum);
