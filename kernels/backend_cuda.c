@@ -7,9 +7,8 @@
 #include "cuda.h"
 
 enum {
-  FP32_CHUNK = 2048,        // for a bound of 1.2e-4
-  MATRIX_UNIT_CHUNK = 8192, // few enough passes over the result that they do not count
-  INT8_MOST_CHUNK = 131072  // whose sums fit 32 bits
+  FP32_CHUNK = 2048,       // for a bound of 1.2e-4
+  MATRIX_UNIT_CHUNK = 8192 // few enough passes over the result that they do not count
 };
 static const size_t WORKSPACE_BYTES = 32 << 20;
 static const int LEAST_MAJOR = 7, LEAST_MINOR = 5;
@@ -102,7 +101,8 @@ static sb_status cuda_open(const sb_backend_options *options, void **context) {
   c->most_chunk = options->k_chunk > 0      ? options->k_chunk
                   : c->precision == SB_FP32 ? FP32_CHUNK
                                             : MATRIX_UNIT_CHUNK;
-  if (c->precision == SB_INT8 && c->most_chunk > INT8_MOST_CHUNK) c->most_chunk = INT8_MOST_CHUNK;
+  if (c->precision == SB_INT8 && c->most_chunk > SB_INT8_MOST_CHUNK)
+    c->most_chunk = SB_INT8_MOST_CHUNK;
   SB_TRY(choose_device(c));
   SB_TRY(sb_cuda_failure(cudaStreamCreate(&c->stream), "making a stream"));
   SB_TRY(sb_cuda_failure(cudaStreamCreate(&c->preparing), "making a stream"));

@@ -15,10 +15,8 @@
 //     an element instead, four times what a rounded sum would (Fasi, Higham, Mikaitis and Pranesh
 //     2021, PeerJ CS 7:e330);
 //   - chunk results added in float64, as on the CPU.
-// Of int8, sums of a chunk are exact in 32 bits (chunks of at most 131,072 numbers up to 127). What is
-// left is what rounding lost, vector by vector (sb_pair_error), and the float64 sum of q chunk products
-// times two scales: gamma64(q + 2) times the sum of their sizes, itself at most |a'| |b'| <= (w + 1)^2,
-// since nobody loses more than the whole vector.
+// Of int8, sums of a chunk are exact in 32 bits. What is left is what rounding can make of two vectors' product
+// (sb_pair_error), and the sum of the chunk products in float64 (sb_int8_sum_error).
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -266,10 +264,7 @@ cleanup:
 double sb_cuda_error(const sb_cuda *c, int64_t k) {
   const int64_t most_chunks = k / c->most_chunk + 1;
   const double chunk_count = (double)most_chunks;
-  if (c->precision == SB_INT8) {
-    const double terms = (chunk_count + 2) * 0x1p-53;
-    return terms / (1 - terms) * 4.01;
-  }
+  if (c->precision == SB_INT8) return sb_int8_sum_error(most_chunks);
   const double u = c->precision == SB_FP32 ? 0 : sb_precision_unit(c->precision);
   const double chunk = (double)(k < c->most_chunk ? k : c->most_chunk) + 16;
   const double adding = chunk * (c->precision == SB_FP32 ? 0x1p-24 : 0x1p-22);

@@ -141,10 +141,10 @@ typedef struct sb_backend {
 
   // Of a context that is timed. NULL: not known.
   sb_stages (*stages)(const void *context);
-  // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells what
-  // rounding took from each of them, of what rounding left.
+  // A bound on |c - a.b| for vectors of k elements: of any two vectors, or where `lost` tells of their rounding, of
+  // rounded ones.
   double (*gemm_error)(const void *context, int64_t k);
-  // For each vector of a slot bounds on what rounding it lost, where that is
+  // For each vector of a slot what bounds the error that rounding it makes in a product, where that is
   // too much, or too different from vector to vector, for one bound (see sb_pair_error). Valid from a
   // product with these vectors on, until the slot is filled again. No such function, or NULL: gemm_error
   // is all.
@@ -178,7 +178,7 @@ sb_status sb_backend_find(const char *name, const sb_backend **backend);
 
 // What a module, a shared library opened at run time, defines: its backend, if `version` is the one
 // it was compiled with, else NULL.
-#define SB_MODULE_VERSION 4
+#define SB_MODULE_VERSION 5
 #define SB_MODULE_ENTRY "sb_module_backend"
 typedef const sb_backend *(*sb_module_entry)(int version);
 

@@ -2,9 +2,8 @@
 // into panels whose products are exact (int8_panel.h); the chunks' products times both scales are summed in
 // float64, always in the same order: the same bits for any tiles, threads and processor.
 //
-// What is left of an error is what rounding can make of two vectors' product, which is bounded by what is known of each
-// (sb_pair_error), and the sum of q chunk products in float64: gamma64(q + 2) times the sum of their
-// sizes, itself at most |a'| |b'| <= (w + 1)^2, since nobody loses more than the whole vector.
+// What is left of an error is what rounding can make of two vectors' product, bounded by what is known of each
+// (sb_pair_error), and the sum of the chunk products in float64 (sb_int8_sum_error).
 //
 // The probes are rounded and packed when their slot is filled; the gallery, which mostly passes once, on its
 // way into a product: of a batch of vectors one chunk after the other, each multiplied while the next one is
@@ -300,6 +299,7 @@ static void multiply_chunk(const cpu *c, const product *p) {
   if (p->a.slot == p->b.slot) last = sb_smaller(last, p->b.first + p->b.count);
   const int64_t first = p->a.first / ROWS, across = panels_of(c->batch.count, RIGHT_PANELS);
   const int64_t panels = panels_of(last, ROWS) - first;
+  if (panels <= 0) return; // the batch comes before all of them
   const int64_t share = panels_of(panels * across, c->threads * PARTS_A_THREAD);
   const int64_t together = sb_smaller(share, MOST_LEFT_PANELS), down = panels_of(panels, together);
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic)
@@ -347,8 +347,7 @@ static sb_status int8_gemm_nt(void *context, sb_part a, sb_part b, double *sums,
 
 static double int8_gemm_error(const void *context, int64_t k) {
   const cpu *c = context;
-  const double terms = ((double)chunks_of(c, k) + 2) * 0x1p-53;
-  return terms / (1 - terms) * 4.01;
+  return sb_int8_sum_error(chunks_of(c, k));
 }
 
 static const sb_lost *int8_lost(const void *context, sb_slot slot) {

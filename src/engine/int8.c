@@ -19,7 +19,7 @@ static const float LEVELS = 126;
 
 // ---- Random numbers -----------------------------------------------------------------------------
 
-// Multiples of 2^-16 amid a step's ends: what has no fraction stays.
+// Odd multiples of 2^-17, and so never a whole half: what has no fraction stays.
 sb_status sb_dither_reserve(sb_dither *dither, int64_t k) {
   enum { BITS = 16, AT_ONCE = 64 / BITS };
   const uint64_t key = sb_random_key(0, 0x64697468); // of nothing else
