@@ -341,10 +341,9 @@ static void agree(const bench *b, const answer *mine, const answer *other) {
     differ++;
     right += is_right(b, p, ids, others);
   }
-  printf("of %lld lists of %d ids, %lld differ, and ours are right by float64 in %lld of these; "
-         "scores "
-         "differ by %.1e at most\n",
-         (long long)b->probes, TOP, (long long)differ, (long long)right, worst);
+  printf("of %lld lists of %d ids, %lld differ", (long long)b->probes, TOP, (long long)differ);
+  if (differ > 0) printf(" (by float64 ours are right in %lld of these)", (long long)right);
+  printf("; scores differ by %.1e at most\n", worst);
 }
 
 static void compare(const bench *b) {

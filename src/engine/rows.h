@@ -11,12 +11,19 @@
 #include "measure/measure.h"
 #include "samebrain/store.h"
 
+// A file that a thread reads rows from.
+typedef struct sb_row_file {
+  const char *path; // of the store; NULL: none yet
+  int file;
+} sb_row_file;
+
 typedef struct sb_reader {
   const sb_embedder *embedder;
   int threads;
   int64_t stride; // floats from one embedding to the next
   int64_t private_floats;
-  float *scratch; // private_floats for each thread
+  float *scratch;     // private_floats for each thread
+  sb_row_file *files; // one for each thread
   sb_fetch *fetch;
   bool forgets; // rows [first, first + count) once they are embedded (sb_rows_forget)
 } sb_reader;
