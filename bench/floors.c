@@ -80,8 +80,14 @@ sb_status floor_forget(const char *store, double *held) {
 
 enum { BUFFER = 4 << 20, KEPT = 64 << 20 };
 
-// The system forgets what was read, so that it takes the same memory for what follows.
-static sb_status read_file(const char *path, void *buffer) {
+typedef struct reading {
+  char *buffer;
+  bool keep;
+} reading;
+
+// If not kept, the system forgets what was read, so that it takes the same memory for what follows.
+static sb_status read_file(const char *path, void *context) {
+  const reading *r = context;
   int file;
   ssize_t bytes;
   off_t at = 0;
@@ -89,22 +95,22 @@ static sb_status read_file(const char *path, void *buffer) {
   if (status.code != SB_OK) return status;
   posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL);
   do {
-    bytes = read(file, buffer, BUFFER);
+    bytes = read(file, r->buffer, BUFFER);
     if (bytes > 0) at += bytes;
-    if (at % KEPT < BUFFER) posix_fadvise(file, 0, at, POSIX_FADV_DONTNEED);
+    if (!r->keep && at % KEPT < BUFFER) posix_fadvise(file, 0, at, POSIX_FADV_DONTNEED);
   } while (bytes > 0 || (bytes < 0 && errno == EINTR));
   if (bytes < 0) status = sb_error(SB_IO, "%s: cannot read: %s", path, strerror(errno));
   close(file);
   return status;
 }
 
-sb_status floor_read(const char *store, clocks *out) {
-  char *buffer = NULL;
-  sb_status status = SB_NEW_ZERO(&buffer, BUFFER, "buffer");
+sb_status floor_read(const char *store, bool keep, clocks *out) {
+  reading r = {.keep = keep};
+  sb_status status = SB_NEW_ZERO(&r.buffer, BUFFER, "buffer");
   const clocks start = clocks_now();
-  if (status.code == SB_OK) status = for_files(store, read_file, buffer);
+  if (status.code == SB_OK) status = for_files(store, read_file, &r);
   *out = clocks_since(start);
-  free(buffer);
+  free(r.buffer);
   return status;
 }
 

@@ -3,6 +3,7 @@
 #ifndef BENCH_FLOORS_H
 #define BENCH_FLOORS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "clocks.h"
@@ -11,8 +12,9 @@
 
 // Asks the system to forget the files of a store's rows; returns the share that it still holds.
 sb_status floor_forget(const char *store, double *held);
-// Reads them from end to end into one small buffer.
-sb_status floor_read(const char *store, clocks *out);
+// Reads them from end to end into one small buffer; the system keeps what was read, as it does of its own accord, or
+// is told to forget it on the way.
+sb_status floor_read(const char *store, bool keep, clocks *out);
 // Embeds `rows` rows, timed on some that the system holds already, into memory that is at hand.
 sb_status floor_embed(const char *store, const char *measure, int threads, int64_t rows,
                       clocks *out);
