@@ -447,6 +447,7 @@ static sb_status add_counts(const merge *m, sb_results *results, const char *nam
   FILE **in = NULL, *out = NULL;
   int64_t *sum = NULL, *line = NULL;
   sb_status status;
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
   SB_TRY(SB_NEW_ZERO(&in, m->count, "histograms"));
   SB_TRY(SB_NEW(&sum, bins, "histograms"));
   SB_TRY(SB_NEW(&line, bins, "histograms"));
@@ -507,6 +508,7 @@ static sb_status join_matrix(const merge *m, sb_results *results, const char *na
   FILE **in = NULL, *out = NULL;
   float *line = NULL;
   sb_status status;
+  // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
   SB_TRY(SB_NEW_ZERO(&in, m->count, "matrices"));
   SB_TRY(SB_NEW_ZERO(&line, m->gallery_count, "matrices"));
   for (size_t i = 0; i < m->count; i++) SB_TRY(open_array(&m->sources[i], name, &array, &in[i]));

@@ -16,11 +16,11 @@ typedef void (*sb_row_decoder)(const unsigned char *raw, int64_t n, const sb_enc
                                float *out);
 
 typedef struct sb_datatype {
-  int code; // NIFTI_TYPE_*
+  int code;   // NIFTI_TYPE_*
+  bool whole; // numbers: always finite
   const char *name;
   int64_t bytes;         // of one voxel
   sb_row_decoder decode; // NULL: not a type that a scan can be read from
-  bool whole;            // numbers: always finite
 } sb_datatype;
 
 // NULL for a code that NIfTI does not have.

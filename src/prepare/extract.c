@@ -247,7 +247,8 @@ static const double LEAST_SCALP = 0.15, LEAST_OVERLAP = 0.85, LEAST_VOLUME = 0.7
 static bool in_view(const sb_volume *scan, const double to_scan[16], const sb_volume *grid,
                     int64_t voxel) {
   const int64_t nx = grid->dims[0], ny = grid->dims[1];
-  double p[3] = {(double)(voxel % nx), (double)(voxel / nx % ny), (double)(voxel / (nx * ny))};
+  const int64_t line = voxel / nx, slice = line / ny;
+  double p[3] = {(double)(voxel % nx), (double)(line % ny), (double)slice};
   sb_affine_apply(to_scan, p, p);
   for (int a = 0; a < 3; a++)
     if (!(p[a] >= 0 && p[a] <= (double)(scan->dims[a] - 1))) return false;

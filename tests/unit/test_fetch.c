@@ -107,7 +107,7 @@ static void test_fetching_ends_at_any_time(void **state) {
   forget_all(f);
   sb_fetch_open(&fetch);
   for (int i = 0; i < 50; i++) {
-    sb_rows_forget(f->store, 0, PEOPLE); // all but what the thread may be at
+    sb_rows_forget(f->store, 0, PEOPLE);              // all but what the thread may be at
     sb_fetch_begin(&fetch, i % 2 ? &part : &rows, 1); // a row or two
     sb_fetch_take(&fetch, i);
     if (i % 3 == 0) sb_fetch_end(&fetch);

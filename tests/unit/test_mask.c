@@ -203,7 +203,7 @@ static uint8_t any_around(int nx, const uint8_t *mask, int x, int y, int z, int 
 static void grow_plainly(int nx, uint8_t *mask, const uint8_t *within, int steps, uint8_t value) {
   static uint8_t before[GROW_MOST];
   for (int step = 0; step < steps; step++) {
-    memcpy(before, mask, (size_t)(nx * GROW_Y * GROW_Z));
+    memcpy(before, mask, (size_t)nx * GROW_Y * GROW_Z);
     for (int z = 0; z < GROW_Z; z++)
       for (int y = 0; y < GROW_Y; y++)
         for (int x = 0; x < nx; x++) {

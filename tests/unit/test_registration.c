@@ -97,7 +97,7 @@ static void template_moved(void **state) {
   const double centre[3] = {0, -20, 10};
   errors e = {0};
 #pragma omp parallel for schedule(dynamic, 1)
-  for (int i = 0; i < 20; i++) one_case(f, &brain, NULL, centre, (uint64_t)(2000 + i), &e);
+  for (int i = 0; i < 20; i++) one_case(f, &brain, NULL, centre, 2000 + (uint64_t)i, &e);
   check_errors("template moved", &e, 0.2);
   sb_volume_free(&brain);
 }
