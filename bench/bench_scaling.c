@@ -6,9 +6,9 @@
 // Links 2,000 probes with galleries of 1,000 to 20,000 made-up rows of 230,000 values, or with --self
 // each gallery with itself, in a process of its own each time, and prints a table of times, memory and
 // time per pair. Beside each link stands what it cannot do without, timed in the same run in turn: reading
-// the same rows (as a plain program does, and so that the system keeps nothing of them), their matrix product in the screen's own precision and chunks, and their embedding. The system is asked to forget
-// the rows before they are read (but for --warm), and is asked whether it did. Each figure is the median of
-// --runs (3). The stores (up to 20 GB) are made in FOLDER, or found there from a run before, and left;
+// the same rows (as a plain program does, and so that the system keeps nothing of them), their matrix product in
+// the screen's own precision and chunks, and their embedding. The system is asked to forget the rows before they
+// are read (but for --warm), and is asked whether it did. Each figure is the median of --runs (3). The stores (up to 20 GB) are made in FOLDER, or found there from a run before, and left;
 // the plots are written as SVG files.
 #include <math.h>
 #include <stdio.h>
@@ -234,17 +234,15 @@ static line measure(const bench *b, int64_t rows, const char *probes) {
 
 static void print_table(const bench *b, const line *lines, int count) {
   printf("\nSeconds of wall time (of processor time). Floor: the larger of reading, and of product "
-         "and "
-         "embedding; strictly, with streaming for reading.\n\n"
+         "and embedding; strictly, with streaming for reading.\n\n"
          "| gallery | reading | streaming | product | embedding | link | link / floor | strictly | "
          "peak memory | us a pair |\n"
          "|---|---|---|---|---|---|---|---|---|---|\n");
   for (int i = 0; i < count; i++) {
     const line *l = lines + i;
     const figures *f = &l->f;
-    printf("| %lld | %.1f (%.1f) | %.1f (%.1f) | %.1f (%.1f) | %.1f (%.1f) | %.1f (%.1f) | %.2f "
-           "(%.2f) | "
-           "%.2f (%.2f) | %.0f MiB, %.2f of --memory | %.2f (%.2f) |\n",
+    printf("| %lld | %.1f (%.1f) | %.1f (%.1f) | %.1f (%.1f) | %.1f (%.1f) | %.1f (%.1f) | "
+           "%.2f (%.2f) | %.2f (%.2f) | %.0f MiB, %.2f of --memory | %.2f (%.2f) |\n",
            (long long)l->gallery, f->read.wall, f->read.cpu, f->stream.wall, f->stream.cpu,
            f->gemm.wall, f->gemm.cpu, f->embed.wall, f->embed.cpu, f->link.wall, f->link.cpu,
            f->link.wall / floor_of(f->read.wall, f->gemm.wall, f->embed.wall),

@@ -87,7 +87,7 @@ void sb_reader_announce(const sb_reader *reader, const sb_store *store, int64_t 
   sb_fetch_begin(reader->fetch, &(sb_rows){store, NULL, first, count}, MEANWHILE_BYTES);
 }
 
-// A row as it is stored, read into the thread's own memory: where each row is wanted once, that takes half the time of the
+// A row as it is stored, read into the thread's own memory: where each row is wanted once, a copy costs less than the
 // mapping's pages, which come and go. The mapped row where it cannot be read.
 static const uint16_t *read_row(const sb_reader *reader, const sb_store *store, int64_t i,
                                 uint16_t *memory) {
