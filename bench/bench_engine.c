@@ -222,7 +222,7 @@ static sb_status run_precision(bench *b, const sb_backend *backend, sb_precision
                                const shape *shapes, int count, cJSON *root) {
   const sb_backend_options options = {.threads = b->threads, .precision = precision, .timed = true};
   sb_status status;
-  b->backend = precision == SB_INT8 ? backend->int8 : backend;
+  b->backend = sb_backend_in(backend, precision);
   status = b->backend->open(&options, &b->context);
   if (status.code == SB_USAGE) return sb_ok(); // it has no such precision
   SB_TRY(status);

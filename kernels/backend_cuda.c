@@ -32,9 +32,11 @@ static void cuda_close(void *context) {
   sb_staging_close(&c->staging);
   for (int s = 0; s < SB_SLOTS; s++) sb_device_block_free(&c->slots[s]);
   sb_device_block_free(&c->spare);
-  sb_dither_free(&c->dither);
+  sb_buffer_free(&c->dither);
+  sb_buffer_free(&c->squares);
   sb_buffer_free(&c->parts);
   sb_buffer_free(&c->sum);
+  sb_buffer_free(&c->lost);
   sb_buffer_free(&c->workspace);
   sb_products_free(c);
   if (c->handle != NULL) cublasLtDestroy(c->handle);
@@ -186,7 +188,8 @@ static double cuda_gemm_error(const void *context, int64_t k) {
 }
 
 static const sb_lost *cuda_lost(const void *context, sb_slot slot) {
-  return ((const sb_cuda *)context)->slots[slot].lost;
+  const sb_cuda *c = context;
+  return c->precision == SB_INT8 ? c->slots[slot].lost_here.data : NULL;
 }
 
 // ---- The pair family ----------------------------------------------------------------------------
@@ -217,24 +220,33 @@ static sb_status cuda_pair_tile(void *context, sb_part a, sb_part b, double *out
   return sb_pairs_tile(((sb_cuda *)context)->pairs, a, b, out, ldc);
 }
 
-#define ALL_PRECISIONS                                                                             \
-  .name = "cuda", .open = cuda_open, .close = cuda_close, .describe = cuda_describe,               \
-  .k_chunk = cuda_k_chunk, .workspace_bytes = cuda_workspace_bytes,                                \
-  .most_vectors = cuda_most_vectors, .put = cuda_put, .gemm_nt = cuda_gemm_nt,                     \
-  .stages = cuda_stages, .gemm_error = cuda_gemm_error, .pair_supports = sb_pairs_support,         \
-  .pair_error = sb_pairs_error, .most_embeddings = cuda_most_embeddings,                           \
-  .pair_begin = cuda_pair_begin, .pair_put = cuda_pair_put, .pair_tile = cuda_pair_tile
-
-static const sb_backend INT8 = {ALL_PRECISIONS, .lost = cuda_lost};
-static const sb_backend BACKEND = {ALL_PRECISIONS,
-                                   .embed_supports = sb_cuda_embed_supports,
-                                   .embed_begin = cuda_embed_begin,
-                                   .put_rows = cuda_put_rows,
-                                   .select_begin = cuda_select_begin,
-                                   .select_start = cuda_select_start,
-                                   .select_take = cuda_select_take,
-                                   .select_end = cuda_select_end,
-                                   .int8 = &INT8};
+static const sb_backend BACKEND = {
+    .name = "cuda",
+    .open = cuda_open,
+    .close = cuda_close,
+    .describe = cuda_describe,
+    .k_chunk = cuda_k_chunk,
+    .workspace_bytes = cuda_workspace_bytes,
+    .most_vectors = cuda_most_vectors,
+    .put = cuda_put,
+    .embed_supports = sb_cuda_embed_supports,
+    .embed_begin = cuda_embed_begin,
+    .put_rows = cuda_put_rows,
+    .gemm_nt = cuda_gemm_nt,
+    .select_begin = cuda_select_begin,
+    .select_start = cuda_select_start,
+    .select_take = cuda_select_take,
+    .select_end = cuda_select_end,
+    .stages = cuda_stages,
+    .gemm_error = cuda_gemm_error,
+    .lost = cuda_lost,
+    .pair_supports = sb_pairs_support,
+    .pair_error = sb_pairs_error,
+    .most_embeddings = cuda_most_embeddings,
+    .pair_begin = cuda_pair_begin,
+    .pair_put = cuda_pair_put,
+    .pair_tile = cuda_pair_tile,
+};
 
 __attribute__((visibility("default"))) const sb_backend *sb_module_backend(int version);
 const sb_backend *sb_module_backend(int version) {

@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/lost.h"
 #include "samebrain/status.h"
 
 typedef struct sb_buffer {
@@ -28,9 +27,9 @@ typedef struct sb_device_block {
   cudaEvent_t filled, used;
   bool busy; // read by a tile that is on its way
   // Of int8:
-  sb_buffer scales; // one for each chunk of each vector
-  sb_lost *lost;    // on the host, of each vector (see backend.h)
-  int64_t lost_capacity;
+  sb_buffer scales;    // one for each chunk of each vector
+  sb_buffer lost;      // an sb_lost of each vector (see backend.h)
+  sb_pinned lost_here; // the same on the host, once the block is filled
 } sb_device_block;
 
 // At least `bytes`; what was in it is lost when it grows. Errors: SB_NO_MEMORY, naming `what`.

@@ -63,10 +63,12 @@ typedef struct sb_cuda {
   sb_staging staging;
   cublasLtHandle_t handle;
   sb_device_block slots[SB_SLOTS];
-  sb_device_block spare;    // takes the gallery's place while that is busy
-  int64_t k, chunk, chunks; // of what is in the slots: chunk * chunks is k, padded
-  sb_dither dither;         // of int8
+  sb_device_block spare;     // takes the gallery's place while that is busy
+  int64_t k, chunk, chunks;  // of what is in the slots: chunk * chunks is k, padded
+  sb_buffer dither, squares; // of int8: random numbers, and what rounding leaves for its sums
+  int64_t dither_count;
   sb_buffer parts, sum, workspace;
+  sb_buffer lost;                   // of int8, with the sum: of a's vectors, and behind them of b's
   sb_product products[SB_PRODUCTS]; // the latest shapes; choosing an algorithm takes a while
   int next_product;
   sb_embedding_room embedding;
@@ -103,6 +105,9 @@ sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t co
                       int64_t stride);
 // Makes room in a slot for `count` vectors of k elements, of which it has none then.
 sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t k);
+// Rounds `count` vectors of c->k floats, on the device, into a block from its `first` on.
+sb_status sb_cuda_round(sb_cuda *c, const float *vectors, sb_device_block *block, int64_t first,
+                        int64_t count);
 // Says that it is filled.
 sb_status sb_cuda_block_filled(sb_cuda *c, sb_slot slot, int64_t count);
 sb_status sb_device_block_open(sb_device_block *block);
@@ -116,7 +121,7 @@ sb_status sb_cuda_put_rows(sb_cuda *c, sb_slot slot, const sb_stored_row *rows, 
 void sb_cuda_embed_free(sb_cuda *c);
 
 // products.c: the seam's gemm_nt and gemm_error. sb_cuda_products queues the same, and leaves it in c->sum,
-// lines b.count apart. Errors: SB_NO_MEMORY, where halves may fit.
+// lines b.count apart, and what was lost in c->lost. Errors: SB_NO_MEMORY, where halves may fit.
 sb_status sb_cuda_products(sb_cuda *c, sb_part a, sb_part b);
 sb_status sb_cuda_multiply(sb_cuda *c, sb_part a, sb_part b, double *out, int64_t ldc);
 double sb_cuda_error(const sb_cuda *c, int64_t k);

@@ -59,4 +59,18 @@ template <typename shared> static __device__ double sb_block_sum(shared &sums, d
   return sum;
 }
 
+// The largest of what they have, likewise.
+template <typename shared> static __device__ float sb_block_most(shared &mosts, float mine) {
+  mosts[threadIdx.x] = mine;
+  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half && mosts[threadIdx.x + half] > mosts[threadIdx.x])
+      mosts[threadIdx.x] = mosts[threadIdx.x + half];
+  }
+  __syncthreads();
+  const float most = mosts[0];
+  __syncthreads();
+  return most;
+}
+
 #endif

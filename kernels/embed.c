@@ -89,7 +89,7 @@ static cudaError_t embed(const sb_embedding_room *e, const sb_kernel_rows *rows)
 static sb_status send_rows(sb_cuda *c, const sb_stored_row *rows, sb_device_block *b, int64_t first,
                            int64_t count) {
   sb_embedding_room *e = &c->embedding;
-  const int64_t k = e->recipe.voxels, padded = c->chunk * c->chunks;
+  const int64_t k = e->recipe.voxels;
   const size_t row_bytes = (size_t)k * sizeof(uint16_t),
                scales = (size_t)count * 2 * sizeof(double);
   const size_t bytes = scales + (size_t)count * row_bytes;
@@ -114,12 +114,7 @@ static sb_status send_rows(sb_cuda *c, const sb_stored_row *rows, sb_device_bloc
   SB_TRY(sb_cuda_failure(sb_kernel_decode(stage->device.data, &work), "decoding rows"));
   SB_TRY(sb_staging_used(&c->staging, stage));
   SB_TRY(sb_cuda_failure(embed(e, &work), "embedding rows"));
-  SB_TRY(sb_cuda_failure(
-      sb_kernel_round(work.values, count, k, (float)SB_CUDA_SCALE, c->precision, padded,
-                      (char *)b->elements.data +
-                          (size_t)(first * padded) * sb_element_bytes(c->precision),
-                      c->preparing),
-      "rounding vectors"));
+  SB_TRY(sb_cuda_round(c, work.values, b, first, count));
 cleanup:
   return status;
 }

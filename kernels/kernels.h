@@ -17,11 +17,18 @@ extern "C" {
 cudaError_t sb_kernel_round(const float *in, int64_t rows, int64_t k, float scale,
                             sb_precision precision, int64_t padded, void *out, cudaStream_t stream);
 
-// What was rounded on the host: `chunks` scales of each of `rows` vectors, and behind these k numbers of
-// each, to their places, numbers padded with zeros as above.
-cudaError_t sb_kernel_place_numbers(const void *in, int64_t rows, int64_t chunks, int64_t k,
-                                    int64_t padded, float *scales, int8_t *numbers,
-                                    cudaStream_t stream);
+// Vectors on their way to int8 (engine/int8.h). Pointers are the device's.
+typedef struct sb_kernel_int8 {
+  const float *in; // rows x k
+  int64_t rows, k, chunk, chunks;
+  const float *dither; // k
+  int8_t *numbers;     // rows x (chunks * chunk), padded with zeros
+  float *scales;       // rows x chunks
+  double *squares;     // as many, in work
+  sb_lost *lost;       // of each row; its squares are summed in another order than the host's
+  cudaStream_t stream;
+} sb_kernel_int8;
+cudaError_t sb_kernel_round_int8(const sb_kernel_int8 *vectors);
 
 // `number` arrays, one behind the other, each of `rows` lines of `columns`, `stride` apart.
 typedef struct sb_kernel_parts {
@@ -48,8 +55,9 @@ cudaError_t sb_kernel_add_int8_parts(const sb_kernel_parts *parts, const float *
 typedef struct sb_kernel_selection {
   sb_selection of;
   sb_extent extent;
-  const double *dots; // [i * extent.galleries + j]
-  double error;
+  const double *dots;             // [i * extent.galleries + j]
+  double error;                   // of the dot products
+  const sb_lost *a_lost, *b_lost; // of each vector, beside it (sb_pair_error); NULL: nothing
   const double *cutoffs, *a_terms, *b_terms;
   uint32_t *histogram, *within;   // probes x bins
   unsigned long long *most_error; // of all pairs so far, a double's bits

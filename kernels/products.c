@@ -182,6 +182,8 @@ static sb_status reserve(sb_cuda *c, int64_t m, int64_t n, int *batch) {
   sb_status status = sb_buffer_reserve(&c->parts, (size_t)at_once * part_bytes, "products");
   if (status.code == SB_OK)
     status = sb_buffer_reserve(&c->sum, (size_t)(m * n) * sizeof(double), "scores");
+  if (status.code == SB_OK && c->precision == SB_INT8)
+    status = sb_buffer_reserve(&c->lost, (size_t)(m + n) * sizeof(sb_lost), "bounds");
   return status;
 }
 
@@ -225,6 +227,16 @@ static sb_status mark_used(sb_cuda *c, sb_slot slot) {
   return sb_cuda_failure(cudaEventRecord(c->slots[slot].used, c->stream), "marking what was read");
 }
 
+// What was lost of a part's vectors stays with their products: slots are filled again before all who read it have.
+static sb_status keep_lost(sb_cuda *c, sb_part part, int64_t at) {
+  if (c->precision != SB_INT8) return sb_ok();
+  return sb_cuda_failure(
+      cudaMemcpyAsync((sb_lost *)c->lost.data + at,
+                      (const sb_lost *)c->slots[part.slot].lost.data + part.first,
+                      (size_t)part.count * sizeof(sb_lost), cudaMemcpyDeviceToDevice, c->stream),
+      "copying bounds");
+}
+
 sb_status sb_cuda_products(sb_cuda *c, sb_part a, sb_part b) {
   int at_once;
   sb_status status;
@@ -239,6 +251,8 @@ sb_status sb_cuda_products(sb_cuda *c, sb_part a, sb_part b) {
     SB_TRY(add(c, a, b, at, batch));
     SB_TRY(lap(c, &c->stages.add_s));
   }
+  SB_TRY(keep_lost(c, a, 0));
+  SB_TRY(keep_lost(c, b, a.count));
   SB_TRY(mark_used(c, a.slot));
   SB_TRY(mark_used(c, b.slot));
 cleanup:

@@ -59,4 +59,11 @@ static inline SB_HD uint16_t sb_to_fp16(float value) {
   return (uint16_t)(sign | ((sb_round_bits(size, 13) - 0x38000000) >> 13));
 }
 
+// A value over its chunk's scale, rounded by its random number, as src/engine/int8.c does: adding 1.5 2^23 leaves no
+// bits behind the point, and the number's own in the lowest ones.
+static inline SB_HD int8_t sb_to_int8(float value, float inverse, float dither) {
+  const float whole = 0x1.8p23f, level = value * inverse + dither + whole;
+  return (int8_t)(int32_t)(sb_bits_of(level) - sb_bits_of(whole));
+}
+
 #endif

@@ -182,6 +182,10 @@ sb_status sb_cuda_select_start(sb_cuda *c, sb_part a, sb_part b, const sb_select
   SB_TRY(sb_cuda_products(c, a, b));
   s->kernel.dots = c->sum.data;
   s->kernel.error = tile->error;
+  if (c->precision == SB_INT8) {
+    s->kernel.a_lost = c->lost.data;
+    s->kernel.b_lost = s->kernel.a_lost + a.count;
+  }
   SB_TRY(send_inputs(c, tile));
   SB_TRY(sb_cuda_failure(sb_kernel_survey(&s->kernel), "surveying pairs"));
   SB_TRY(pick(c, 0, sb_extent_lines(&tile->extent)));

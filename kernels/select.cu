@@ -44,12 +44,15 @@ static __device__ pair pair_of(const sb_kernel_selection &s, int64_t line, const
   const double *a = (row ? s.a_terms : s.b_terms) + own * s.of.terms;
   const double *b = (row ? s.b_terms : s.a_terms) + other * s.of.terms;
   const double dot = s.dots[l.at + x * l.step];
+  const double error = s.a_lost == NULL ? s.error
+                                        : sb_pair_error(s.error, (row ? s.a_lost : s.b_lost) + own,
+                                                        (row ? s.b_lost : s.a_lost) + other);
   const int64_t scan = l.first + x;
   pair out;
   out.score = sb_screened_between(sb_score_from_dot(s.of.from_dot, dot, a, b),
-                                  sb_score_from_dot(s.of.from_dot, dot - s.error, a, b),
-                                  sb_score_from_dot(s.of.from_dot, dot + s.error, a, b),
-                                  s.of.length, s.of.range_min, s.of.range_max);
+                                  sb_score_from_dot(s.of.from_dot, dot - error, a, b),
+                                  sb_score_from_dot(s.of.from_dot, dot + error, a, b), s.of.length,
+                                  s.of.range_min, s.of.range_max);
   out.candidate = sb_candidate_of(&out.score, s.of.higher_is_closer, scan);
   out.taken[SB_LIST_MATCHES] = scan != s.of.same[l.probe];
   out.taken[SB_LIST_NONMATED] =

@@ -1,11 +1,9 @@
-// Vectors to the device: float32 ones are copied and rounded there; for int8 they are rounded on the
-// host, which is what the CPU's backend does to them (engine/int8.h), so that a quarter of the bytes
-// crosses the bus and both backends have the same numbers, scales and bounds. The host needs the floats
-// in any case: a coarse screen is settled tile by tile (engine/tile.h).
-#include <math.h>
+// Vectors to the device, and their rounding there: to float16, say, or to int8 by the numbers that the CPU's backend takes
+// (engine/int8.h), so that numbers and scales are the same.
 #include <stdlib.h>
 #include <string.h>
 
+#include "box.h"
 #include "core/memory.h"
 #include "cuda.h"
 #include "engine/int8.h"
@@ -26,7 +24,8 @@ void sb_device_block_free(sb_device_block *block) {
   if (block->used != NULL) cudaEventDestroy(block->used);
   sb_buffer_free(&block->elements);
   sb_buffer_free(&block->scales);
-  free(block->lost);
+  sb_buffer_free(&block->lost);
+  sb_pinned_free(&block->lost_here);
   memset(block, 0, sizeof *block);
 }
 
@@ -40,15 +39,18 @@ static void choose_chunks(const sb_cuda *c, int64_t k, int64_t *chunk, int64_t *
 
 static size_t vector_bytes(const sb_cuda *c, int64_t chunk, int64_t chunks) {
   return (size_t)(chunk * chunks) * sb_element_bytes(c->precision) +
-         (c->precision == SB_INT8 ? (size_t)chunks * sizeof(float) : 0);
+         (c->precision == SB_INT8 ? (size_t)chunks * sizeof(float) + sizeof(sb_lost) : 0);
+}
+
+static size_t block_bytes(const sb_device_block *b) {
+  return b->elements.bytes + b->scales.bytes + b->lost.bytes;
 }
 
 size_t sb_cuda_slot_bytes(const sb_cuda *c, size_t others, size_t *beside) {
   size_t available, total;
   if (cudaMemGetInfo(&available, &total) != cudaSuccess) available = SIZE_MAX / 2;
-  available += c->spare.elements.bytes;
-  for (int s = 0; s < SB_SLOTS; s++)
-    available += c->slots[s].elements.bytes + c->slots[s].scales.bytes;
+  available += block_bytes(&c->spare);
+  for (int s = 0; s < SB_SLOTS; s++) available += block_bytes(&c->slots[s]);
   available -= others < available ? others : available;
   *beside = available / 4 < BESIDE_BYTES ? available / 4 : BESIDE_BYTES;
   return available - *beside;
@@ -60,6 +62,7 @@ void sb_cuda_empty_slots(sb_cuda *c) {
   for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
     sb_buffer_free(&blocks[b]->elements);
     sb_buffer_free(&blocks[b]->scales);
+    sb_buffer_free(&blocks[b]->lost);
     blocks[b]->count = 0;
     blocks[b]->busy = false;
   }
@@ -73,56 +76,72 @@ int64_t sb_cuda_most_vectors(const sb_cuda *c, int64_t k, int64_t others) {
   return (int64_t)(available / vector_bytes(c, chunk, chunks)) - BLOCKS * (SB_COLUMN_UNIT - 1);
 }
 
-// Where vectors are on their way.
-typedef struct source {
-  const float *vectors;
-  int64_t k, stride;
-} source;
-
-static sb_status send_floats(sb_cuda *c, const source *from, sb_device_block *b, int64_t first,
-                             int64_t count) {
-  const size_t row_bytes = (size_t)from->k * sizeof(float), bytes = (size_t)count * row_bytes;
+sb_status sb_cuda_round(sb_cuda *c, const float *vectors, sb_device_block *b, int64_t first,
+                        int64_t count) {
   const int64_t padded = c->chunk * c->chunks;
+  char *out = (char *)b->elements.data + (size_t)(first * padded) * sb_element_bytes(c->precision);
+  sb_status status;
+  if (c->precision != SB_INT8)
+    return sb_cuda_failure(sb_kernel_round(vectors, count, c->k, (float)SB_CUDA_SCALE, c->precision,
+                                           padded, out, c->preparing),
+                           "rounding vectors");
+  SB_TRY(sb_buffer_reserve(&c->squares, (size_t)(count * c->chunks) * sizeof(double), "sums"));
+  const sb_kernel_int8 rounding = {.in = vectors,
+                                   .rows = count,
+                                   .k = c->k,
+                                   .chunk = c->chunk,
+                                   .chunks = c->chunks,
+                                   .dither = c->dither.data,
+                                   .numbers = (int8_t *)out,
+                                   .scales = (float *)b->scales.data + first * c->chunks,
+                                   .squares = c->squares.data,
+                                   .lost = (sb_lost *)b->lost.data + first,
+                                   .stream = c->preparing};
+  SB_TRY(sb_cuda_failure(sb_kernel_round_int8(&rounding), "rounding vectors"));
+cleanup:
+  return status;
+}
+
+// Vectors from the host's memory, `stride` floats apart.
+static sb_status send_floats(sb_cuda *c, const float *vectors, int64_t stride, sb_device_block *b,
+                             int64_t first, int64_t count) {
+  const size_t row_bytes = (size_t)c->k * sizeof(float), bytes = (size_t)count * row_bytes;
   sb_stage *stage;
   sb_status status;
   SB_TRY(sb_staging_fill(&c->staging, bytes, &stage));
 #pragma omp parallel for num_threads(c->threads)
   for (int64_t i = 0; i < count; i++)
-    memcpy((char *)stage->host.data + (size_t)i * row_bytes,
-           from->vectors + (first + i) * from->stride, row_bytes);
+    memcpy((char *)stage->host.data + (size_t)i * row_bytes, vectors + (first + i) * stride,
+           row_bytes);
   SB_TRY(sb_staging_send(&c->staging, stage, bytes));
-  SB_TRY(sb_cuda_failure(
-      sb_kernel_round(
-          stage->device.data, count, from->k, (float)SB_CUDA_SCALE, c->precision, padded,
-          (char *)b->elements.data + (size_t)(first * padded) * sb_element_bytes(c->precision),
-          c->preparing),
-      "rounding vectors"));
+  SB_TRY(sb_cuda_round(c, stage->device.data, b, first, count));
   SB_TRY(sb_staging_used(&c->staging, stage));
 cleanup:
   return status;
 }
 
-// Of each vector its scales, and behind all of these their numbers.
-static sb_status send_numbers(sb_cuda *c, const source *from, sb_device_block *b, int64_t first,
-                              int64_t count) {
-  const int64_t padded = c->chunk * c->chunks, k = from->k;
-  const size_t scales = (size_t)(count * c->chunks), bytes = scales * sizeof(float);
-  sb_stage *stage;
+// The random numbers that int8 is rounded by, to the device.
+static sb_status reserve_dither(sb_cuda *c, int64_t k) {
+  sb_dither dither = {0};
+  sb_status status = sb_ok();
+  if (k <= c->dither_count) return status;
+  c->dither_count = 0;
+  SB_TRY(sb_dither_reserve(&dither, k));
+  SB_TRY(sb_upload(&c->dither, dither.values, k, sizeof(float), c->preparing));
+  c->dither_count = k;
+cleanup:
+  sb_dither_free(&dither);
+  return status;
+}
+
+// Room for what int8 has beside its numbers.
+static sb_status reserve_int8(sb_cuda *c, sb_device_block *b, int64_t count, int64_t k) {
+  const size_t lost = (size_t)count * sizeof(sb_lost);
   sb_status status;
-  SB_TRY(sb_staging_fill(&c->staging, bytes + (size_t)(count * k), &stage));
-  float *scale = stage->host.data;
-  int8_t *number = (int8_t *)stage->host.data + bytes;
-#pragma omp parallel for num_threads(c->threads) schedule(dynamic)
-  for (int64_t i = 0; i < count; i++)
-    b->lost[first + i] = sb_int8_round(k, c->chunk, from->vectors + (first + i) * from->stride,
-                                       &c->dither, number + i * k, scale + i * c->chunks);
-  SB_TRY(sb_staging_send(&c->staging, stage, bytes + (size_t)(count * k)));
-  SB_TRY(sb_cuda_failure(sb_kernel_place_numbers(stage->device.data, count, c->chunks, k, padded,
-                                                 (float *)b->scales.data + first * c->chunks,
-                                                 (int8_t *)b->elements.data + first * padded,
-                                                 c->preparing),
-                         "placing numbers"));
-  SB_TRY(sb_staging_used(&c->staging, stage));
+  SB_TRY(reserve_dither(c, k));
+  SB_TRY(sb_buffer_reserve(&b->scales, (size_t)(count * c->chunks) * sizeof(float), "scales"));
+  SB_TRY(sb_buffer_reserve(&b->lost, lost, "bounds"));
+  SB_TRY(sb_pinned_reserve(&b->lost_here, lost, "bounds"));
 cleanup:
   return status;
 }
@@ -145,37 +164,33 @@ sb_status sb_cuda_reserve_block(sb_cuda *c, sb_slot slot, int64_t count, int64_t
   SB_TRY(sb_cuda_failure(cudaMemsetAsync((char *)b->elements.data + (size_t)count * row_bytes, 0,
                                          (size_t)(rows - count) * row_bytes, c->preparing),
                          "padding a block"));
-  if (c->precision != SB_INT8) return status;
-  SB_TRY(sb_dither_reserve(&c->dither, k));
-  SB_TRY(sb_buffer_reserve(&b->scales, (size_t)(count * c->chunks) * sizeof(float), "scales"));
-  if (count <= b->lost_capacity) return status;
-  free(b->lost);
-  b->lost_capacity = 0;
-  SB_TRY(SB_NEW(&b->lost, count, "bounds"));
-  b->lost_capacity = count;
+  if (c->precision == SB_INT8) SB_TRY(reserve_int8(c, b, count, k));
 cleanup:
   return status;
 }
 
 sb_status sb_cuda_block_filled(sb_cuda *c, sb_slot slot, int64_t count) {
   sb_device_block *b = &c->slots[slot];
+  sb_status status = sb_ok();
   b->count = count;
-  return sb_cuda_failure(cudaEventRecord(b->filled, c->preparing), "marking what was filled");
+  if (c->precision == SB_INT8)
+    SB_TRY(sb_cuda_failure(cudaMemcpyAsync(b->lost_here.data, b->lost.data,
+                                           (size_t)count * sizeof(sb_lost), cudaMemcpyDeviceToHost,
+                                           c->preparing),
+                           "copying bounds"));
+  SB_TRY(sb_cuda_failure(cudaEventRecord(b->filled, c->preparing), "marking what was filled"));
+cleanup:
+  return status;
 }
 
 sb_status sb_cuda_put(sb_cuda *c, sb_slot slot, const float *vectors, int64_t count, int64_t k,
                       int64_t stride) {
   sb_device_block *b = &c->slots[slot];
-  const source from = {vectors, k, stride};
-  const bool int8 = c->precision == SB_INT8;
   sb_status status;
   SB_TRY(sb_cuda_reserve_block(c, slot, count, k));
-  const int64_t at_once = sb_staging_items(
-      int8 ? (size_t)k + (size_t)c->chunks * sizeof(float) : (size_t)k * sizeof(float), count);
-  for (int64_t at = 0; at < count; at += at_once) {
-    const int64_t rows = count - at < at_once ? count - at : at_once;
-    SB_TRY(int8 ? send_numbers(c, &from, b, at, rows) : send_floats(c, &from, b, at, rows));
-  }
+  const int64_t at_once = sb_staging_items((size_t)k * sizeof(float), count);
+  for (int64_t at = 0; at < count; at += at_once)
+    SB_TRY(send_floats(c, vectors, stride, b, at, count - at < at_once ? count - at : at_once));
   SB_TRY(sb_cuda_block_filled(c, slot, count));
 cleanup:
   return status;

@@ -22,7 +22,8 @@ typedef enum cudaError {
 typedef enum cudaMemcpyKind {
   cudaMemcpyHostToHost = 0,
   cudaMemcpyHostToDevice = 1,
-  cudaMemcpyDeviceToHost = 2
+  cudaMemcpyDeviceToHost = 2,
+  cudaMemcpyDeviceToDevice = 3
 } cudaMemcpyKind;
 
 struct cudaDeviceProp {

@@ -172,16 +172,21 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
   return cudaMemcpy2DAsync(to, bytes, from, bytes, bytes, 1, kind, stream);
 }
 
+// Whether all bytes are the device's, or the first one is not.
+static bool is_where(bool on_device, const void *data, size_t bytes) {
+  return on_device ? sb_device_holds(data, bytes) : !sb_device_holds(data, 1);
+}
+
 cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,
                               size_t width, size_t height, cudaMemcpyKind kind,
                               cudaStream_t stream) {
   if (fails_now()) return fail(cudaErrorLaunchFailure);
   if (height == 0 || width == 0) return cudaSuccess;
-  const void *device = kind == cudaMemcpyHostToDevice ? to : from;
-  const void *host = kind == cudaMemcpyHostToDevice ? from : to;
-  const size_t pitch = kind == cudaMemcpyHostToDevice ? to_pitch : from_pitch;
-  if (width > to_pitch || width > from_pitch || kind == cudaMemcpyHostToHost ||
-      !sb_device_holds(device, pitch * (height - 1) + width) || sb_device_holds(host, 1))
+  const bool onto = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  const bool off = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  if (width > to_pitch || width > from_pitch || (!onto && !off) ||
+      !is_where(onto, to, to_pitch * (height - 1) + width) ||
+      !is_where(off, from, from_pitch * (height - 1) + width))
     return fail(cudaErrorInvalidValue);
   sb_enqueue(stream, [=] {
     for (size_t row = 0; row < height; row++)

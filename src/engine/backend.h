@@ -6,6 +6,7 @@
 #define SB_ENGINE_BACKEND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/lost.h"
@@ -145,12 +146,12 @@ typedef struct sb_backend {
   // rounded ones.
   double (*gemm_error)(const void *context, int64_t k);
   // For each vector of a slot what bounds the error that rounding it makes in a product, where that is
-  // too much, or too different from vector to vector, for one bound (see sb_pair_error). Valid from a
-  // product with these vectors on, until the slot is filled again. No such function, or NULL: gemm_error
-  // is all.
+  // too different from vector to vector for one bound (see sb_pair_error). Valid from a product with
+  // these vectors on, until the slot is filled again. No such function, or NULL: gemm_error is all.
   const sb_lost *(*lost)(const void *context, sb_slot slot);
-  // The same backend in int8, whose screen is coarse: tells what was `lost`. NULL: it has none, or is
-  // it.
+  // Tiles are settled one by one (engine/tile.h), by the host's embeddings: there is `lost`.
+  bool coarse;
+  // What computes in int8 instead of this. NULL: nothing, or this itself.
   const struct sb_backend *int8;
 
   // The pair family, scored by the backend; all NULL where it scores none. What it cannot score is
@@ -178,12 +179,16 @@ sb_status sb_backend_find(const char *name, const sb_backend **backend);
 
 // What a module, a shared library opened at run time, defines: its backend, if `version` is the one
 // it was compiled with, else NULL.
-#define SB_MODULE_VERSION 5
+#define SB_MODULE_VERSION 6
 #define SB_MODULE_ENTRY "sb_module_backend"
 typedef const sb_backend *(*sb_module_entry)(int version);
 
 sb_status sb_precision_of(const char *name, sb_precision *out);
 const char *sb_precision_name(sb_precision precision);
+// The backend that computes in a precision: the one given, or its `int8`.
+static inline const sb_backend *sb_backend_in(const sb_backend *backend, sb_precision precision) {
+  return precision == SB_INT8 && backend->int8 != NULL ? backend->int8 : backend;
+}
 // Relative error of rounding a number to it: half a unit in the last place. None for int8.
 double sb_precision_unit(sb_precision precision);
 

@@ -366,4 +366,5 @@ const sb_backend sb_backend_cpu_int8 = {
     .skips_below_diagonal = true,
     .gemm_error = int8_gemm_error,
     .lost = int8_lost,
+    .coarse = true,
 };

@@ -70,7 +70,7 @@ static sb_status put(sb_comparison *c, sb_slot slot) {
   if (c->compute == NULL || by_pairs(c) || block->count == 0) return sb_ok();
   sb_status status = c->screen->put(c->screen_context, slot, block->vectors, block->count,
                                     c->plan->length, c->plan->stride);
-  if (status.code == SB_OK && c->screen->lost != NULL) // for tiles that int8 cannot tell apart
+  if (status.code == SB_OK && c->screen->coarse) // for tiles that int8 cannot tell apart
     status = sb_backend_cpu.put(c->compute->fine, slot, block->vectors, block->count,
                                 c->plan->length, c->plan->stride);
   return status;
@@ -138,7 +138,7 @@ cleanup:
 // Whether nobody reads a block's rows after it: of a coarse screen, whose candidates are settled by then, and of
 // the gallery with the last block of probes.
 static bool is_last_reading(const sb_comparison *c, sb_slot slot) {
-  return c->compute != NULL && c->screen->lost != NULL &&
+  return c->compute != NULL && c->screen->coarse &&
          (slot == SB_SLOT_PROBES || c->a.first + c->a.count == c->plan->range.last);
 }
 
@@ -185,9 +185,7 @@ static sb_status load_some(sb_comparison *c, sb_slot slot, int64_t first, int64_
 // Of the screen's dot products, beside what rounding lost of the vectors.
 static double dot_error(const sb_comparison *c) {
   const int64_t k = c->plan->length;
-  const bool whole = c->screen == c->compute->backend; // else the fine one is used throughout
-  return sb_dot_error(
-      whole ? sb_compute_error(c->compute, k) : c->screen->gemm_error(c->screen_context, k), k);
+  return sb_dot_error(c->screen->gemm_error(c->screen_context, k), k);
 }
 
 static const sb_lost *lost(const sb_comparison *c, sb_slot slot) {
@@ -309,7 +307,8 @@ static sb_status do_tile(sb_comparison *c, sb_sink *sink, sb_tile *t, walk *w, s
   double multiplied = sb_now_s();
   c->timings->multiply_s += multiplied - start;
   if (status.code != SB_OK) return status;
-  status = t->lost_a == NULL ? sb_tile_deliver(c, sink, t) : settle_tile(c, sink, t, b);
+  const bool coarse = !by_pairs(c) && c->screen->coarse;
+  status = coarse ? settle_tile(c, sink, t, b) : sb_tile_deliver(c, sink, t);
   c->timings->select_s += sb_now_s() - multiplied;
   advance(c, w, t->pairs);
   return status;

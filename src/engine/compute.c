@@ -1,6 +1,5 @@
 #include "engine/compute.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,13 +18,12 @@ static sb_status open_cuda(const char *precision, sb_backend_options options, bo
   options.precision = SB_FP16;
   if (!is_auto(precision)) status = sb_precision_of(precision, &options.precision);
   if (status.code != SB_OK) return status;
-  const bool int8 = options.precision == SB_INT8;
-  out->backend = int8 ? backend->int8 : backend;
+  out->backend = sb_backend_in(backend, options.precision);
   status = out->backend->open(&options, &out->context);
   if (status.code != SB_OK) return status;
   out->precision = options.precision;
   options.precision = SB_FP32;
-  return int8 || may_fall_back ? sb_backend_cpu.open(&options, &out->fine) : status;
+  return may_fall_back ? sb_backend_cpu.open(&options, &out->fine) : status;
 }
 
 static sb_status open_cpu(const char *precision, sb_backend_options options, sb_compute *out) {
@@ -40,14 +38,13 @@ static sb_status open_cpu(const char *precision, sb_backend_options options, sb_
     options.precision = SB_FP32;
   }
   if (status.code != SB_OK) return status;
-  const bool int8 = options.precision == SB_INT8;
-  const sb_backend *backend = int8 ? sb_backend_cpu.int8 : &sb_backend_cpu;
+  const sb_backend *backend = sb_backend_in(&sb_backend_cpu, options.precision);
   status = backend->open(&options, &out->context);
   if (status.code != SB_OK) return status;
   out->backend = backend;
   out->precision = options.precision;
   options.precision = SB_FP32;
-  return int8 ? sb_backend_cpu.open(&options, &out->fine) : status;
+  return backend->coarse ? sb_backend_cpu.open(&options, &out->fine) : status;
 }
 
 sb_status sb_compute_open(const char *backend, const char *precision, int threads, int64_t k_chunk,
@@ -81,11 +78,6 @@ sb_status sb_backend_probe(const char *name, char *text, size_t size) {
     snprintf(text, size, "%s", compute.backend->describe(compute.context));
   sb_compute_close(&compute);
   return status;
-}
-
-double sb_compute_error(const sb_compute *compute, int64_t k) {
-  const double error = compute->backend->gemm_error(compute->context, k);
-  return compute->may_fall_back ? fmax(error, sb_backend_cpu.gemm_error(compute->fine, k)) : error;
 }
 
 bool sb_compute_fall_back(sb_compute *compute, const sb_status *failure) {

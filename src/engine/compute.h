@@ -9,8 +9,8 @@ typedef struct sb_compute {
   const sb_backend *backend;
   void *context;
   sb_precision precision;
-  void *fine; // the CPU's context in fp32, beside a GPU or int8; NULL: the backend is that, or
-              // was asked for by name
+  void *
+      fine; // the CPU's context in fp32, beside its int8 and beside a GPU that it may stand in for; NULL: there is none
   bool may_fall_back;  // to the fine one, should the backend fail
   bool may_choose;     // the fine one where it is quicker, measure by measure
   char passed[1020];   // why a backend that was tried first is not used; "": none was
@@ -25,10 +25,6 @@ typedef struct sb_compute {
 sb_status sb_compute_open(const char *backend, const char *precision, int threads, int64_t k_chunk,
                           sb_compute *out);
 void sb_compute_close(sb_compute *compute); // a zeroed one is fine
-
-// A bound on the error of a dot product of k elements, whichever backend computes it in this run,
-// beside what rounding lost of each vector (see sb_backend).
-double sb_compute_error(const sb_compute *compute, int64_t k);
 
 // After `failure`: goes over to the CPU. False where that is not for it to decide, or would not help.
 bool sb_compute_fall_back(sb_compute *compute, const sb_status *failure);

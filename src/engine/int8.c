@@ -1,6 +1,5 @@
 #include "engine/int8.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +12,6 @@ enum { WIDE = 16, LANES = 2 * WIDE };
 typedef float wide __attribute__((vector_size(WIDE * sizeof(float))));
 typedef int32_t wide_bits __attribute__((vector_size(WIDE * sizeof(int32_t))));
 typedef int8_t wide_bytes __attribute__((vector_size(WIDE)));
-
-// The largest element's number, before the random one is added.
-static const float LEVELS = 126;
 
 // ---- Random numbers -----------------------------------------------------------------------------
 
@@ -118,32 +114,8 @@ SB_CLONES static float examine(int64_t count, const float *restrict x, const flo
 // Squares summed in float32, up to 1,025 in a lane, are within a factor of 1 + 2^-13 of what they are.
 void sb_int8_round_chunk(int64_t count, const float *chunk, const float *dither, const float *ahead,
                          int8_t *out, float *scale, sb_int8_sums *sums) {
-  static const float nothing = 1e-15f; // far less than what float32 products lose
   double squares;
-  const float most = examine(count, chunk, ahead, &squares);
-  *scale = most > nothing ? most / LEVELS : 0;
+  *scale = sb_int8_scale(examine(count, chunk, ahead, &squares));
   round_all(count, chunk, dither, *scale > 0 ? 1 / *scale : 0, out);
-  const double step = (double)*scale * (double)*scale;
-  squares *= 1 + 0x1p-12;
-  sums->steps += step * step;
-  sums->sizes += squares * squares;
-  sums->spreads += step * (double)count;
-}
-
-// Half a step, and 2^-16 of one that x_i / s is off by, belong to an element's size (lost.h).
-sb_lost sb_int8_lost(const sb_int8_sums *sums, int64_t chunk) {
-  const double more = 1 + 0x1p-40, step = sqrt(sqrt(sums->steps)) * more;
-  return (sb_lost){.step = step,
-                   .size = sqrt(sqrt(sums->sizes)) * more +
-                           (0.5 + 0x1p-15) * step * sqrt((double)chunk),
-                   .spread = sqrt(sums->spreads) * more};
-}
-
-sb_lost sb_int8_round(int64_t k, int64_t chunk, const float *vector, const sb_dither *dither,
-                      int8_t *out, float *scales) {
-  sb_int8_sums sums = {0};
-  for (int64_t at = 0; at < k; at += chunk)
-    sb_int8_round_chunk(k - at < chunk ? k - at : chunk, vector + at, dither->values + at,
-                        vector + at + chunk, out + at, scales++, &sums);
-  return sb_int8_lost(&sums, chunk);
+  sb_int8_add(sums, *scale, squares, count);
 }

@@ -12,7 +12,7 @@ typedef struct sb_line {
   int64_t first, count; // those it meets
   int64_t at, step;     // of its values
   const float *own, *others;
-  const sb_lost *own_lost, *others_lost; // NULL: a fine screen
+  const sb_lost *own_lost, *others_lost; // NULL: nothing to tell of single vectors
 } sb_line;
 
 // Where the value of the x-th scan that the line meets is in the tile.

@@ -17,6 +17,8 @@
 #ifndef SB_ENGINE_LOST_H
 #define SB_ENGINE_LOST_H
 
+#include "measure/elements.h"
+
 typedef struct sb_lost {
   double step;   // (sum of the fourth powers of the chunks' steps)^(1/4)
   double size;   // (sum of the fourth powers of the chunks' norms)^(1/4), plus sqrt(n) step / 2
@@ -30,7 +32,7 @@ static const double SB_LOST_ODDS = 6.69;
 // is off by up to 2^-16 of a step, and the numbers d_i are discrete: together that moves an element's mean by less than 2^-15 of its
 // step, against the other vector of norm at most 1 + 2^-23 (twice that is allowed for). Chunks too small to have a step drop up
 // to 1e-15 of each element: far less than these allowances.
-static inline double sb_pair_error(double of_all, const sb_lost *a, const sb_lost *b) {
+SB_HD static inline double sb_pair_error(double of_all, const sb_lost *a, const sb_lost *b) {
   return of_all + SB_LOST_ODDS * (a->step * b->size + a->size * b->step) +
          (0.25 + 0x1p-14) * a->spread * b->spread + 0x1p-14 * (a->spread + b->spread) + 0x1p-40;
 }

@@ -92,7 +92,7 @@ sb_status sb_plan_make(int64_t probes, int64_t gallery, bool self, sb_range rang
                .length = embedder->length,
                .stride = embedder->size,
                .k_chunk = backend->k_chunk(backend_context),
-               .coarse = backend->lost != NULL,
+               .coarse = backend->coarse,
                .bins = sb_histogram_bins(probes),
                .memory_bytes = memory_bytes};
   const int64_t scan_bytes = 512; // names, persons and results of one scan

@@ -50,7 +50,7 @@ int64_t sb_tile_lines(const sb_sink *sink, const sb_tile *t) {
 static sb_line line_of(const sb_comparison *c, const sb_sink *sink, const sb_tile *t, int64_t i) {
   const sb_extent extent = sb_tile_extent(sink, t);
   const sb_span span = sb_extent_line(&extent, i);
-  const bool row = i < t->probes, coarse = t->lost_a != NULL;
+  const bool row = i < t->probes;
   const int64_t own = row ? i : i - t->probes, skip = row ? span.first - t->gallery : 0;
   const int64_t stride = c->plan->stride;
   sb_line line = {.probe = span.probe,
@@ -60,7 +60,7 @@ static sb_line line_of(const sb_comparison *c, const sb_sink *sink, const sb_til
                   .step = span.step,
                   .own = (row ? t->a : t->b) + own * stride,
                   .others = (row ? t->b : t->a) + skip * stride};
-  if (coarse) {
+  if (t->lost_a != NULL) {
     line.own_lost = (row ? t->lost_a : t->lost_b) + own;
     line.others_lost = (row ? t->lost_b : t->lost_a) + skip;
   }

@@ -1,6 +1,6 @@
 // From a tile of products to the sink (tile.c; coarse screens in settle.c). A fine screen, whose bound is small beside the differences of
 // scores, gives the sink intervals, and what stays in its lists is rescored at the end. A coarse one
-// (backends that tell what rounding `lost`) is settled tile by tile, while the rows are at hand:
+// (the CPU's int8) is settled tile by tile, while the rows are at hand:
 // whatever could matter gets its canonical score, so that the next tile meets lists of exact scores.
 #ifndef SB_ENGINE_TILE_H
 #define SB_ENGINE_TILE_H
@@ -37,7 +37,7 @@ typedef struct sb_settling {
 typedef struct sb_tile {
   int64_t probe, probes, gallery, galleries, pairs;
   const float *a, *b;             // their embeddings
-  const sb_lost *lost_a, *lost_b; // of each of them; NULL: a fine screen
+  const sb_lost *lost_a, *lost_b; // of each of them; NULL: the error is all
   double *values;                 // [i * galleries + j]: dot products, or scores of the pair family
   double error;                   // of the dot products, beside what is lost
   sb_score_error apart;           // of the scores of the pair family

@@ -22,7 +22,6 @@ static inline void *open_cuda(sb_precision precision, int64_t chunk, const sb_ba
   const sb_backend_options options = {.threads = 1, .k_chunk = chunk, .precision = precision};
   void *context;
   assert_ok(sb_backend_find("cuda", backend));
-  if (precision == SB_INT8) *backend = (*backend)->int8;
   assert_ok((*backend)->open(&options, &context));
   return context;
 }

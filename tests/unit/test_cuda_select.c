@@ -95,6 +95,7 @@ static void fill_scene(scene *s, uint64_t seed, bool unknown_left_out) {
 typedef struct known {
   sb_extent extent;
   double dots[MOST_SCANS * MOST_SCANS], error;
+  const sb_lost *lost[2]; // of its probes and gallery scans; NULL: nothing
   double cutoffs[MOST_LINES * SB_LIST_KINDS];
   sb_candidate of[MOST_SCANS]; // of one line
   bool taken[MOST_SCANS][SB_LIST_KINDS], found[MOST_SCANS];
@@ -110,7 +111,12 @@ static const double *terms_of(const scene *s, bool row, int64_t scan) {
 static sb_screened score_of(const scene *s, const known *k, int64_t line, int64_t x) {
   const sb_span l = sb_extent_line(&k->extent, line);
   const bool row = line < k->extent.probes;
-  return sb_screen_interval(s->measure, k->dots[l.at + x * l.step], k->error, K,
+  const int64_t probe = row ? l.probe : l.first + x, scan = row ? l.first + x : l.probe;
+  const sb_lost *a = k->lost[0] + (probe - k->extent.probe),
+                *b = k->lost[1] + (scan - k->extent.gallery);
+  const double error =
+      k->lost[0] == NULL ? k->error : sb_pair_error(k->error, row ? a : b, row ? b : a);
+  return sb_screen_interval(s->measure, k->dots[l.at + x * l.step], error, K,
                             terms_of(s, row, l.probe), terms_of(s, !row, l.first + x));
 }
 
@@ -207,6 +213,9 @@ static int select_tile(const sb_backend *backend, void *context, scene *s, known
   k->extent = (sb_extent){a.first, a.count, b.first, b.count, s->self};
   k->error = sb_dot_error(backend->gemm_error(context, K), K);
   assert_ok(backend->gemm_nt(context, a, b, k->dots, b.count));
+  const sb_lost *lost_a = backend->lost(context, a.slot), *lost_b = backend->lost(context, b.slot);
+  k->lost[0] = lost_a == NULL ? NULL : lost_a + a.first;
+  k->lost[1] = lost_b == NULL ? NULL : lost_b + b.first;
   set_cutoffs(s, k);
   const sb_selection_tile tile = {k->extent, k->error, k->cutoffs, terms_of(s, true, a.first),
                                   terms_of(s, false, b.first)};
@@ -227,10 +236,11 @@ typedef struct wish {
 } wish;
 
 // All tiles of a scene; of a self-comparison a block with itself, and with what comes after it.
-static void select_scene(scene *s, const wish *w, int64_t tile, int *whole, int *cut) {
+static void select_scene(scene *s, const wish *w, sb_precision precision, int64_t tile, int *whole,
+                         int *cut) {
   const sb_backend *backend;
   static known k;
-  void *context = open_cuda(SB_FP32, 16, &backend);
+  void *context = open_cuda(precision, 16, &backend);
   const bool rises = s->measure->info.higher_is_closer;
   const double range = s->measure->info.range_max - s->measure->info.range_min;
   const double least = rises ? s->measure->info.range_min : -s->measure->info.range_max;
@@ -278,7 +288,9 @@ static void test_what_could_matter_is_selected(void **state) {
         s = (scene){.measure = sb_measure_row_find(measures[m]), .probes = 37, .self = self};
         s.gallery = self ? s.probes : MOST_SCANS;
         fill_scene(&s, m * 10 + w, w % 2);
-        select_scene(&s, &wishes[w], w % 2 ? 11 : MOST_SCANS, &whole, &cut);
+        for (int int8 = 0; int8 < 2; int8++)
+          select_scene(&s, &wishes[w], int8 ? SB_INT8 : SB_FP32, w % 2 ? 11 : MOST_SCANS, &whole,
+                       &cut);
       }
   assert_true(whole > 0 && cut > 0); // tiles with room for all candidates, and without
 }
@@ -413,6 +425,7 @@ static void test_links_tell_the_same(void **state) {
   free(path);
   sb_link_summary summary;
   for (int trial = 0; trial < 2 * 5; trial++) {
+    static const char *const precisions[] = {"fp16", "int8", "fp32"};
     const int self = trial % 2, m = trial / 2, strict = (self + m) % 2;
     sb_link_options options = sb_link_options_default();
     told expected, found;
@@ -421,6 +434,7 @@ static void test_links_tell_the_same(void **state) {
     options.threshold = m == 4 ? 0.05 : m == 2 ? 0.3 : 0.6;
     options.threads = 2;
     options.backend = "cuda";
+    options.precision = precisions[trial % 3];
     options.measures = measures + m;
     options.measure_count = 1;
     for (int l = 0; l < 3; l++) {

@@ -3,11 +3,11 @@
 #include "cohort.h"
 
 #include "engine/backend.h"
-#include "engine/int8.h"
 #include "engine/int8_panel.h"
 #include "engine/run.h"
 #include "engine/screen.h"
 #include "measure/vector.h"
+#include "rounded.h"
 
 // ---- Vectors ------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ static void test_rounding_tells_what_it_loses(void **state) {
         assert_non_null(row);
         assert_non_null(numbers);
         fill_hard(which, k, row);
-        const sb_lost told = sb_int8_round(k, chunk, row, &dither, numbers, scales);
+        const sb_lost told = round_to_int8(k, chunk, row, &dither, numbers, scales);
         double steps = 0, sizes = 0, spreads = 0;
         for (int64_t at = 0; at < k; at += chunk) {
           const double step = (double)scales[at / chunk];
@@ -134,7 +134,7 @@ static void test_products_are_within_their_bound(void **state) {
       dither.values[i] = ((float)(int)(uniform(&seed) * 65536) + 0.5f) * 0x1p-16f - 0.5f;
     for (int i = 0; i < HARD; i++) {
       fill_hard(i, k, rows[i]);
-      lost[i] = sb_int8_round(k, CHUNK, rows[i], &dither, numbers[i], scales[i]);
+      lost[i] = round_to_int8(k, CHUNK, rows[i], &dither, numbers[i], scales[i]);
     }
     for (int i = 0; i < HARD; i++)
       for (int j = 0; j <= i; j++) {
@@ -174,9 +174,9 @@ static void test_rounding_loses_nothing_on_average(void **state) {
     normal[i] = (float)((double)normal[i] / sqrt(normals));
     exact += (double)small[i] * (double)even[i];
   }
-  const sb_lost a = sb_int8_round(K, CHUNK, small, &dither, numbers[0], scales[0]);
-  const sb_lost b = sb_int8_round(K, CHUNK, even, &dither, numbers[1], scales[1]);
-  const sb_lost c = sb_int8_round(K, CHUNK, normal, &dither, numbers[2], scales[2]);
+  const sb_lost a = round_to_int8(K, CHUNK, small, &dither, numbers[0], scales[0]);
+  const sb_lost b = round_to_int8(K, CHUNK, even, &dither, numbers[1], scales[1]);
+  const sb_lost c = round_to_int8(K, CHUNK, normal, &dither, numbers[2], scales[2]);
   const double dot = rounded_dot(K, CHUNK, numbers[0], scales[0], numbers[1], scales[1]);
   assert_true(fabs(dot - exact) <= sb_pair_error(0, &a, &b));
   assert_true(fabs(dot - exact) < 0.002);
