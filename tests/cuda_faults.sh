@@ -58,6 +58,22 @@ fault "wrong epilogue: the old sum is kept" test_cuda add_parts.cu 'p.first ? 0 
 fault "wrong epilogue: lines of the padded length" test_cuda add_parts.cu 'row * p.stride + (i - row * p.columns)' 'i'
 fault "int8: the other operand's scales" test_cuda add_parts.cu 'b_scales[column * chunks + part]' 'b_scales[row * chunks + part]'
 fault "int8: scales of the next chunk" test_cuda products.c 'b_scales + b.first * c->chunks + first' 'b_scales + b.first * c->chunks + first + 1'
+fault "int8: the random numbers are left out" test_cuda rounding.h 'value * inverse + dither + whole' 'value * inverse + whole' samebrain_cuda_emulated
+fault "int8: random numbers of the first chunk" test_cuda round.cu 'r.dither[first + i]' 'r.dither[i]'
+fault "int8: what follows the last element" test_cuda round.cu 'i < count ? sb_to_int8' 'i < r.chunk ? sb_to_int8'
+fault "int8: a scale of one thread's elements" test_cuda round.cu 'sb_int8_scale(sb_block_most(mosts, most))' 'sb_int8_scale(most)'
+fault "int8: a missing barrier" test_cuda device.h 'mosts[threadIdx.x] = mine;
+  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
+    __syncthreads();' 'mosts[threadIdx.x] = mine;
+  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {'
+fault "int8: the last chunk's loss is left out" test_cuda round.cu 'c < r.chunks' 'c < r.chunks - 1'
+fault "int8: bounds are not sent to the host" test_cuda vectors.c 'if (c->precision == SB_INT8)
+    SB_TRY(sb_cuda_failure(cudaMemcpyAsync(b->lost_here.data' 'if (false)
+    SB_TRY(sb_cuda_failure(cudaMemcpyAsync(b->lost_here.data'
+fault "int8: intervals by the first vector's bound" test_cuda_select select.cu '(row ? s.a_lost : s.b_lost) + own' '(row ? s.a_lost : s.b_lost)'
+fault "int8: bounds of scans that came later" test_cuda_select select.c 's->kernel.a_lost = c->lost.data;
+    s->kernel.b_lost = s->kernel.a_lost + a.count;' 's->kernel.a_lost = (const sb_lost *)c->slots[a.slot].lost.data + a.first;
+    s->kernel.b_lost = (const sb_lost *)c->slots[b.slot].lost.data + b.first;'
 fault "int8: columns are not rounded up" test_cuda cuda.h 'enum { SB_COLUMN_UNIT = 4 };' 'enum { SB_COLUMN_UNIT = 1 };'
 fault "transposed layout" test_cuda products.c '&p->a, type, c->chunk, columns, padded' '&p->a, type, columns, c->chunk, padded'
 fault "operands swapped" test_cuda products.c 'alpha, b_data, p->a, a_data,' 'alpha, a_data, p->a, b_data,'
@@ -91,7 +107,7 @@ fault "selection: ties in the last bin are lost" test_cuda_select select.cu 'bin
 fault "selection: ties with the lists are lost" test_cuda_select select.cu 'p.candidate.high >= s.cutoffs[' 'p.candidate.high > s.cutoffs['
 fault "selection: the threshold is forgotten" test_cuda_select select.cu 'p.candidate.high >= s.of.threshold[kind]' 'false'
 fault "selection: the other list's cutoff" test_cuda_select select.cu 's.cutoffs[line * SB_LIST_KINDS + kind]' 's.cutoffs[line * SB_LIST_KINDS + 1 - kind]'
-fault "selection: intervals without their error" test_cuda_select select.cu 'dot - s.error, a, b' 'dot, a, b'
+fault "selection: intervals without their error" test_cuda_select select.cu 'dot - error, a, b' 'dot, a, b'
 fault "selection: a line's own terms twice" test_cuda_select select.cu '(row ? s.b_terms : s.a_terms) + other' '(row ? s.a_terms : s.b_terms) + own'
 fault "selection: bins of the counts are one off" test_cuda_select select.cu 's.of.bins, p.score.score)' 's.of.bins, p.score.score) - 1'
 fault "selection: mated pairs are counted" test_cuda_select select.cu 'if (!p.taken[SB_LIST_NONMATED]) return;' ''

@@ -87,6 +87,7 @@ bool sb_compute_fall_back(sb_compute *compute, const sb_status *failure) {
   snprintf(compute->passed, sizeof compute->passed, "%s", failure->message);
   compute->backend = &sb_backend_cpu;
   compute->context = compute->fine;
+  compute->precision = SB_FP32;
   compute->fine = NULL;
   compute->may_fall_back = false;
   return true;

@@ -320,6 +320,7 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
   SB_TRY(sb_comparison_open(&c));
   SB_TRY(SB_NEW(&m->best_nonmated, run->people.probe_count, "scores"));
   SB_TRY(sb_compare_all(&c, &sink));
+  if (c.screen == &sb_backend_cpu) m->choice.precision = SB_FP32; // it may have stood in for a GPU
   m->bound = sb_sink_bound(&sink);
   SB_TRY(rescore(&c, run, &sink, mated));
 

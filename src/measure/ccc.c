@@ -4,32 +4,25 @@
 #include "measure/distance.h"
 #include "measure/row.h"
 
-enum { MEAN = SB_DISTANCE_TERMS, VARIANCE, TERMS };
-
 static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_data *scan,
                        float *vector, double *terms, float *scratch) {
   sb_row_facts facts;
   sb_status status = sb_row_examine(grid->row_length, scan->row, &facts);
   if (status.code != SB_OK) return status;
-  terms[MEAN] = facts.mean;
-  terms[VARIANCE] = facts.sd * facts.sd;
+  terms[SB_TERM_ROW_MEAN] = facts.mean;
+  terms[SB_TERM_VARIANCE] = facts.sd * facts.sd;
   return sb_distance_embed(grid, context, scan, vector, terms, scratch);
 }
 
-static double concordance(double squares, const double *a, const double *b) {
-  double apart = a[MEAN] - b[MEAN];
-  return sb_clamp(1 - sb_mse_of(squares, a) / (a[VARIANCE] + b[VARIANCE] + apart * apart), -1, 1);
-}
-
 static double epilogue(double dot, const double *a, const double *b) {
-  return concordance(sb_squares_from_dot(dot, a, b), a, b);
+  return sb_ccc_of(sb_squares_from_dot(dot, a, b), a, b);
 }
 
 static double score(const sb_grid *grid, const void *context, sb_embedding a, sb_embedding b,
                     float *scratch) {
   (void)context;
   (void)scratch;
-  return concordance(sb_distance_squares(grid, a, b), a.terms, b.terms);
+  return sb_ccc_of(sb_distance_squares(grid, a, b), a.terms, b.terms);
 }
 
 const sb_measure sb_measure_ccc = {
@@ -43,8 +36,9 @@ const sb_measure sb_measure_ccc = {
              .cost = "a dot product of V",
              .source = "Lin 1989, Biometrics 45:255"},
     .embedding_length = sb_row_of_voxels,
-    .term_count = TERMS,
+    .term_count = SB_CCC_TERMS,
     .embed = embed,
     .epilogue = epilogue,
+    .from_dot = SB_FROM_DOT_CCC,
     .score = score,
 };

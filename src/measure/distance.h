@@ -8,8 +8,6 @@
 #include "measure/elements.h"
 #include "measure/measure.h"
 
-enum { SB_DISTANCE_TERMS = SB_TERM_VOXELS + 1 };
-
 sb_status sb_distance_embed(const sb_grid *grid, const void *context, const sb_scan_data *scan,
                             float *vector, double *terms, float *scratch);
 double sb_distance_squares(const sb_grid *grid, sb_embedding a, sb_embedding b);

@@ -52,7 +52,14 @@ SB_HD static inline float sb_centre_and_scale(float value, double centre, double
 // ---- Scores from dot products -------------------------------------------------------------------
 
 // What the distances need to know of a scan: row = vector * scale.
-enum { SB_TERM_SCALE, SB_TERM_SQUARES, SB_TERM_MIN, SB_TERM_MAX, SB_TERM_VOXELS };
+enum {
+  SB_TERM_SCALE,
+  SB_TERM_SQUARES,
+  SB_TERM_MIN,
+  SB_TERM_MAX,
+  SB_TERM_VOXELS,
+  SB_DISTANCE_TERMS
+};
 
 // Sum of the squared differences of two rows, from the dot product of their vectors.
 SB_HD static inline double sb_squares_from_dot(double dot, const double *a, const double *b) {
@@ -77,6 +84,14 @@ SB_HD static inline double sb_psnr_of(double squares, double most, const double 
   return mean > 0 ? sb_clamp(10 * log10(peak * peak / mean), 0, most) : most;
 }
 
+// Concordance, which wants to know more.
+enum { SB_TERM_ROW_MEAN = SB_DISTANCE_TERMS, SB_TERM_VARIANCE, SB_CCC_TERMS };
+SB_HD static inline double sb_ccc_of(double squares, const double *a, const double *b) {
+  const double apart = a[SB_TERM_ROW_MEAN] - b[SB_TERM_ROW_MEAN];
+  const double spread = a[SB_TERM_VARIANCE] + b[SB_TERM_VARIANCE] + apart * apart;
+  return sb_clamp(1 - sb_mse_of(squares, a) / spread, -1, 1);
+}
+
 // Of two sets, as vectors of 0 and 1 over a scale: twice what they share over what they have.
 enum { SB_TERM_SET_SCALE, SB_TERM_SET_SIZE };
 SB_HD static inline double sb_dice_from_dot(double dot, const double *a, const double *b) {
@@ -90,11 +105,13 @@ typedef enum sb_from_dot {
   SB_FROM_DOT_NONE,
   SB_FROM_DOT_CORRELATION,
   SB_FROM_DOT_NRMSE,
+  SB_FROM_DOT_CCC,
   SB_FROM_DOT_DICE
 } sb_from_dot;
 SB_HD static inline double sb_score_from_dot(sb_from_dot kind, double dot, const double *a,
                                              const double *b) {
   if (kind == SB_FROM_DOT_NRMSE) return sb_nrmse_of(sb_squares_from_dot(dot, a, b), a, b);
+  if (kind == SB_FROM_DOT_CCC) return sb_ccc_of(sb_squares_from_dot(dot, a, b), a, b);
   if (kind == SB_FROM_DOT_DICE) return sb_dice_from_dot(dot, a, b);
   return sb_clamp(dot, -1, 1);
 }

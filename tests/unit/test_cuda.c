@@ -418,8 +418,6 @@ static void test_what_cannot_be_used_says_why(void **state) {
   free(kept);
 }
 
-// A device that fails at any moment: by name the run ends and leaves nothing; with "auto" the CPU
-// goes on, says so, and the files are the same.
 static void test_processes_of_one_machine_share_its_devices(void **state) {
   (void)state;
   static const char *const cases[][3] = {{"SLURM_LOCALID", "2", "GPU 3 of 4"},
@@ -439,6 +437,8 @@ static void test_processes_of_one_machine_share_its_devices(void **state) {
   unsetenv("SAMEBRAIN_EMULATED_DEVICES");
 }
 
+// A device that fails at any moment: by name the run ends and leaves nothing; with "auto" the CPU
+// goes on, says so, in summary.json, too, and the files are the same.
 static void test_a_failing_device(void **state) {
   (void)state;
   if (real_device) skip();
@@ -474,6 +474,10 @@ static void test_a_failing_device(void **state) {
     const sb_progress progress = {.context = &h, .warn = hear};
     options.backend = "auto";
     assert_ok(sb_link_limited(store, NULL, &options, &limits, other, &progress, &summary));
+    char *told = read_result(other, "summary.json");
+    assert_non_null(strstr(told, status.code != SB_OK ? "\"precision\":\t\"fp32\""
+                                                      : "\"precision\":\t\"fp16\""));
+    free(told);
     read_files(other, found);
     for (int i = 0; i < 3; i++) {
       assert_string_equal(found[i], expected[i]);

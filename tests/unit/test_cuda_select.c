@@ -43,7 +43,7 @@ static void fill_terms(const scene *s, const float *vector, double *terms) {
   double squares = 0, sum = 0;
   for (int i = 0; i < K; i++) squares += 4 * (double)vector[i] * (double)vector[i], sum += 1;
   for (int t = 0; t < s->measure->term_count; t++) terms[t] = 1;
-  if (s->measure->from_dot == SB_FROM_DOT_NRMSE) {
+  if (s->measure->from_dot == SB_FROM_DOT_NRMSE || s->measure->from_dot == SB_FROM_DOT_CCC) {
     terms[SB_TERM_SCALE] = 2;
     terms[SB_TERM_SQUARES] = squares;
   } else if (s->measure->from_dot == SB_FROM_DOT_DICE) {
@@ -278,7 +278,7 @@ static void select_scene(scene *s, const wish *w, sb_precision precision, int64_
 
 static void test_what_could_matter_is_selected(void **state) {
   (void)state;
-  static const char *const measures[] = {"pearson", "nrmse", "dice"};
+  static const char *const measures[] = {"pearson", "nrmse", "dice", "ccc"};
   static const wish wishes[] = {{1, 2, -1}, {3, 2, 0.4}, {10, 0.7, -1}, {1000, 2, 0.5}, {2, 0, -1}};
   static scene s;
   int whole = 0, cut = 0;
@@ -412,7 +412,7 @@ static void expect_the_same(told *found, const told *expected) {
 // are the same, whatever the tiles.
 static void test_links_tell_the_same(void **state) {
   (void)state;
-  static const char *const measures[] = {"pearson", "bandpass", "nrmse", "dice", "mse"};
+  static const char *const measures[] = {"pearson", "bandpass", "nrmse", "dice", "mse", "ccc"};
   static const sb_limits limits[] = {{0, 0, 0}, {2, 3, 64}, {7, 16, 100}};
   cohort c = {.people = 9, .sessions = 2, .seed = 1, .gain = 1, .duplicate_of = 13, .constant = -1};
   char *folder = scratch_folder(), *out = sb_path_join(folder, "out"), *path;
@@ -424,7 +424,7 @@ static void test_links_tell_the_same(void **state) {
   assert_ok(sb_store_open(path, &store));
   free(path);
   sb_link_summary summary;
-  for (int trial = 0; trial < 2 * 5; trial++) {
+  for (int trial = 0; trial < 2 * 6; trial++) {
     static const char *const precisions[] = {"fp16", "int8", "fp32"};
     const int self = trial % 2, m = trial / 2, strict = (self + m) % 2;
     sb_link_options options = sb_link_options_default();
