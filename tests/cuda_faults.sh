@@ -63,6 +63,7 @@ fault "transposed layout" test_cuda products.c '&p->a, type, c->chunk, columns, 
 fault "operands swapped" test_cuda products.c 'alpha, b_data, p->a, a_data,' 'alpha, a_data, p->a, b_data,'
 fault "misaligned leading dimension" test_cuda vectors.c 'enum { UNIT = 16 };' 'enum { UNIT = 2 };'
 fault "stride of the batch" test_cuda products.c 'batch, m * columns' 'batch, m * columns - 1'
+fault "algorithms may count on too much" test_cuda products.c 'alignment = 16;' 'alignment = 256;'
 fault "ties are rounded away" test_cuda rounding.h '(bits + half + odd)' '(bits + half + 1)' test_cuda
 # Streams
 fault "kernels do not wait for the copy" test_cuda staging.c 'if (code == cudaSuccess) code = cudaStreamWaitEvent(s->computing, stage->copied, 0);' ''
