@@ -155,9 +155,9 @@ sb_status sb_pairs_put(sb_pairs *p, sb_slot slot, const float *embeddings, int64
   sb_status status;
   block->count = 0;
   SB_TRY(sb_buffer_reserve(&block->elements, (size_t)count * row_bytes, "embeddings"));
-  SB_TRY(sb_cuda_failure(cudaMemcpy2DAsync(block->elements.data, row_bytes, embeddings, row_bytes,
-                                           row_bytes, (size_t)count, cudaMemcpyHostToDevice,
-                                           p->memory.stream),
+  SB_TRY(sb_cuda_failure(cudaMemcpyAsync(block->elements.data, embeddings,
+                                         (size_t)count * row_bytes, cudaMemcpyHostToDevice,
+                                         p->memory.stream),
                          "copying embeddings"));
   SB_TRY(sb_cuda_failure(cudaStreamSynchronize(p->memory.stream), "filling a block"));
   block->count = count;

@@ -72,6 +72,8 @@ fault "the host does not wait for the copy" test_cuda staging.c 'sb_cuda_failure
 fault "scores are read before they are there" test_cuda products.c 'SB_TRY(sb_cuda_failure(cudaStreamSynchronize(c->stream), "multiplying"));' ''
 # Embedding
 fault "embedding: a lane starts one late" test_cuda embed.cu 'v = i % SB_DOT_LANES;' 'v = i % SB_DOT_LANES + SB_DOT_LANES;'
+fault "embedding: a lane ends one early" test_cuda embed.cu 'if (v + a * SB_DOT_LANES < r.k)' 'if (v + (a + 1) * SB_DOT_LANES < r.k)'
+fault "embedding: elements are read twice" test_cuda embed.cu 'v + AHEAD * SB_DOT_LANES, r.k, next' 'v + (AHEAD - 1) * SB_DOT_LANES, r.k, next'
 fault "embedding: sums in float32" test_cuda embed.cu 'double sum = 0;' 'float sum = 0;'
 fault "embedding: one lane is not added" test_cuda ../src/measure/elements.h 'for (int j = 0; j < half; j++) sum[j] += sum[j + half];' 'for (int j = 0; j < half; j++) sum[j] += j == 5 ? 0 : sum[j + half];'
 fault "embedding: taps beyond the box" test_cuda embed.cu 'x + k < 0 || x + k >= f.nx ? -1' 'false ? -1'
