@@ -155,10 +155,10 @@ sb_status sb_pairs_put(sb_pairs *p, sb_slot slot, const float *embeddings, int64
   sb_status status;
   block->count = 0;
   SB_TRY(sb_buffer_reserve(&block->elements, (size_t)count * row_bytes, "embeddings"));
-  SB_TRY(sb_cuda_failure(cudaMemcpyAsync(block->elements.data, embeddings,
-                                         (size_t)count * row_bytes, cudaMemcpyHostToDevice,
-                                         p->memory.stream),
-                         "copying embeddings"));
+  SB_TRY(
+      sb_cuda_failure(cudaMemcpyAsync(block->elements.data, embeddings, (size_t)count * row_bytes,
+                                      cudaMemcpyHostToDevice, p->memory.stream),
+                      "copying embeddings"));
   SB_TRY(sb_cuda_failure(cudaStreamSynchronize(p->memory.stream), "filling a block"));
   block->count = count;
 cleanup:
