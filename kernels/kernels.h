@@ -67,8 +67,9 @@ cudaError_t sb_kernel_pick(const sb_kernel_selection *selection, int64_t first, 
 // Rows on their way to being vectors, each of k floats, and what is known of each.
 typedef struct sb_row_figures {
   double rms, mean,
-      factor;   // root mean square of the row; mean and inverse norm of what becomes of it
-  int64_t well; // finite, with variation; as wide as the others: no gaps are copied that nobody wrote
+      factor; // root mean square of the row; mean and inverse norm of what becomes of it
+  int64_t
+      well; // finite, with variation; as wide as the others: no gaps are copied that nobody wrote
 } sb_row_figures;
 typedef struct sb_kernel_rows {
   int64_t rows, k;
