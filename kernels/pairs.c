@@ -54,10 +54,11 @@ bool sb_pairs_support(const sb_form *form) {
 }
 
 sb_score_error sb_pairs_error(const sb_form *form) {
+  const int64_t sums = SB_CHUNK / SB_RUN; // of runs, in a chunk
   const double voxels = (double)form->voxels, entropy = 0x1p-40 * log(voxels);
   switch (form->kind) {
   case SB_FORM_DIFFERENCES:
-    return (sb_score_error){.relative = (double)(1 + SB_RUN + SB_CHUNK / SB_RUN) * 0x1p-24 * 1.001 +
+    return (sb_score_error){.relative = (double)(1 + SB_RUN + sums) * 0x1p-24 * 1.001 +
                                         voxels * 0x1p-52 * 1.001};
   case SB_FORM_LEVELS:
     return (sb_score_error){.absolute = form->levels == SB_LEVELS_NMI
