@@ -19,6 +19,14 @@ static __global__ void decode(const void *in, sb_kernel_rows r) {
   }
 }
 
+// Elements of a lane that are on their way while as many are added: memory answers after hundreds of
+// cycles, an addition after a few.
+#ifdef SAMEBRAIN_SMALL_TILES
+enum { AHEAD = 4 };
+#else
+enum { AHEAD = 32 };
+#endif
+
 // One lane of one row's sum of (value - centre)^power.
 struct plain {
   static __device__ double of(float value, double centre) {
@@ -33,14 +41,31 @@ struct squared {
   }
 };
 
+// A lane's elements from the v-th of the row on.
+static __device__ void read_ahead(const float *values, int64_t v, int64_t k, float (&out)[AHEAD]) {
+  SB_UNROLL
+  for (int a = 0; a < AHEAD; a++)
+    out[a] = v + a * SB_DOT_LANES < k ? values[v + a * SB_DOT_LANES] : 0;
+}
+
 template <typename element> static __global__ void sum_lanes(sb_kernel_rows r, bool centred) {
   for (int64_t i = sb_first_item(); i < r.rows * SB_DOT_LANES; i += sb_item_step()) {
     const int64_t row = i / SB_DOT_LANES;
     const float *values = r.values + row * r.k;
     const double centre = centred ? r.figures[row].mean : 0;
     double sum = 0;
-    for (int64_t v = i % SB_DOT_LANES; v < r.k; v += SB_DOT_LANES)
-      sum += element::of(values[v], centre);
+    float next[AHEAD];
+    int64_t v = i % SB_DOT_LANES;
+    read_ahead(values, v, r.k, next);
+    for (; v < r.k; v += AHEAD * SB_DOT_LANES) {
+      float now[AHEAD];
+      SB_UNROLL
+      for (int a = 0; a < AHEAD; a++) now[a] = next[a];
+      read_ahead(values, v + AHEAD * SB_DOT_LANES, r.k, next);
+      SB_UNROLL
+      for (int a = 0; a < AHEAD; a++)
+        if (v + a * SB_DOT_LANES < r.k) sum += element::of(now[a], centre);
+    }
     r.lanes[i] = sum;
   }
 }

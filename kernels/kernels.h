@@ -72,11 +72,12 @@ cudaError_t sb_kernel_survey(const sb_kernel_selection *selection);
 // The candidates of lines [first, last), once they were surveyed; adds to the count.
 cudaError_t sb_kernel_pick(const sb_kernel_selection *selection, int64_t first, int64_t last);
 
-// Rows on their way to being vectors, each of k floats, and what is known of each.
+// Rows on their way to being vectors, each of k floats, and what is known of each; without gaps, since
+// it is copied whole.
 typedef struct sb_row_figures {
   double rms, mean,
       factor;   // root mean square of the row; mean and inverse norm of what becomes of it
-  int32_t well; // finite, with variation
+  int64_t well; // finite, with variation
 } sb_row_figures;
 typedef struct sb_kernel_rows {
   int64_t rows, k;

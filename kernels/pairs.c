@@ -54,10 +54,11 @@ bool sb_pairs_support(const sb_form *form) {
 }
 
 sb_score_error sb_pairs_error(const sb_form *form) {
+  const int64_t sums = SB_CHUNK / SB_RUN; // of runs, in a chunk
   const double voxels = (double)form->voxels, entropy = 0x1p-40 * log(voxels);
   switch (form->kind) {
   case SB_FORM_DIFFERENCES:
-    return (sb_score_error){.relative = (1 + SB_RUN + SB_CHUNK / SB_RUN) * 0x1p-24 * 1.001 +
+    return (sb_score_error){.relative = (double)(1 + SB_RUN + sums) * 0x1p-24 * 1.001 +
                                         voxels * 0x1p-52 * 1.001};
   case SB_FORM_LEVELS:
     return (sb_score_error){.absolute = form->levels == SB_LEVELS_NMI
@@ -155,10 +156,10 @@ sb_status sb_pairs_put(sb_pairs *p, sb_slot slot, const float *embeddings, int64
   sb_status status;
   block->count = 0;
   SB_TRY(sb_buffer_reserve(&block->elements, (size_t)count * row_bytes, "embeddings"));
-  SB_TRY(sb_cuda_failure(cudaMemcpy2DAsync(block->elements.data, row_bytes, embeddings, row_bytes,
-                                           row_bytes, (size_t)count, cudaMemcpyHostToDevice,
-                                           p->memory.stream),
-                         "copying embeddings"));
+  SB_TRY(
+      sb_cuda_failure(cudaMemcpyAsync(block->elements.data, embeddings, (size_t)count * row_bytes,
+                                      cudaMemcpyHostToDevice, p->memory.stream),
+                      "copying embeddings"));
   SB_TRY(sb_cuda_failure(cudaStreamSynchronize(p->memory.stream), "filling a block"));
   block->count = count;
 cleanup:

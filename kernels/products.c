@@ -13,7 +13,9 @@
 //   - a chunk of c products summed in float32: gamma(c) w^2 as on the CPU, with unit 2^-24 for fp32.
 //     Matrix units add blocks of products, truncating: their sums are taken to err by up to 2^-22
 //     an element instead, four times what a rounded sum would (Fasi, Higham, Mikaitis and Pranesh
-//     2021, PeerJ CS 7:e330);
+//     2021, PeerJ CS 7:e330). A block of b is cut off f bits below its largest addend, and its sum to
+//     float32: (b + 1) 2^-f + 2^-23 for b elements, f = 23 and b = 4 on the first of them, 25 and 16
+//     on Hopper (Xie, Wang, Yang and Yang 2025, arXiv:2511.10909);
 //   - chunk results added in float64, as on the CPU.
 // Of int8, sums of a chunk are exact in 32 bits. What is left is what rounding can make of two vectors' product
 // (sb_pair_error), and the sum of the chunk products in float64 (sb_int8_sum_error).
@@ -72,6 +74,45 @@ static cublasComputeType_t compute_type(sb_precision precision) {
                                 : CUBLAS_COMPUTE_32F;
 }
 
+// What algorithms may count on: the workspace, and that chunks begin at multiples of 16 bytes, where
+// cuBLASLt would take 256 for granted.
+static sb_status make_preference(cublasLtMatmulPreference_t *preference, size_t workspace) {
+  static const cublasLtMatmulPreferenceAttributes_t operands[] = {
+      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+  const uint32_t alignment = 16;
+  sb_status status;
+  SB_TRY(sb_cublas_failure(cublasLtMatmulPreferenceCreate(preference), "choosing an algorithm"));
+  SB_TRY(sb_cublas_failure(
+      cublasLtMatmulPreferenceSetAttribute(*preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                           &workspace, sizeof workspace),
+      "choosing an algorithm"));
+  for (size_t i = 0; i < sizeof operands / sizeof *operands; i++)
+    SB_TRY(sb_cublas_failure(cublasLtMatmulPreferenceSetAttribute(*preference, operands[i],
+                                                                  &alignment, sizeof alignment),
+                             "choosing an algorithm"));
+cleanup:
+  return status;
+}
+
+static sb_status choose_algorithm(sb_cuda *c, sb_product *p) {
+  cublasLtMatmulHeuristicResult_t found = {0};
+  int count = 0;
+  const cublasStatus_t code = cublasLtMatmulAlgoGetHeuristic(
+      c->handle, p->operation, p->a, p->b, p->c, p->c, p->preference, 1, &found, &count);
+  const bool none =
+      code == CUBLAS_STATUS_NOT_SUPPORTED ||
+      (code == CUBLAS_STATUS_SUCCESS && (count == 0 || found.state != CUBLAS_STATUS_SUCCESS));
+  if (none)
+    return sb_error(SB_BACKEND,
+                    "the GPU failed: cuBLASLt has no algorithm for %s products of "
+                    "%lld x %lld x %lld",
+                    sb_precision_name(c->precision), (long long)p->m, (long long)p->n,
+                    (long long)c->chunk);
+  p->algorithm = found.algo;
+  return sb_cublas_failure(code, "choosing an algorithm");
+}
+
 // m x n products of `batch` chunks at once.
 static sb_status product_create(sb_cuda *c, int64_t m, int64_t n, int batch, sb_product *p) {
   const int64_t padded = c->chunk * c->chunks;
@@ -79,9 +120,6 @@ static sb_status product_create(sb_cuda *c, int64_t m, int64_t n, int batch, sb_
   const cudaDataType_t sums = c->precision == SB_INT8 ? CUDA_R_32I : CUDA_R_32F;
   const int64_t columns = sb_columns(n);
   const cublasOperation_t transposed = CUBLAS_OP_T;
-  const size_t workspace = c->workspace.bytes;
-  cublasLtMatmulHeuristicResult_t found;
-  int count = 0;
   sb_status status;
   *p = (sb_product){.m = m, .n = n, .k = c->k, .batch = batch};
   SB_TRY(
@@ -93,23 +131,8 @@ static sb_status product_create(sb_cuda *c, int64_t m, int64_t n, int batch, sb_
   SB_TRY(make_layout(&p->a, type, c->chunk, columns, padded, batch, c->chunk));
   SB_TRY(make_layout(&p->b, type, c->chunk, m, padded, batch, c->chunk));
   SB_TRY(make_layout(&p->c, sums, columns, m, columns, batch, m * columns));
-  SB_TRY(
-      sb_cublas_failure(cublasLtMatmulPreferenceCreate(&p->preference), "choosing an algorithm"));
-  SB_TRY(sb_cublas_failure(
-      cublasLtMatmulPreferenceSetAttribute(p->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                           &workspace, sizeof workspace),
-      "choosing an algorithm"));
-  SB_TRY(sb_cublas_failure(cublasLtMatmulAlgoGetHeuristic(c->handle, p->operation, p->a, p->b, p->c,
-                                                          p->c, p->preference, 1, &found, &count),
-                           "choosing an algorithm"));
-  if (count == 0)
-    status =
-        sb_error(SB_BACKEND,
-                 "the GPU failed: cuBLASLt has no algorithm for %s products of "
-                 "%lld x %lld x %lld",
-                 sb_precision_name(c->precision), (long long)m, (long long)n, (long long)c->chunk);
-  else
-    p->algorithm = found.algo;
+  SB_TRY(make_preference(&p->preference, c->workspace.bytes));
+  SB_TRY(choose_algorithm(c, p));
 cleanup:
   if (status.code != SB_OK) product_free(p);
   return status;

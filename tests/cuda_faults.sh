@@ -79,6 +79,7 @@ fault "transposed layout" test_cuda products.c '&p->a, type, c->chunk, columns, 
 fault "operands swapped" test_cuda products.c 'alpha, b_data, p->a, a_data,' 'alpha, a_data, p->a, b_data,'
 fault "misaligned leading dimension" test_cuda vectors.c 'enum { UNIT = 16 };' 'enum { UNIT = 2 };'
 fault "stride of the batch" test_cuda products.c 'batch, m * columns' 'batch, m * columns - 1'
+fault "algorithms may count on too much" test_cuda products.c 'alignment = 16;' 'alignment = 256;'
 fault "ties are rounded away" test_cuda rounding.h '(bits + half + odd)' '(bits + half + 1)' test_cuda
 # Streams
 fault "kernels do not wait for the copy" test_cuda staging.c 'if (code == cudaSuccess) code = cudaStreamWaitEvent(s->computing, stage->copied, 0);' ''
@@ -87,6 +88,8 @@ fault "the host does not wait for the copy" test_cuda staging.c 'sb_cuda_failure
 fault "scores are read before they are there" test_cuda products.c 'SB_TRY(sb_cuda_failure(cudaStreamSynchronize(c->stream), "multiplying"));' ''
 # Embedding
 fault "embedding: a lane starts one late" test_cuda embed.cu 'v = i % SB_DOT_LANES;' 'v = i % SB_DOT_LANES + SB_DOT_LANES;'
+fault "embedding: a lane ends one early" test_cuda embed.cu 'if (v + a * SB_DOT_LANES < r.k)' 'if (v + (a + 1) * SB_DOT_LANES < r.k)'
+fault "embedding: elements are read twice" test_cuda embed.cu 'v + AHEAD * SB_DOT_LANES, r.k, next' 'v + (AHEAD - 1) * SB_DOT_LANES, r.k, next'
 fault "embedding: sums in float32" test_cuda embed.cu 'double sum = 0;' 'float sum = 0;'
 fault "embedding: one lane is not added" test_cuda ../src/measure/elements.h 'for (int j = 0; j < half; j++) sum[j] += sum[j + half];' 'for (int j = 0; j < half; j++) sum[j] += j == 5 ? 0 : sum[j + half];'
 fault "embedding: taps beyond the box" test_cuda embed.cu 'x + k < 0 || x + k >= f.nx ? -1' 'false ? -1'

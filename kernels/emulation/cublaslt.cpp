@@ -28,6 +28,7 @@ struct sb_emulated_layout {
 };
 struct sb_emulated_preference {
   size_t workspace;
+  uint32_t alignment[4]; // of a, b, c and d
 };
 
 namespace {
@@ -148,7 +149,7 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
 }
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference) {
-  *preference = new sb_emulated_preference{0};
+  *preference = new sb_emulated_preference{0, {256, 256, 256, 256}};
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -158,19 +159,26 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t prefer
 }
 
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
-                                                    cublasLtMatmulPreferenceAttributes_t,
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
                                                     const void *value, size_t bytes) {
-  if (bytes != sizeof preference->workspace) return refuse("an attribute of another size");
-  std::memcpy(&preference->workspace, value, bytes);
+  const bool workspace = attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+  if (bytes != (workspace ? sizeof preference->workspace : sizeof *preference->alignment))
+    return refuse("an attribute of another size");
+  if (workspace)
+    std::memcpy(&preference->workspace, value, bytes);
+  else
+    std::memcpy(preference->alignment + (attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES),
+                value, bytes);
   return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatmulPreference_t, int wanted,
+                                              cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t found[], int *count) {
   std::memset(found, 0, sizeof *found * static_cast<size_t>(wanted));
+  for (int i = 0; i < 4; i++) found->algo.data[i] = preference->alignment[i];
   *count = 1;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -241,8 +249,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
                               const void *a, cublasLtMatrixLayout_t la, const void *b,
                               cublasLtMatrixLayout_t lb, const void *beta, const void *c,
                               cublasLtMatrixLayout_t lc, void *d, cublasLtMatrixLayout_t ld,
-                              const cublasLtMatmulAlgo_t *, void *workspace, size_t workspace_bytes,
-                              cudaStream_t stream) {
+                              const cublasLtMatmulAlgo_t *algorithm, void *workspace,
+                              size_t workspace_bytes, cudaStream_t stream) {
   if (operation->a != CUBLAS_OP_T || operation->b != CUBLAS_OP_N)
     return refuse("a product that is not of the form a' b");
   if (lc->type != ld->type) return refuse("types that do not go together");
@@ -258,6 +266,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
     return refuse("factors or an addend: the backend has none");
   if (workspace_bytes > 0 && !sb_device_holds(workspace, workspace_bytes))
     return refuse("a workspace beyond its memory");
+  // An algorithm was chosen for addresses as aligned as the preferences say.
+  const void *addresses[4] = {a, b, c, d};
+  for (int i = 0; i < 4; i++)
+    if (reinterpret_cast<uintptr_t>(addresses[i]) % algorithm->data[i] != 0)
+      return refuse("an address less aligned than its algorithm was chosen for");
   const sb_emulated_layout *layouts[3] = {la, lb, ld};
   const void *data[3] = {a, b, d};
   for (int i = 0; i < 3; i++) {

@@ -43,9 +43,10 @@ static sb_status open_module(const char *name, const char *path, const sb_backen
                   name, path);
 }
 
-// Without a driver the module need not be opened: its libraries take a hundred megabytes.
+// Without a driver the module need not be opened: its libraries take a hundred megabytes. A driver that
+// is there stays loaded, since the module is opened next.
 static bool has_driver(void) {
-  void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+  void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
   if (driver != NULL) dlclose(driver);
   return driver != NULL;
 }
