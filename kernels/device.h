@@ -60,7 +60,8 @@ template <typename shared> static __device__ double sb_block_sum(shared &sums, d
 }
 
 // The largest of what they have, likewise.
-template <typename shared> static __device__ float sb_block_most(shared &mosts, float mine) {
+template <typename shared, typename number>
+static __device__ number sb_block_most(shared &mosts, number mine) {
   mosts[threadIdx.x] = mine;
   for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
     __syncthreads();
@@ -68,7 +69,7 @@ template <typename shared> static __device__ float sb_block_most(shared &mosts, 
       mosts[threadIdx.x] = mosts[threadIdx.x + half];
   }
   __syncthreads();
-  const float most = mosts[0];
+  const number most = mosts[0];
   __syncthreads();
   return most;
 }

@@ -64,10 +64,6 @@ static __device__ pair pair_of(const sb_kernel_selection &s, int64_t line, const
 }
 
 static __device__ void count(const sb_kernel_selection &s, const sb_span &l, const pair &p) {
-  const double error = sb_screened_error(&p.score);
-  unsigned long long bits; // of numbers that are not negative they are in the numbers' order
-  memcpy(&bits, &error, sizeof bits);
-  if (bits > *s.most_error) atomicMax(s.most_error, bits);
   if (!p.taken[SB_LIST_NONMATED]) return;
   const int64_t bin =
       l.probe * s.of.bins + sb_range_bin(s.of.range_min, s.of.range_max, s.of.bins, p.score.score);
@@ -75,20 +71,31 @@ static __device__ void count(const sb_kernel_selection &s, const sb_span &l, con
   if (s.of.within && p.within) atomicAdd(s.within + bin, 1u);
 }
 
+// The bits of numbers that are not negative are in the numbers' order.
+static __device__ void raise_to(unsigned long long *most, double number) {
+  unsigned long long bits;
+  memcpy(&bits, &number, sizeof bits);
+  atomicMax(most, bits);
+}
+
 static __global__ void survey(sb_kernel_selection s) {
   SB_SHARED(uint32_t, lows, SB_LIST_KINDS * BINS);
+  SB_SHARED(double, errors, SB_THREADS);
   for (int64_t line = blockIdx.x; line < sb_extent_lines(&s.extent); line += gridDim.x) {
     const sb_span l = sb_extent_line(&s.extent, line);
+    double error = 0;
     for (int i = (int)threadIdx.x; i < SB_LIST_KINDS * BINS; i += (int)blockDim.x) lows[i] = 0;
     __syncthreads();
     for (int64_t x = threadIdx.x; x < l.count; x += blockDim.x) {
       const pair p = pair_of(s, line, l, x);
       if (!p.taken[SB_LIST_MATCHES]) continue;
       count(s, l, p);
+      error = fmax(error, sb_screened_error(&p.score));
       for (int kind = 0; kind < SB_LIST_KINDS; kind++)
         if (p.taken[kind]) atomicAdd(&lows[kind * BINS + bin_of(s, p.candidate.low)], 1u);
     }
-    __syncthreads();
+    error = sb_block_most(errors, error);
+    if (threadIdx.x == 0) raise_to(s.most_error, error);
     if (threadIdx.x < SB_LIST_KINDS) {
       const int kind = (int)threadIdx.x;
       int64_t found = 0, bin = BINS;

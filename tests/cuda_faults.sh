@@ -114,9 +114,10 @@ fault "selection: intervals without their error" test_cuda_select select.cu 'dot
 fault "selection: a line's own terms twice" test_cuda_select select.cu '(row ? s.b_terms : s.a_terms) + other' '(row ? s.a_terms : s.b_terms) + own'
 fault "selection: bins of the counts are one off" test_cuda_select select.cu 's.of.bins, p.score.score)' 's.of.bins, p.score.score) - 1'
 fault "selection: mated pairs are counted" test_cuda_select select.cu 'if (!p.taken[SB_LIST_NONMATED]) return;' ''
+fault "selection: the largest error of one thread's pairs" test_cuda_select select.cu 'error = sb_block_most(errors, error);' 'sb_block_most(errors, error);'
 fault "selection: columns count as the first probe" test_cuda_select select.cu 'l.probe * s.of.bins' '(l.step > 1 ? s.extent.probe : l.probe) * s.of.bins'
-fault "selection: no barrier before the bins are read" test_cuda_select select.cu '    __syncthreads();
-    if (threadIdx.x < SB_LIST_KINDS) {' '    if (threadIdx.x < SB_LIST_KINDS) {'
+fault "selection: no barrier after the bins are cleared" test_cuda_select select.cu 'lows[i] = 0;
+    __syncthreads();' 'lows[i] = 0;'
 fault "selection: no barrier before the next line" test_cuda_select select.cu '__syncthreads(); // before the next line' '// before the next line'
 fault "selection: a column begins one late" test_cuda_select ../src/engine/screened.h 'out.at = column;' 'out.at = column + t->galleries;'
 fault "selection: too many candidates are cut off" test_cuda_select select.c 'while (*count > k->capacity) {' 'if (*count > k->capacity) *count = k->capacity;
