@@ -259,7 +259,7 @@ static void work(run *r, const sb_scan *scan, outcome *o) {
   o->record.scan.source_path = recorded_path(scan->source_path);
   if (o->record.scan.source_path == NULL)
     o->fatal = sb_error(SB_NO_MEMORY, "%s: out of memory", scan->source_path);
-  o->status = sb_sha256_file(scan->source_path, o->record.source_sha256);
+  o->status = sb_volume_sha256(scan->source_path, o->record.source_sha256);
   if (o->status.code != SB_OK) o->record.source_sha256[0] = '\0';
   if (o->status.code == SB_OK && row != NULL)
     o->status = check_same_content(row, scan->source_path, o->record.source_sha256);
