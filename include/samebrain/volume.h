@@ -51,6 +51,12 @@ SB_API sb_status sb_volume_load(const char *path, sb_volume *volume, sb_volume_i
 // Errors: those that the header or a missing file shows.
 SB_API sb_status sb_volume_cost(const char *path, int64_t *voxels, int64_t *load_bytes);
 
+// The SHA-256 of an image's file, in hexadecimal; of a .hdr/.img pair, by either name, that of the
+// .img: headers of one scanner's scans can be the same bytes, voxels are not.
+// Errors: SB_NOT_FOUND, SB_IO (also for what is no regular file, such as a pipe, which is not
+// read), SB_FORMAT (empty), SB_NO_MEMORY.
+SB_API sb_status sb_volume_sha256(const char *path, char hex[65]);
+
 // Writes a NIfTI-1 float32 image (gzip when the name ends in .gz), sform and qform code 2
 // ("aligned") where the affine allows a qform. The file appears under its name only when complete.
 // Errors: SB_IO, SB_NO_MEMORY, SB_USAGE (empty volume, an axis beyond 32,767 voxels).

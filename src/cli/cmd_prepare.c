@@ -93,7 +93,7 @@ static void print_advice(const request *r, const sb_ingest_summary *s) {
   if (s->conflicts > 0)
     fprintf(stderr,
             "samebrain: %" PRId64 " not prepared, named above: the store has scans of these names "
-            "from other files\n",
+            "from other files or under other labels\n",
             s->conflicts);
   if (s->failed > s->conflicts)
     fprintf(stderr,

@@ -1,8 +1,10 @@
 // samebrain: finds the subcommand and parses its options.
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "core/memory.h"
@@ -161,7 +163,20 @@ static int dispatch(int argc, char **argv) {
   return SB_EXIT_USAGE;
 }
 
+// Where a parent closed standard input, output or error, the next file opened would get its number,
+// and warnings would be written into a store. /dev/null takes the place, opened such that writing
+// still fails. False where there is none.
+static bool keep_standard_streams(void) {
+  int file;
+  do file = open("/dev/null", O_RDONLY);
+  while (file >= 0 && file <= STDERR_FILENO);
+  if (file < 0) return false;
+  close(file);
+  return true;
+}
+
 int main(int argc, char **argv) {
+  if (!keep_standard_streams()) return SB_EXIT_INPUT;
   sb_keep_freed();
   signal(SIGXFSZ, SIG_IGN); // a limit on the size of files is then an error like a full disk
   int code = dispatch(argc, argv);

@@ -52,7 +52,7 @@ static sb_status check_files(finder *f, const sb_cases *cases, int threads) {
     const sb_scan_record *record = sb_store_record(f->store, i);
     char sha[SB_SHA256_HEX];
     int64_t voxels, bytes;
-    if (!needed[i] || sb_sha256_file(record->scan.source_path, sha).code != SB_OK ||
+    if (!needed[i] || sb_volume_sha256(record->scan.source_path, sha).code != SB_OK ||
         strcmp(sha, record->source_sha256) != 0 ||
         sb_volume_cost(record->scan.source_path, &voxels, &bytes).code != SB_OK)
       continue;

@@ -8,6 +8,7 @@
 
 #include "core/clones.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/memory.h"
 #include "image/nifti_header.h"
 #include "image/orient.h"
@@ -61,6 +62,20 @@ static sb_status open_data(const char *path, const sb_nifti_header *header, char
         path);
   sb_status status = find_partner(path, stem, ".img", name);
   return status.code == SB_OK ? sb_source_open(*name, source) : status;
+}
+
+sb_status sb_volume_sha256(const char *path, char hex[65]) {
+  const size_t stem = stem_length(path, ".hdr");
+  char *partner = NULL;
+  sb_source source;
+  sb_status status = sb_source_open(path, &source);
+  if (status.code != SB_OK) return status;
+  // Without the other half it is no image, which loading it will tell.
+  if (stem > 0) status = find_partner(path, stem, ".img", &partner);
+  if (status.code == SB_OK || status.code == SB_NOT_FOUND)
+    status = sb_sha256_file(partner != NULL ? partner : path, hex);
+  free(partner);
+  return status;
 }
 
 // ---- Decoding and reordering

@@ -24,22 +24,11 @@ enum {
 
 // ---- Files --------------------------------------------------------------------------------------
 
-static sb_status missing(const char *path, int reason) {
-  struct stat info;
-  if (reason == ENOENT && lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
-    return sb_error(SB_NOT_FOUND,
-                    "%s: a link to a file that is not here; if this is a DataLad or git-annex "
-                    "dataset, fetch it with 'datalad get' first",
-                    path);
-  if (reason == ENOENT) return sb_error(SB_NOT_FOUND, "%s: no such file", path);
-  return sb_error(SB_IO, "%s: cannot open: %s", path, strerror(reason));
-}
-
 // Up to `want` bytes from the file's beginning.
 static sb_status read_start(const char *path, size_t want, void *data, size_t *got) {
   *got = 0;
   FILE *file = fopen(path, "rb");
-  if (file == NULL) return missing(path, errno);
+  if (file == NULL) return sb_open_error(path, errno);
   setvbuf(file, NULL, _IONBF, 0);
   *got = fread(data, 1, want, file);
   sb_status status =
@@ -50,7 +39,7 @@ static sb_status read_start(const char *path, size_t want, void *data, size_t *g
 
 sb_status sb_source_open(const char *path, sb_source *out) {
   struct stat info;
-  if (stat(path, &info) != 0) return missing(path, errno);
+  if (stat(path, &info) != 0) return sb_open_error(path, errno);
   if (S_ISDIR(info.st_mode))
     return sb_error(SB_IO, "%s: a folder, where an image file is needed", path);
   if (!S_ISREG(info.st_mode))

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "core/file.h"
@@ -19,7 +20,7 @@
 typedef struct outcome {
   sb_prepared prepared;
   sb_scan_record record; // its scan's strings are the list's, but for source_path
-  bool had_row;          // from a file of another name
+  bool had_row;          // which may be of something else
   sb_status status;      // the scan's own
   sb_status fatal;       // what ends the run: no space for its image
   bool ready;            // to be committed
@@ -35,6 +36,7 @@ typedef struct run {
   const sb_progress *progress;
   bool several_datasets; // saved images get a folder for each
   sb_store *store;       // as it was at the start
+  struct timespec begun; // when the store was
   const sb_scan **scans; // to be prepared
   int64_t todo;
   int threads;
@@ -108,9 +110,37 @@ static bool same_path(const sb_scan_record *row, const char *path) {
   return same;
 }
 
-// Of a scan that has a row from a file of another name: SB_CONFLICT unless the content is the same.
-static sb_status check_same_content(const sb_scan_record *row, const char *path, const char *hash) {
+static bool same_labels(const sb_scan_record *row, const sb_scan *scan) {
+  return strcmp(row->scan.participant, scan->participant) == 0 &&
+         strcmp(row->scan.session, scan->session) == 0;
+}
+
+// Whether a file was written, moved or renamed after the store was begun: only then is its content
+// compared with what was prepared. One that is gone is not.
+static bool touched_since(const struct timespec *begun, const char *path) {
+  struct stat info;
+  if (stat(path, &info) != 0) return false;
+  const struct timespec *at = &info.st_ctim;
+  return at->tv_sec != begun->tv_sec ? at->tv_sec > begun->tv_sec : at->tv_nsec > begun->tv_nsec;
+}
+
+// Of a scan that has a row, but from a file of another name, or one that was touched, or under other
+// labels: SB_CONFLICT unless content and labels are the same.
+static sb_status check_same(const sb_scan_record *row, const sb_scan *scan, const char *hash) {
+  const char *path = scan->source_path;
+  if (!same_labels(row, scan))
+    return sb_error(
+        SB_CONFLICT,
+        "%s: its labels are now \"%s\" \"%s\", and \"%s\" \"%s\" in the store, which stay; "
+        "prepare into a new store, or tell link and check who is who by --identities",
+        path, scan->participant, scan->session, row->scan.participant, row->scan.session);
   if (strcmp(row->source_sha256, hash) == 0) return sb_ok();
+  if (same_path(row, path))
+    return sb_error(
+        SB_CONFLICT,
+        "%s: not prepared, as the file has changed since it was, and the row of what it "
+        "held stays; prepare into a new store, or give --dataset another name",
+        path);
   return sb_error(SB_CONFLICT,
                   "%s: not prepared, as the store has this scan from another file, %s, whose row "
                   "stays; name another --dataset for these files, or list them in a manifest with "
@@ -259,10 +289,10 @@ static void work(run *r, const sb_scan *scan, outcome *o) {
   o->record.scan.source_path = recorded_path(scan->source_path);
   if (o->record.scan.source_path == NULL)
     o->fatal = sb_error(SB_NO_MEMORY, "%s: out of memory", scan->source_path);
-  o->status = sb_sha256_file(scan->source_path, o->record.source_sha256);
+  o->status = sb_volume_sha256(scan->source_path, o->record.source_sha256);
   if (o->status.code != SB_OK) o->record.source_sha256[0] = '\0';
   if (o->status.code == SB_OK && row != NULL)
-    o->status = check_same_content(row, scan->source_path, o->record.source_sha256);
+    o->status = check_same(row, scan, o->record.source_sha256);
   else if (o->status.code == SB_OK)
     o->status = prepare_within(r, scan, &o->prepared);
   if (o->prepared.row != NULL && r->options->save_images_dir != NULL)
@@ -435,7 +465,17 @@ static sb_status make_room(run *r) {
                   (long long)(r->memory_held / 1000000));
 }
 
-// The share of the list that is this process's and has no row yet, or one from another path.
+// When the store was begun; the beginning of time where that cannot be told.
+static struct timespec begun_at(const char *store) {
+  struct stat info;
+  struct timespec begun = {0};
+  char *path = sb_path_join(store, "store.json");
+  if (path != NULL && stat(path, &info) == 0) begun = info.st_mtim;
+  free(path);
+  return begun;
+}
+
+// The share of the list that is this process's and has no row yet, or one that may be of something else.
 static sb_status choose(run *r, const sb_scan_list *list) {
   const sb_ingest_options *o = r->options;
   // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers
@@ -446,7 +486,8 @@ static sb_status choose(run *r, const sb_scan_list *list) {
     if ((int64_t)i % o->shard_count != o->shard_index - 1) continue;
     r->summary->scans++;
     const sb_scan_record *row = row_of(r->store, &list->scans[i]);
-    if (row != NULL && same_path(row, list->scans[i].source_path))
+    if (row != NULL && same_path(row, list->scans[i].source_path) &&
+        same_labels(row, &list->scans[i]) && !touched_since(&r->begun, list->scans[i].source_path))
       r->summary->skipped++;
     else
       r->scans[r->todo++] = &list->scans[i];
@@ -496,6 +537,7 @@ sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *p
   if (r.options->save_images_dir != NULL) SB_TRY(sb_make_folder(r.options->save_images_dir));
   SB_TRY(open_writer(path, t, preparer, &r.writer));
   SB_TRY(sb_store_open(path, &r.store));
+  r.begun = begun_at(path);
   SB_TRY(choose(&r, list));
   prepare_all(&r);
   status = r.status;

@@ -237,6 +237,32 @@ static void test_one_name_for_two_files(void **state) {
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) free(paths[i]);
 }
 
+// A file replaced, or a scan given other labels, after it was prepared: told, not passed over.
+static void test_changed_since(void **state) {
+  (void)state;
+  char *path = in_scratch("since"), *folder = in_scratch("changing");
+  char *one = sb_path_join(folder, "sub-1_T1w.nii.gz"),
+       *two = sb_path_join(folder, "sub-2_T1w.nii.gz");
+  sb_scan_list list;
+  assert_ok(sb_make_folder(folder));
+  copy_file(cohort.scans[0].source_path, one);
+  copy_file(cohort.scans[1].source_path, two);
+  assert_ok(sb_scan_list_find((const char *const *)&folder, 1, NULL, &list));
+  ingest(path, &list, NULL, 2, 0, 0);
+  ingest(path, &list, NULL, 0, 2, 0);
+  copy_file(cohort.scans[1].source_path, two); // written again, with the same content
+  ingest(path, &list, NULL, 0, 2, 0);
+  copy_file(cohort.scans[2].source_path, two);
+  ingest(path, &list, NULL, 0, 1, 1);
+  free(list.scans[0].participant);
+  list.scans[0].participant = sb_strdup("sub-9");
+  ingest(path, &list, NULL, 0, 0, 2);
+  assert_int_equal(count_lines(path, "shard-0001.tsv"), 3); // rows stay as they were
+  sb_scan_list_free(&list);
+  char *const paths[] = {path, folder, one, two};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) free(paths[i]);
+}
+
 static void test_saved_images(void **state) {
   (void)state;
   char *path = in_scratch("imaged"), *images = in_scratch("images/deep");
@@ -406,6 +432,7 @@ int main(void) {
       cmocka_unit_test(test_shares_add_up),
       cmocka_unit_test(test_failures),
       cmocka_unit_test(test_one_name_for_two_files),
+      cmocka_unit_test(test_changed_since),
       cmocka_unit_test(test_saved_images),
       cmocka_unit_test(test_masks_of_scans),
       cmocka_unit_test(test_memory),

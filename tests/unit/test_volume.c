@@ -802,7 +802,7 @@ static void test_dims_that_do_not_match(void **state) {
 
 static void test_not_nifti(void **state) {
   (void)state;
-  assert_refused(in_scratch("none.nii.gz"), SB_NOT_FOUND, "no such file");
+  assert_refused(in_scratch("none.nii.gz"), SB_NOT_FOUND, "No such file");
   assert_refused(scratch, SB_IO, "a folder");
   write_bytes("a.nii.gz", "", 0);
   assert_refused(in_scratch("a.nii.gz"), SB_FORMAT, "the file is empty");
@@ -830,7 +830,7 @@ static void test_not_nifti(void **state) {
   write_packed("a.nii.gz", bytes, 0);
   assert_refused(in_scratch("a.nii.gz"), SB_FORMAT, "unpacks to nothing");
   assert_int_equal(symlink("/nowhere/at/all", in_scratch("link.nii.gz")), 0);
-  assert_refused(in_scratch("link.nii.gz"), SB_NOT_FOUND, "a link to a file that is not here");
+  assert_refused(in_scratch("link.nii.gz"), SB_NOT_FOUND, "a link, and its content is not here");
   assert_int_equal(mkfifo(in_scratch("pipe.nii"), 0600), 0);
   assert_refused(in_scratch("pipe.nii"), SB_IO, "not a regular file");
 }
@@ -842,6 +842,26 @@ static void test_half_a_pair(void **state) {
   assert_refused(in_scratch("other.img"), SB_NOT_FOUND, "other.hdr (or .hdr.gz) is not there");
   write_pair(plain(), "named.nii", "named.img");
   assert_refused(in_scratch("named.nii"), SB_FORMAT, "in a separate .img file");
+}
+
+// Of a pair the voxels count: headers of two people's scans can be the same bytes.
+static void test_hash_of_a_pair(void **state) {
+  (void)state;
+  char by_header[65], by_image[65], other[65], alone[65];
+  recipe r = plain();
+  write_pair(r, "one.hdr", "one.img");
+  write_pair(r, "two.hdr", "two.img.gz");
+  assert_ok(sb_volume_sha256(in_scratch("one.hdr"), by_header));
+  assert_ok(sb_volume_sha256(in_scratch("one.img"), by_image));
+  assert_ok(sb_volume_sha256(in_scratch("two.hdr"), other));
+  assert_string_equal(by_header, by_image);
+  assert_string_not_equal(by_header, other);
+  assert_int_equal(unlink(in_scratch("two.img.gz")), 0);
+  assert_ok(sb_volume_sha256(in_scratch("two.hdr"), alone)); // half a pair is refused by loading
+  assert_string_not_equal(alone, other);
+  assert_int_equal(mkfifo(in_scratch("hash.nii"), 0600), 0); // reading it would never end
+  assert_int_equal(sb_volume_sha256(in_scratch("hash.nii"), alone).code, SB_IO);
+  assert_int_equal(sb_volume_sha256("/dev/zero", alone).code, SB_IO);
 }
 
 // ---- Saving
@@ -1003,6 +1023,7 @@ int main(void) {
       cmocka_unit_test(test_dims_that_do_not_match),
       cmocka_unit_test(test_not_nifti),
       cmocka_unit_test(test_half_a_pair),
+      cmocka_unit_test(test_hash_of_a_pair),
       cmocka_unit_test(test_round_trip),
       cmocka_unit_test(test_save_as),
       cmocka_unit_test(test_save_errors),
