@@ -92,9 +92,12 @@ static sb_status find_doubtful(const sb_store *store, store_facts *facts) {
   facts->median = 0.5 * (values[(count - 1) / 2] + values[count / 2]);
   for (size_t i = 0; i < count; i++)
     facts->assumed += sb_store_record(store, (int64_t)i)->quality.orientation == SB_ASSUMED;
-  double low = values[count / 4], high = values[count - 1 - count / 4];
+  enum { FENCE = 3 };
+  const double least = 0.02; // between the quartiles: of copies and rescans they lie closer
+  const double low = values[count / 4], high = values[count - 1 - count / 4];
+  const double spread = high - low > least ? high - low : least;
   for (size_t i = 0; i < count && count >= 8; i++)
-    if (sb_store_record(store, (int64_t)i)->quality.template_correlation < low - 3 * (high - low))
+    if (sb_store_record(store, (int64_t)i)->quality.template_correlation < low - FENCE * spread)
       facts->outliers[facts->outlier_count++] = (int64_t)i;
 cleanup:
   free(values);

@@ -49,8 +49,6 @@ static sb_status set_up(checker *k) {
   if (!(options->expected_false > 0 && isfinite(options->expected_false)))
     return sb_error(SB_USAGE, "the number of false pairs to expect must be above 0 (%g)",
                     options->expected_false);
-  if (options->has_threshold && !isfinite(options->threshold))
-    return sb_error(SB_USAGE, "the threshold must be a finite number");
   sb_status status =
       sb_measure_need(options->measure != NULL ? options->measure : SB_LIKELY_MEASURE, &k->measure);
   if (status.code != SB_OK) return status;
@@ -60,6 +58,10 @@ static sb_status set_up(checker *k) {
                     "%s is a distance without an upper limit, by which pairs cannot be judged: "
                     "check by nrmse, which compares the same differences, or by %s",
                     info->name, SB_LIKELY_MEASURE);
+  if (options->has_threshold &&
+      !(options->threshold >= info->range_min && options->threshold <= info->range_max))
+    return sb_error(SB_USAGE, "the threshold must be a score of %s, from %g to %g", info->name,
+                    info->range_min, info->range_max);
   k->direction = info->higher_is_closer ? 1 : -1;
   k->likely_known = strcmp(info->name, SB_LIKELY_MEASURE) == 0;
   return status;

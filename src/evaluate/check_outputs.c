@@ -49,8 +49,14 @@ static void say_labels(FILE *file, const sb_checked *k, const sb_case *c) {
 
 // That it is not one image twice.
 static void say_noise(FILE *file, const sb_case *c) {
-  if (c->compared == SB_COMPARED_NOISE)
+  if (c->compared != SB_COMPARED_NOISE) return;
+  if (c->agreement < sb_rescan_noise)
     fprintf(file, "; two scans, as their noise differs (correlation %.3f)", c->agreement);
+  else
+    fprintf(file,
+            "; two scans, or a copy that was changed: their noise agrees more than that of rescans "
+            "was seen to (correlation %.3f)",
+            c->agreement);
 }
 
 static void say_copy(FILE *file, const sb_checked *k, const sb_case *c) {

@@ -12,7 +12,7 @@
 #include "evaluate/noise.h"
 #include "measure/likely.h"
 
-const double sb_copy_noise = 0.7, sb_copy_rows = 0.999;
+const double sb_copy_noise = 0.7, sb_copy_rows = 0.999, sb_rescan_noise = 0.4;
 
 typedef struct finder {
   const sb_store *store;

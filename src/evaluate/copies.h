@@ -8,6 +8,8 @@
 // Noise of copies agrees at least as much, of rescans less; and rows likewise, by bandpass. Where
 // they come from: docs/checking.md.
 extern const double sb_copy_noise, sb_copy_rows;
+// More than rescans' noise was seen to agree; short of sb_copy_noise perhaps a changed copy.
+extern const double sb_rescan_noise;
 
 // Fills `compared`, `agreement` and `copy` of every case that is not observed to be different: by the
 // files' SHA-256; by the noise of their voxels, where both files are still what was prepared; else by
