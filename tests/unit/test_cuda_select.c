@@ -112,10 +112,12 @@ static sb_screened score_of(const scene *s, const known *k, int64_t line, int64_
   const sb_span l = sb_extent_line(&k->extent, line);
   const bool row = line < k->extent.probes;
   const int64_t probe = row ? l.probe : l.first + x, scan = row ? l.first + x : l.probe;
-  const sb_lost *a = k->lost[0] + (probe - k->extent.probe),
-                *b = k->lost[1] + (scan - k->extent.gallery);
-  const double error =
-      k->lost[0] == NULL ? k->error : sb_pair_error(k->error, row ? a : b, row ? b : a);
+  double error = k->error;
+  if (k->lost[0] != NULL) {
+    const sb_lost *a = k->lost[0] + (probe - k->extent.probe),
+                  *b = k->lost[1] + (scan - k->extent.gallery);
+    error = sb_pair_error(k->error, row ? a : b, row ? b : a);
+  }
   return sb_screen_interval(s->measure, k->dots[l.at + x * l.step], error, K,
                             terms_of(s, row, l.probe), terms_of(s, !row, l.first + x));
 }
@@ -214,8 +216,9 @@ static int select_tile(const sb_backend *backend, void *context, scene *s, known
   k->error = sb_dot_error(backend->gemm_error(context, K), K);
   assert_ok(backend->gemm_nt(context, a, b, k->dots, b.count));
   const sb_lost *lost_a = backend->lost(context, a.slot), *lost_b = backend->lost(context, b.slot);
-  k->lost[0] = lost_a == NULL ? NULL : lost_a + a.first;
-  k->lost[1] = lost_b == NULL ? NULL : lost_b + b.first;
+  const bool told = lost_a != NULL && lost_b != NULL;
+  k->lost[0] = told ? lost_a + a.first : NULL;
+  k->lost[1] = told ? lost_b + b.first : NULL;
   set_cutoffs(s, k);
   const sb_selection_tile tile = {k->extent, k->error, k->cutoffs, terms_of(s, true, a.first),
                                   terms_of(s, false, b.first)};
