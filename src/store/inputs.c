@@ -498,7 +498,12 @@ static int compare_places(const void *x, const void *y) {
   return order != 0 ? order : (a > b) - (a < b);
 }
 
-// One scan twice is a conflict, unless it is the same file twice, of which the first counts.
+// Two labels, where neither is unknown.
+static bool differ(const char *a, const char *b) {
+  return a[0] != '\0' && b[0] != '\0' && strcmp(a, b) != 0;
+}
+
+// One scan twice is a conflict, unless it is the same file under the same labels, of which the first counts.
 static sb_status settle_duplicates(sb_scan_list *list) {
   sb_scan **order = NULL;
   sb_status status;
@@ -512,6 +517,13 @@ static sb_status settle_duplicates(sb_scan_list *list) {
     if (strcmp(a->dataset, b->dataset) != 0 || strcmp(a->scan_id, b->scan_id) != 0) {
       first = i;
     } else if (same_file(a, b)) {
+      if (differ(a->participant, b->participant) || differ(a->session, b->session)) {
+        status = sb_error(SB_CONFLICT,
+                          "%s: listed twice, as \"%s\" \"%s\" and as \"%s\" \"%s\"; leave one, or "
+                          "give each a scan_id of its own",
+                          a->source_path, a->participant, a->session, b->participant, b->session);
+        goto cleanup;
+      }
       free_scan(b);
       memset(b, 0, sizeof *b);
     } else {

@@ -284,6 +284,10 @@ static void test_duplicates(void **state) {
   assert_finds(INPUTS("linked/sub-03", "study/sub-03"), NULL,
                "study|sub-03_ses-1_desc-brain|sub-03|ses-1|"
                "linked/sub-03/ses-1/anat/sub-03_ses-1_desc-brain_T1w.nii.gz|\n");
+  // But not under the labels of two people.
+  put("both.tsv", "path\tparticipant_id\nx.nii\tp1\nx.nii\tp2\n");
+  assert_fails(find(INPUTS("both.tsv"), NULL, &list), SB_CONFLICT,
+               "x.nii: listed twice, as \"sub-p1\" \"\" and as \"sub-p2\" \"\"");
   // The same names in two datasets are two scans.
   assert_finds(INPUTS("other/study/sub-01", "copy/sub-01/anat/sub-01_T1w.nii"), NULL,
                "study|sub-01|sub-01||other/study/sub-01/anat/sub-01_T1w.nii.gz|\n"
