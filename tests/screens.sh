@@ -47,6 +47,7 @@ if [ -n "$module" ]; then # its streams run late
   for precision in fp32 tf32 fp16 bf16 int8; do
     link found --backend cuda --precision $precision
     expect_the_same "$precision on an emulated GPU"
+    echo "$precision on an emulated GPU: bounds $(sed -n 's/.*"screen_bound":[^0-9]*\([0-9.e-]*\).*/\1/p' found/summary.json | paste -sd ' ')"
   done
 fi
 echo "the same files from every screen"

@@ -29,7 +29,7 @@ typedef struct sb_int8_sums {
   double steps, sizes, spreads;
 } sb_int8_sums;
 
-// The scale of a chunk whose largest magnitude is given: that becomes LEVELS, before its random number is added.
+// The scale of a chunk whose largest magnitude is given: that becomes 126, before its random number is added.
 SB_HD static inline float sb_int8_scale(float most) {
   const float levels = 126, nothing = 1e-15f; // far less than what float32 products lose
   return most > nothing ? most / levels : 0;
