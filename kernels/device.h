@@ -45,33 +45,38 @@ static inline int64_t sb_most_blocks(int64_t items) {
   return items < SB_MOST_BLOCKS ? items : SB_MOST_BLOCKS;
 }
 
-// The sum of what the threads of a block have, a power of two of them, in a fixed tree. `sums` holds as
-// many, and can be used again at once.
-template <typename shared> static __device__ double sb_block_sum(shared &sums, double mine) {
-  sums[threadIdx.x] = mine;
+// What becomes of the numbers that the threads of a block have, a power of two of them, joined two by two
+// in a fixed tree. `room` holds as many, and can be used again at once.
+template <typename join, typename shared, typename number>
+static __device__ number sb_block_join(shared &room, number mine) {
+  room[threadIdx.x] = mine;
   for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
     __syncthreads();
-    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    if (threadIdx.x < half)
+      room[threadIdx.x] = join::template of<number>(room[threadIdx.x], room[threadIdx.x + half]);
   }
   __syncthreads();
-  const double sum = sums[0];
+  const number all = room[0];
   __syncthreads();
-  return sum;
+  return all;
 }
 
-// The largest of what they have, likewise.
-template <typename shared, typename number>
-static __device__ number sb_block_most(shared &mosts, number mine) {
-  mosts[threadIdx.x] = mine;
-  for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half && mosts[threadIdx.x + half] > mosts[threadIdx.x])
-      mosts[threadIdx.x] = mosts[threadIdx.x + half];
+struct sb_sum {
+  template <typename number> static __device__ number of(number a, number b) {
+    return a + b;
   }
-  __syncthreads();
-  const number most = mosts[0];
-  __syncthreads();
-  return most;
+};
+struct sb_most {
+  template <typename number> static __device__ number of(number a, number b) {
+    return b > a ? b : a;
+  }
+};
+template <typename shared> static __device__ double sb_block_sum(shared &room, double mine) {
+  return sb_block_join<sb_sum>(room, mine);
+}
+template <typename shared, typename number>
+static __device__ number sb_block_most(shared &room, number mine) {
+  return sb_block_join<sb_most>(room, mine);
 }
 
 #endif

@@ -62,9 +62,9 @@ fault "int8: the random numbers are left out" test_cuda rounding.h 'value * inve
 fault "int8: random numbers of the first chunk" test_cuda round.cu 'r.dither[first + i]' 'r.dither[i]'
 fault "int8: what follows the last element" test_cuda round.cu 'i < count ? sb_to_int8' 'i < r.chunk ? sb_to_int8'
 fault "int8: a scale of one thread's elements" test_cuda round.cu 'sb_int8_scale(sb_block_most(mosts, most))' 'sb_int8_scale(most)'
-fault "int8: a missing barrier" test_cuda device.h 'mosts[threadIdx.x] = mine;
+fault "int8: a missing barrier" test_cuda device.h 'room[threadIdx.x] = mine;
   for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
-    __syncthreads();' 'mosts[threadIdx.x] = mine;
+    __syncthreads();' 'room[threadIdx.x] = mine;
   for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {'
 fault "int8: the last chunk's loss is left out" test_cuda round.cu 'c < r.chunks' 'c < r.chunks - 1'
 fault "int8: bounds are not sent to the host" test_cuda vectors.c 'if (c->precision == SB_INT8)
