@@ -212,6 +212,15 @@ sb_status sb_cli_write_report(const sb_arguments *a, const char *out) {
   return sb_report_write(out, &options, &progress);
 }
 
+sb_status sb_cli_hold_results(const char *out, sb_hold *hold) {
+  char *summary = sb_path_join(out, "summary.json");
+  memset(hold, 0, sizeof *hold);
+  if (summary == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", out);
+  const bool finished = sb_is_file(summary);
+  free(summary);
+  return finished ? sb_hold_take(out, hold) : sb_ok();
+}
+
 // ---- Aligned tables -----------------------------------------------------------------------------
 
 size_t sb_cli_width(const char *text) {

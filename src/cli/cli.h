@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/lock.h"
 #include "samebrain/samebrain.h"
 
 // Exit codes; other tools rely on them.
@@ -85,6 +86,13 @@ bool sb_arg_threads(const sb_arguments *a, int *threads);
 // OUT/report.html from what is in the folder, without pictures where --no-images says so.
 #define SB_NO_IMAGES "--no-images", NULL, "leave pictures of the brains out of report.html"
 sb_status sb_cli_write_report(const sb_arguments *a, const char *out);
+
+// Whether results of another command in OUT may be replaced.
+#define SB_OVERWRITE "--overwrite", NULL, "replace what another command left in OUT"
+
+// Holds a folder of results (sb_hold_take) for a command that needs them to be there. Where none are,
+// nothing is held or made: the command will say so.
+sb_status sb_cli_hold_results(const char *out, sb_hold *hold);
 
 extern const sb_command sb_cmd_prepare, sb_cmd_link, sb_cmd_evaluate, sb_cmd_compare, sb_cmd_synth,
     sb_cmd_info, sb_cmd_measures, sb_cmd_template, sb_cmd_bench, sb_cmd_merge, sb_cmd_report,

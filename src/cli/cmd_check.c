@@ -96,6 +96,7 @@ static bool read_options(const sb_arguments *a, sb_check_options *options) {
   options->has_threshold = sb_arg_flag(a, "--threshold");
   options->identities = sb_arg_text(a, "--identities", NULL);
   options->backend = backends[backend];
+  options->overwrite = sb_arg_flag(a, "--overwrite");
   if (sb_arg_text(a, "-o", NULL) != NULL) return true;
   fputs("samebrain check: -o OUT is missing: the folder for the results\n", stderr);
   return false;
@@ -105,11 +106,13 @@ static int run(const sb_arguments *a) {
   sb_check_options options = sb_check_options_default();
   sb_check_summary summary;
   sb_store *store = NULL;
+  sb_hold hold = {0};
   const sb_progress progress = sb_cli_progress(a->quiet);
   if (!read_options(a, &options)) return SB_EXIT_USAGE;
   const char *out = sb_arg_text(a, "-o", NULL);
   sb_status status = sb_ok();
   SB_TRY(sb_store_open(a->positional[0], &store));
+  SB_TRY(sb_hold_take(out, &hold));
   SB_TRY(sb_check(store, &options, out, &progress, &summary));
   sb_cli_progress_end();
   SB_TRY(sb_cli_write_report(a, out));
@@ -118,6 +121,7 @@ static int run(const sb_arguments *a) {
   else if (!a->quiet)
     SB_TRY(print_text(out, &summary));
 cleanup:
+  sb_hold_release(&hold);
   sb_store_close(store);
   if (status.code != SB_OK) return sb_report(status);
   return summary.found > 0 ? SB_EXIT_FOUND : SB_EXIT_OK;
@@ -132,6 +136,7 @@ static const sb_option OPTIONS[] = {
     {"--backend", "NAME", "auto, cpu or cuda (auto)"},
     {"--memory", "SIZE", "memory to use, such as 512M or 4G (4G or a quarter of the machine's)"},
     {"--threads", "N", "processors to use; changes no result (all)"},
+    {SB_OVERWRITE},
     {SB_NO_IMAGES},
     {0},
 };

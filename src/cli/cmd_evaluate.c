@@ -121,8 +121,12 @@ static int run(const sb_arguments *a) {
       !sb_arg_double(a, "--expected-false", &options.expected_false) ||
       !sb_arg_threads(a, &options.threads))
     return SB_EXIT_USAGE;
-  sb_status status = sb_evaluate(a->positional[0], &options, results, MOST_MEASURES, &count);
+  sb_hold hold;
+  sb_status status = sb_cli_hold_results(a->positional[0], &hold);
+  if (status.code == SB_OK)
+    status = sb_evaluate(a->positional[0], &options, results, MOST_MEASURES, &count);
   if (status.code == SB_OK) status = sb_cli_write_report(a, a->positional[0]);
+  sb_hold_release(&hold);
   if (status.code != SB_OK) return sb_report(status);
   if (a->json) {
     print_json(results, count);

@@ -170,6 +170,7 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
   options->has_threshold = sb_arg_text(a, "--threshold", NULL) != NULL;
   options->identities = sb_arg_text(a, "--identities", NULL);
   options->matrix = sb_arg_flag(a, "--matrix");
+  options->overwrite = sb_arg_flag(a, "--overwrite");
   options->backend = backends[backend];
   options->precision = precisions[precision];
   if (valid && sb_arg_text(a, "-o", NULL) == NULL) {
@@ -188,17 +189,20 @@ static int run(const sb_arguments *a) {
   }
   char *out = shard_folder(sb_arg_text(a, "-o", NULL), &options);
   sb_store *gallery = NULL, *probe = NULL;
+  sb_hold hold = {0};
   sb_link_summary summary;
   sb_progress progress = sb_cli_progress(a->quiet);
   sb_status status = out == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_store_open(a->positional[0], &gallery));
   if (a->positional_count > 1) SB_TRY(sb_store_open(a->positional[1], &probe));
+  SB_TRY(sb_hold_take(out, &hold));
   SB_TRY(sb_link(gallery, probe, &options, out, &progress, &summary));
   sb_cli_progress_end();
   if (options.shard_count == 0) SB_TRY(sb_cli_write_report(a, out));
   SB_TRY(print_summary(a, out, options.shard_count > 0, &summary));
 cleanup:
+  sb_hold_release(&hold);
   sb_store_close(gallery);
   sb_store_close(probe);
   free(out);
@@ -222,6 +226,7 @@ static const sb_option OPTIONS[] = {
     {"--parts", "N", "finish in N steps that a killed run need not do again (by its length)"},
     {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
     {"--threads", "N", "processors to use (all)"},
+    {SB_OVERWRITE},
     {SB_NO_IMAGES},
     {0},
 };
@@ -234,7 +239,9 @@ const sb_command sb_cmd_link = {
         "Compares every scan of the store PROBE with every scan of the store GALLERY, or those "
         "of GALLERY with each other, and lists for each the closest ones. People are "
         "compared by (dataset, participant) unless --identities says more. Writes tables, and "
-        "report.html, a page with what they say.",
+        "report.html, a page with what they say. In a folder with results of the same command "
+        "they are replaced; one with another command's is refused without --overwrite, and one "
+        "in which another run is at work always.",
     .example = "samebrain link brains -o links\n  "
                "samebrain link hospital release -o risk -m pearson,bandpass --identities none\n  "
                "samebrain link brains -o links -m bandpass --top 20 --refine lncc\n  "

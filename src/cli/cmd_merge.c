@@ -56,23 +56,29 @@ static void print_summary(const sb_arguments *a, const char *out, size_t shards,
 static int run(const sb_arguments *a) {
   const char *out = sb_arg_text(a, "-o", NULL);
   folder_list list = {0};
+  sb_hold hold = {0};
   sb_link_summary summary;
+  const sb_progress progress = sb_cli_progress(a->quiet);
   sb_status status = sb_ok();
   if (out == NULL) {
     fputs("samebrain merge: -o OUT is missing: the folder for the results\n", stderr);
     return SB_EXIT_USAGE;
   }
   for (size_t i = 0; i < a->positional_count; i++) SB_TRY(add_folders(&list, a->positional[i]));
-  SB_TRY(sb_merge((const char *const *)list.paths, list.count, out, &summary));
+  SB_TRY(sb_hold_take(out, &hold));
+  SB_TRY(sb_merge((const char *const *)list.paths, list.count, out, sb_arg_flag(a, "--overwrite"),
+                  &progress, &summary));
   SB_TRY(sb_cli_write_report(a, out));
   print_summary(a, out, list.count, &summary);
 cleanup:
+  sb_hold_release(&hold);
   sb_free_names(list.paths, list.count);
   return sb_report(status);
 }
 
 static const sb_option OPTIONS[] = {
     {"-o", "OUT", "folder for the results (required)"},
+    {SB_OVERWRITE},
     {SB_NO_IMAGES},
     {0},
 };

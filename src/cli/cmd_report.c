@@ -13,7 +13,10 @@ static int64_t bytes_of(const char *path) {
 
 static int run(const sb_arguments *a) {
   const char *out = a->positional[0];
-  sb_status status = sb_cli_write_report(a, out);
+  sb_hold hold;
+  sb_status status = sb_cli_hold_results(out, &hold);
+  if (status.code == SB_OK) status = sb_cli_write_report(a, out);
+  sb_hold_release(&hold);
   if (status.code != SB_OK) return sb_report(status);
   char *path = sb_path_join(out, "report.html");
   if (a->json)

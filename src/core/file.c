@@ -41,6 +41,11 @@ char *sb_path_absolute(const char *path) {
   return absolute;
 }
 
+char *sb_path_real(const char *path) {
+  char *real = realpath(path, NULL);
+  return real != NULL ? real : sb_strdup(path);
+}
+
 bool sb_ends_with(const char *text, const char *ending) {
   size_t a = strlen(text), b = strlen(ending);
   return a >= b && strcmp(text + a - b, ending) == 0;

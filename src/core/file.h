@@ -18,6 +18,8 @@ char *sb_path_folder(const char *path);
 // DataLad or git-annex keeps there points to where the content happens to be. free() it; the path
 // as given where its folder cannot be found.
 char *sb_path_absolute(const char *path);
+// The path with all links followed, "x/" being "x"; free() it; as given where it cannot be found.
+char *sb_path_real(const char *path);
 bool sb_ends_with(const char *text, const char *ending);
 
 // Why a file could not be opened, in words: SB_NOT_FOUND or SB_IO. `reason` is errno's value. A link

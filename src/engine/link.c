@@ -23,14 +23,13 @@ sb_link_options sb_link_options_default(void) {
 // ---- Setting up ---------------------------------------------------------------------------------
 
 static sb_status need_measures(sb_run *run) {
-  static const char *const default_measure = "bandpass";
   const sb_link_options *options = run->options;
   bool given = options->measure_count > 0;
   run->measure_count = given ? options->measure_count : 1;
   sb_status status = SB_NEW_ZERO(&run->measured, run->measure_count, "measures");
   for (size_t i = 0; i < run->measure_count && status.code == SB_OK; i++) {
-    status =
-        sb_measure_need(given ? options->measures[i] : default_measure, &run->measured[i].measure);
+    status = sb_measure_need(given ? options->measures[i] : SB_DEFAULT_MEASURE,
+                             &run->measured[i].measure);
     for (size_t j = 0; j < i && status.code == SB_OK; j++)
       if (run->measured[j].measure == run->measured[i].measure)
         status = sb_error(SB_USAGE, "measure %s is given twice", options->measures[i]);
@@ -91,6 +90,8 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   run->threads = sb_thread_count(options->threads);
   run->memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : sb_default_memory_bytes();
   run->mode = sb_identity_mode_of(options->identities);
+  run->command = sb_link_command(run->gallery, run->scans.self ? NULL : run->probe, options);
+  if (run->command == NULL) return sb_error(SB_NO_MEMORY, "out of memory");
   SB_TRY(check_request(run));
   SB_TRY(need_measures(run));
   SB_TRY(sb_compute_open(options->backend, options->precision, run->threads,
@@ -118,6 +119,7 @@ static void tear_down(sb_run *run) {
   for (size_t i = 0; run->measured != NULL && i < run->measure_count; i++)
     free(run->measured[i].best_nonmated);
   free(run->measured);
+  free(run->command);
   free(run->survivors.items);
   free(run->mated);
   sb_people_free(&run->people);
@@ -496,7 +498,8 @@ sb_status sb_link_share(const sb_store *gallery, const sb_store *probe,
   sb_status status = sb_ok();
   SB_TRY(set_up(&run, &table));
   if (is_finished(&run, out, summary)) goto cleanup;
-  SB_TRY(sb_results_open(out, &results));
+  SB_TRY(
+      sb_results_open(out, &(sb_results_use){run.command, options->overwrite, progress}, &results));
   SB_TRY(sb_results_create(&results, "matches.tsv", &matches));
   SB_TRY(sb_results_create(&results, "mated.tsv", &mated));
   fputs(SB_MATCHES_HEADER, matches);

@@ -63,30 +63,38 @@ static sb_status link_parts(const sb_store *gallery, const sb_store *probe,
                             int64_t parts, const char *out, const sb_progress *progress,
                             sb_link_summary *summary) {
   sb_results results = {0};
+  sb_link_options part_options = *options;
   char **folders = NULL, *below = sb_path_join(out, SB_PARTS_FOLDER);
+  char *command = sb_link_command(gallery, probe, options);
   part_progress told = {progress, 0, parts};
   const sb_progress inner = {.context = &told, .advance = advance, .warn = warn};
   sb_link_summary part;
   const double start = sb_now_s();
-  sb_status status = below == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
+  sb_status status = sb_ok();
+  if (below == NULL || command == NULL) status = sb_error(SB_NO_MEMORY, "out of memory");
   SB_TRY(status);
-  SB_TRY(sb_results_open(out, &results)); // that it may be written to
+  // That it may be written to. What was begun below it for something else is in nobody's way.
+  SB_TRY(sb_results_open(out, &(sb_results_use){command, options->overwrite, progress}, &results));
+  part_options.overwrite = true;
   SB_TRY(SB_NEW_ZERO(&folders, parts, "parts"));
   for (int64_t i = 0; i < parts; i++) {
     folders[i] = sb_format("%s/%04lld-of-%04lld", below, (long long)i + 1, (long long)parts);
     if (folders[i] == NULL) status = sb_error(SB_NO_MEMORY, "out of memory");
     SB_TRY(status);
     told.part = i + 1;
-    SB_TRY(sb_link_share(gallery, probe, options, limits, sb_share_of(share, (sb_share){i, parts}),
-                         folders[i], progress != NULL ? &inner : NULL, &part));
+    SB_TRY(sb_link_share(gallery, probe, &part_options, limits,
+                         sb_share_of(share, (sb_share){i, parts}), folders[i],
+                         progress != NULL ? &inner : NULL, &part));
   }
-  SB_TRY(sb_merge_shares((const char *const *)folders, (size_t)parts, share, out, summary));
+  SB_TRY(sb_merge_shares((const char *const *)folders, (size_t)parts, share, out, true, NULL,
+                         summary));
   summary->seconds = sb_now_s() - start;
   SB_TRY(sb_results_remove(below));
 cleanup:
   sb_results_close(&results);
   for (int64_t i = 0; folders != NULL && i < parts; i++) free(folders[i]);
   free(folders);
+  free(command);
   free(below);
   return status;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "engine/warn.h"
 
@@ -14,6 +15,15 @@ const char *sb_identity_mode_name(sb_identity_mode mode) {
 sb_identity_mode sb_identity_mode_of(const char *identities) {
   if (identities == NULL) return SB_IDENTITIES_LABELS;
   return strcmp(identities, "none") == 0 ? SB_IDENTITIES_NONE : SB_IDENTITIES_TABLE;
+}
+
+char *sb_identities_words(const char *identities) {
+  if (sb_identity_mode_of(identities) != SB_IDENTITIES_TABLE)
+    return sb_strdup(identities == NULL ? "" : " --identities none");
+  char *path = sb_path_real(identities);
+  char *words = path == NULL ? NULL : sb_format(" --identities %s", path);
+  free(path);
+  return words;
 }
 
 int64_t sb_identity_find(const sb_identity *list, int64_t count, const char *dataset,

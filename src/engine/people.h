@@ -20,6 +20,9 @@ typedef enum sb_identity_mode {
 const char *sb_identity_mode_name(sb_identity_mode mode);
 // What an `identities` option means: NULL, "none" or a path.
 sb_identity_mode sb_identity_mode_of(const char *identities);
+// The option as a part of a command, with a table's whole path: "" for NULL; free() it; NULL only when
+// memory is short.
+char *sb_identities_words(const char *identities);
 
 // A scan as far as identity goes; the strings are borrowed. Lists of them are in (dataset, scan_id)
 // order, as stores are.

@@ -1,8 +1,10 @@
-// What was asked for, as a checksum: shares of one run have the same, and only they are merged.
+// What was asked for, as a checksum and in words. Shares of one run have the same checksum, and only they are
+// merged; a run with other words does not replace a run's results unasked.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "core/hash.h"
 #include "core/memory.h"
 #include "engine/run.h"
@@ -42,4 +44,34 @@ void sb_run_digest(const sb_run *run, char hex[SB_SHA256_HEX]) {
   if (!run->scans.self)
     add_scans(&hash, run->gallery, run->scans.gallery, run->scans.gallery_count);
   sb_sha256_end(&hash, hex);
+}
+
+static void put_path(FILE *text, const char *before, const char *path) {
+  char *real = sb_path_real(path);
+  fprintf(text, "%s%s", before, real != NULL ? real : path);
+  free(real);
+}
+
+char *sb_link_command(const sb_store *gallery, const sb_store *probe, const sb_link_options *o) {
+  if (o->command != NULL) return sb_strdup(o->command);
+  char *words = NULL, *identities = sb_identities_words(o->identities);
+  size_t bytes;
+  FILE *text = open_memstream(&words, &bytes);
+  if (text == NULL) goto cleanup;
+  put_path(text, "samebrain link ", sb_store_path(gallery));
+  if (probe != NULL) put_path(text, " ", sb_store_path(probe));
+  fprintf(text, " -m %s", o->measure_count > 0 ? o->measures[0] : SB_DEFAULT_MEASURE);
+  for (size_t m = 1; m < o->measure_count; m++) fprintf(text, ",%s", o->measures[m]);
+  if (o->refine != NULL) fprintf(text, " --refine %s", o->refine);
+  fprintf(text, " --top %lld", (long long)o->top);
+  if (o->has_threshold) fprintf(text, " --threshold %.15g", o->threshold);
+  if (identities != NULL) fputs(identities, text);
+  if (o->matrix) fputs(" --matrix", text);
+  if (fclose(text) != 0 || identities == NULL) {
+    free(words);
+    words = NULL;
+  }
+cleanup:
+  free(identities);
+  return words;
 }

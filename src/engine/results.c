@@ -5,7 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <cjson/cJSON.h>
+
+#include "core/lock.h"
 #include "core/memory.h"
+#include "engine/warn.h"
 
 static bool starts_with(const char *text, const char *beginning) {
   return strncmp(text, beginning, strlen(beginning)) == 0;
@@ -38,7 +42,50 @@ static bool known_file(const char *name) {
   return known_name(name, length);
 }
 
-sb_status sb_results_open(const char *folder, sb_results *out) {
+static bool may_be_there(const char *name) {
+  return known_file(name) || strcmp(name, SB_PARTS_FOLDER) == 0 || strcmp(name, SB_HOLD_FILE) == 0;
+}
+
+// The command whose results these are, "" where that is not told; free() it. NULL: unfinished.
+static sb_status read_command(const char *folder, char **command) {
+  char *path = sb_path_join(folder, "summary.json"), *text = NULL;
+  size_t bytes;
+  *command = NULL;
+  if (path == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+  sb_status status = sb_read_file(path, &text, &bytes);
+  free(path);
+  if (status.code == SB_NOT_FOUND) return sb_ok();
+  if (status.code != SB_OK) return status;
+  cJSON *root = cJSON_Parse(text);
+  const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, "command");
+  *command = sb_strdup(cJSON_IsString(item) ? item->valuestring : "");
+  cJSON_Delete(root);
+  free(text);
+  return *command != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+}
+
+// Results of the same command are replaced by those of its newest run; what took somebody another
+// command, and perhaps days, only when that is wanted.
+static sb_status check_earlier(const char *folder, const sb_results_use *use) {
+  char *command = NULL, *evaluation = sb_path_join(folder, "evaluation.json");
+  sb_status status = evaluation == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", folder)
+                                        : read_command(folder, &command);
+  if (status.code == SB_OK && command != NULL && !use->overwrite &&
+      strcmp(command, use->command) != 0)
+    status = sb_error(SB_USAGE,
+                      "%s: holds what another run found (%s); name another folder, or have all of "
+                      "it replaced (--overwrite)",
+                      folder, *command != '\0' ? command : "by another version of samebrain");
+  if (status.code == SB_OK && command != NULL && sb_is_file(evaluation))
+    sb_warn(use->progress,
+            "%s: the evaluation there is of the earlier results and goes with them: evaluate again",
+            folder);
+  free(command);
+  free(evaluation);
+  return status;
+}
+
+sb_status sb_results_open(const char *folder, const sb_results_use *use, sb_results *out) {
   memset(out, 0, sizeof *out);
   char **names = NULL;
   size_t count = 0;
@@ -49,13 +96,15 @@ sb_status sb_results_open(const char *folder, sb_results *out) {
   SB_TRY(sb_make_folder(folder));
   SB_TRY(sb_list_folder(folder, &names, &count));
   for (size_t i = 0; i < count; i++)
-    if (!known_file(names[i]) && strcmp(names[i], SB_PARTS_FOLDER) != 0) {
+    if (!may_be_there(names[i])) {
       status = sb_error(SB_USAGE,
                         "%s: holds %s, which a link did not write; give an empty or a new folder "
                         "for the results",
                         folder, names[i]);
       break;
     }
+  SB_TRY(status);
+  SB_TRY(check_earlier(folder, use));
 cleanup:
   sb_free_names(names, count);
   if (status.code != SB_OK) sb_results_close(out);

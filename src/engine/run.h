@@ -37,6 +37,7 @@ typedef struct sb_run {
   sb_share share;
   sb_range range;             // the probes of the share
   char digest[SB_SHA256_HEX]; // of what was asked for
+  char *command;              // the same in words
   sb_pair *mated;             // every mated pair of the share
   int64_t mated_count;
   sb_compute compute;
@@ -51,6 +52,14 @@ typedef struct sb_run {
 
 // summary.json as text; free() it.
 sb_status sb_run_summary(const sb_run *run, char **text);
+
+// What is compared when nothing is said.
+#define SB_DEFAULT_MEASURE "bandpass"
+
+// What was asked for, written as a command without what changes no reported score; free() it; NULL
+// only when memory is short. A run with the same one may replace this one's results.
+char *sb_link_command(const sb_store *gallery, const sb_store *probe,
+                      const sb_link_options *options);
 
 // What was asked for, and of which scans: shares of one run have the same.
 void sb_run_digest(const sb_run *run, char hex[SB_SHA256_HEX]);

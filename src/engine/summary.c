@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "engine/run.h"
 
@@ -29,8 +30,8 @@ static void add_integer(cJSON *object, const char *name, int64_t value) {
 
 static void add_store(cJSON *stores, const char *name, const sb_store *store) {
   cJSON *object = cJSON_AddObjectToObject(stores, name);
-  char *path = realpath(sb_store_path(store), NULL);
-  cJSON_AddStringToObject(object, "path", path != NULL ? path : sb_store_path(store));
+  char *path = sb_path_real(sb_store_path(store));
+  cJSON_AddStringToObject(object, "path", path);
   cJSON_AddStringToObject(object, "template_hash", sb_store_template_hash(store));
   cJSON_AddStringToObject(object, "parameters", sb_store_parameters(store));
   add_integer(object, "scans", sb_store_count(store));
@@ -128,6 +129,7 @@ sb_status sb_run_summary(const sb_run *run, char **text) {
   cJSON *root = cJSON_CreateObject();
   cJSON_AddStringToObject(root, "kind", "samebrain link");
   cJSON_AddStringToObject(root, "version", sb_version());
+  cJSON_AddStringToObject(root, "command", run->command);
   cJSON_AddBoolToObject(root, "self", run->scans.self);
   add_integer(root, "probes", run->scans.probe_count);
   add_integer(root, "gallery", run->scans.gallery_count);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "engine/pairs.h"
 #include "evaluate/check_outputs.h"
@@ -29,6 +30,7 @@ typedef struct checker {
   const char *out;
   const sb_progress *progress;
   const sb_measure *measure;
+  char *command;     // this one, for summary.json
   bool likely_known; // what scores suggest by themselves is known of this measure
   double direction;
   sb_link_folder folder;
@@ -43,6 +45,20 @@ typedef struct checker {
   sb_cases cases;
   int64_t *group, *original; // per scan
 } checker;
+
+// As sb_link_command writes a link's.
+static sb_status tell_command(checker *k) {
+  const sb_check_options *o = k->options;
+  char *store = sb_path_real(sb_store_path(k->store));
+  char *identities = sb_identities_words(o->identities);
+  if (store != NULL && identities != NULL)
+    k->command = sb_format("samebrain check %s -m %s %s %.15g%s", store, k->measure->info.name,
+                           o->has_threshold ? "--threshold" : "--expected-false",
+                           o->has_threshold ? o->threshold : o->expected_false, identities);
+  free(store);
+  free(identities);
+  return k->command != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "out of memory");
+}
 
 static sb_status set_up(checker *k) {
   const sb_check_options *options = k->options;
@@ -64,7 +80,7 @@ static sb_status set_up(checker *k) {
                     info->range_min, info->range_max);
   k->direction = info->higher_is_closer ? 1 : -1;
   k->likely_known = strcmp(info->name, SB_LIKELY_MEASURE) == 0;
-  return status;
+  return tell_command(k);
 }
 
 // ---- Likeness -----------------------------------------------------------------------------------
@@ -91,6 +107,8 @@ static sb_status link_store(checker *k, double listed_from) {
   options.backend = k->options->backend;
   options.memory_bytes = k->options->memory_bytes;
   options.threads = k->options->threads;
+  options.overwrite = k->options->overwrite;
+  options.command = k->command;
   options.has_threshold = !isnan(listed_from);
   options.threshold = k->direction * listed_from;
   sb_status status = sb_ok();
@@ -349,6 +367,7 @@ cleanup:
   free(k.cases.items);
   free(k.group);
   free(k.original);
+  free(k.command);
   forget_link(&k);
   return status;
 }

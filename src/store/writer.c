@@ -2,11 +2,6 @@
 //
 // Commit protocol: write rows and masks, sync; write the arrays' new shape, sync; append the table's
 // lines, sync. The line is the commit: whatever has none is cut off when the shard is next taken.
-//
-// Locks are open-file-description locks (F_OFD_SETLK). Like classic record locks they die with the
-// process (the kernel closes its files) and work over NFS. Unlike those they belong to one opened
-// file, not to the process: two writers in one process exclude each other, and a reader in the same
-// process that closes the table does not drop the writer's lock.
 #include "store/writer.h"
 
 #include <errno.h>
@@ -21,6 +16,7 @@
 #include "core/file.h"
 #include "core/half.h"
 #include "core/hash.h"
+#include "core/lock.h"
 #include "core/memory.h"
 #include "core/npy.h"
 #include "samebrain/volume.h"
@@ -64,19 +60,6 @@ static sb_status write_at(int file, const char *path, const void *data, int64_t 
 
 static sb_status sync_file(int file, const char *path) {
   return fdatasync(file) == 0 ? sb_ok() : file_error(path, "sync");
-}
-
-// SB_BUSY when somebody else has it and `wait` is false.
-static sb_status lock_file(int file, const char *path, bool wait) {
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  int result;
-  do result = fcntl(file, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock);
-  while (result != 0 && errno == EINTR);
-  if (result == 0) return sb_ok();
-  if (errno == EAGAIN || errno == EACCES)
-    return sb_error(SB_BUSY, "%s: another process is writing it", path);
-  return sb_error(SB_IO, "%s: cannot lock: %s (a store needs a file system with fcntl locks)", path,
-                  strerror(errno));
 }
 
 // ---- Making or checking the store ---------------------------------------------------------------
@@ -178,7 +161,7 @@ static sb_status make_or_check(const char *path, const sb_store_header *h) {
       status = file_error(lock_path, "write");
       goto cleanup;
     }
-    SB_TRY(lock_file(lock, lock_path, true));
+    SB_TRY(sb_lock_file(lock, lock_path, true));
     if (!sb_is_file(json)) SB_TRY(make_store(path, h, &meta));
   }
   status = check_store(path, &meta);
@@ -284,7 +267,7 @@ static sb_status take_shard(sb_store_writer *w, int number, int flags) {
   w->table = open(w->files.table, O_RDWR | O_CLOEXEC | flags, 0600);
   if (w->table < 0 && errno == EEXIST) return sb_error(SB_BUSY, "%s: exists", w->files.table);
   if (w->table < 0) return file_error(w->files.table, "write");
-  status = lock_file(w->table, w->files.table, false);
+  status = sb_lock_file(w->table, w->files.table, false);
   if (status.code != SB_OK) {
     close(w->table);
     w->table = -1;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -16,6 +17,7 @@
 #include "core/geometry.h"
 #include "core/half.h"
 #include "core/hash.h"
+#include "core/lock.h"
 #include "core/memory.h"
 #include "core/npy.h"
 #include "core/threads.h"
@@ -504,6 +506,82 @@ static void long_messages(void **state) {
   }
 }
 
+// ---- Holding a folder ---------------------------------------------------------------------------
+
+static void holds(void **state) {
+  char *folder = sb_path_join(*state, "a/out"), *file = sb_path_join(folder, SB_HOLD_FILE);
+  char *other = sb_path_join(folder, "other");
+  sb_hold first, second = {0};
+  sb_hold_release(&second);
+  assert_ok(sb_hold_take(folder, &first));
+  char *who = sb_format("(process %ld on ", (long)getpid());
+  assert_fails(sb_hold_take(folder, &second), SB_BUSY, who);
+  sb_hold_release(&second); // of what was not got: nothing
+  assert_fails(sb_hold_take(folder, &second), SB_BUSY, "wait until it has ended");
+  assert_true(sb_is_file(file));
+  sb_hold_release(&first);
+  assert_false(sb_is_folder(folder)); // nothing was put into it
+
+  assert_ok(sb_hold_take(folder, &first));
+  assert_ok(sb_write_file(other, "x", 1));
+  sb_hold_release(&first);
+  assert_true(sb_is_file(other) && !sb_is_file(file));
+  assert_ok(sb_hold_take(folder, &first));
+  unlink(other);
+  sb_hold_release(&first);
+  assert_true(sb_is_folder(folder)); // it was there before
+  free(who);
+  free(other);
+  free(file);
+  free(folder);
+}
+
+// A process that ends without a word leaves the file, which holds nothing.
+static void holds_of_the_dead(void **state) {
+  char *file = sb_path_join(*state, SB_HOLD_FILE);
+  sb_hold hold;
+  const pid_t child = fork();
+  if (child == 0) _exit(sb_hold_take(*state, &hold).code);
+  int ended;
+  assert_int_equal(waitpid(child, &ended, 0), child);
+  assert_int_equal(ended, 0);
+  assert_true(sb_is_file(file));
+  assert_ok(sb_hold_take(*state, &hold));
+  sb_hold_release(&hold);
+  assert_false(sb_is_file(file));
+  free(file);
+}
+
+// Takes and releases until it has held `times` times; 1 where somebody else was in there too.
+static int hold_alone(const char *folder, const char *inside, int times) {
+  sb_hold hold;
+  while (times > 0) {
+    sb_status status = sb_hold_take(folder, &hold);
+    if (status.code == SB_BUSY) continue;
+    if (status.code != SB_OK || mkdir(inside, 0700) != 0 || rmdir(inside) != 0) return 1;
+    sb_hold_release(&hold);
+    times--;
+  }
+  return 0;
+}
+
+// However taking and releasing meet, one process is in there at a time.
+static void holds_exclude(void **state) {
+  enum { PROCESSES = 4, TIMES = 200 };
+  char *inside = sb_path_join(*state, "inside");
+  pid_t children[PROCESSES];
+  for (int i = 0; i < PROCESSES; i++) {
+    children[i] = fork();
+    if (children[i] == 0) _exit(hold_alone(*state, inside, TIMES));
+  }
+  for (int i = 0; i < PROCESSES; i++) {
+    int ended;
+    assert_int_equal(waitpid(children[i], &ended, 0), children[i]);
+    assert_int_equal(ended, 0);
+  }
+  free(inside);
+}
+
 static void memory(void **state) {
   (void)state;
   double *array = NULL;
@@ -544,6 +622,9 @@ int main(void) {
       cmocka_unit_test(affines),
       cmocka_unit_test(statuses),
       cmocka_unit_test(long_messages),
+      cmocka_unit_test_setup_teardown(holds, make_scratch, remove_scratch),
+      cmocka_unit_test_setup_teardown(holds_of_the_dead, make_scratch, remove_scratch),
+      cmocka_unit_test_setup_teardown(holds_exclude, make_scratch, remove_scratch),
       cmocka_unit_test(memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

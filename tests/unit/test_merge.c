@@ -76,7 +76,8 @@ static sb_status merge_all(const linked *l, int shards, const char *out, sb_link
     folders[i] = place(l, name);
     free(name);
   }
-  sb_status status = sb_merge((const char *const *)folders, (size_t)shards, path, summary);
+  sb_status status =
+      sb_merge((const char *const *)folders, (size_t)shards, path, false, NULL, summary);
   for (int i = 0; i < shards; i++) free(folders[i]);
   free(path);
   return status;
@@ -250,30 +251,36 @@ static void test_what_does_not_belong_together_is_refused(void **state) {
   for (int i = 0; i < 4; i++) path[i] = place(&l, names[i]);
   const char *const *folders = (const char *const *)path;
   char *out = place(&l, "out");
+  l.options.overwrite = true; // what was asked for changes from run to run
   run(&l, "one", 1, 3, 1);
   run(&l, "two", 2, 3, 1);
   run(&l, "whole", 0, 0, 1);
-  expect_refusal(sb_merge(folders, 2, out, &summary), SB_USAGE, "shard 3 of 3 is missing");
-  expect_refusal(sb_merge(folders + 3, 1, out, &summary), SB_USAGE, "nothing to merge");
-  expect_refusal(sb_merge(folders, 0, out, &summary), SB_USAGE, "nothing to merge");
-  expect_refusal(sb_merge(folders, 3, out, &summary), SB_NOT_FOUND, "did not finish");
+  expect_refusal(sb_merge(folders, 2, out, false, NULL, &summary), SB_USAGE,
+                 "shard 3 of 3 is missing");
+  expect_refusal(sb_merge(folders + 3, 1, out, false, NULL, &summary), SB_USAGE,
+                 "nothing to merge");
+  expect_refusal(sb_merge(folders, 0, out, false, NULL, &summary), SB_USAGE, "nothing to merge");
+  expect_refusal(sb_merge(folders, 3, out, false, NULL, &summary), SB_NOT_FOUND, "did not finish");
   run(&l, "three", 2, 3, 1);
-  expect_refusal(sb_merge(folders, 3, out, &summary), SB_CONFLICT, "are the same shard, 2 of 3");
+  expect_refusal(sb_merge(folders, 3, out, false, NULL, &summary), SB_CONFLICT,
+                 "are the same shard, 2 of 3");
   l.options.top = 3;
   run(&l, "three", 3, 3, 1);
-  expect_refusal(sb_merge(folders, 3, out, &summary), SB_CONFLICT, "not shards of one run");
+  expect_refusal(sb_merge(folders, 3, out, false, NULL, &summary), SB_CONFLICT,
+                 "not shards of one run");
   l.options.top = 2;
   run(&l, "three", 3, 4, 1);
-  expect_refusal(sb_merge(folders, 3, out, &summary), SB_CONFLICT, "one of 4");
+  expect_refusal(sb_merge(folders, 3, out, false, NULL, &summary), SB_CONFLICT, "one of 4");
   run(&l, "three", 3, 3, 1);
-  expect_refusal(sb_merge(folders, 3, path[1], &summary), SB_USAGE, "is one of the shards");
+  expect_refusal(sb_merge(folders, 3, path[1], false, NULL, &summary), SB_USAGE,
+                 "is one of the shards");
   write_text(path[2], "matches.tsv", SB_MATCHES_HEADER "a\tb\tc\td\tbandpass\t1\t0.5\n");
-  expect_refusal(sb_merge(folders, 3, out, &summary), SB_FORMAT, "damaged at entry 1");
+  expect_refusal(sb_merge(folders, 3, out, false, NULL, &summary), SB_FORMAT, "damaged at entry 1");
   char *npy = sb_path_join(path[2], "nonmated-nmi.npy");
   run(&l, "again", 3, 3, 1);
   assert_int_equal(truncate(npy, 200), 0);
   write_text(path[2], "matches.tsv", SB_MATCHES_HEADER);
-  expect_refusal(sb_merge(folders, 3, out, &summary), SB_FORMAT, "ends too early");
+  expect_refusal(sb_merge(folders, 3, out, false, NULL, &summary), SB_FORMAT, "ends too early");
   free(npy);
   for (int i = 0; i < 4; i++) free(path[i]);
   free(out);
