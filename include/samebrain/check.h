@@ -33,7 +33,7 @@ typedef struct sb_check_options {
   const char *backend;    // "auto", "cpu" or "cuda"
   int64_t memory_bytes;   // 0: the smaller of 4 GiB and a quarter of RAM
   int threads;            // 0: all processors; changes no result
-  bool overwrite;         // replace also what another command found, where `out` holds that
+  bool keep;              // as in sb_link_options
 } sb_check_options;
 
 // expected_false 0.01, backend "auto".

@@ -34,9 +34,9 @@ typedef struct sb_link_options {
   int threads;                  // 0: all processors
   int shard_index, shard_count; // this run compares every shard_count-th part of the pairs, the
                                 // shard_index-th (from 1); sb_merge joins them. 0, 0: all pairs
-  int64_t parts;  // into which the work is cut, so that a run that was killed goes on from the last
-                  // one that was finished when it is run again. 0: as many as it is long
-  bool overwrite; // replace also what another command found, where `out` holds that
+  int64_t parts; // into which the work is cut, so that a run that was killed goes on from the last
+                 // one that was finished when it is run again. 0: as many as it is long
+  bool keep;     // refuse a folder with what another command found; else that is replaced
   const char
       *command; // what this run is part of, as summary.json tells it and a later run compares
                 // it; NULL: `samebrain link` with these options
@@ -66,10 +66,10 @@ typedef struct sb_link_summary {
 //          of the other measures lists for it, ranked anew
 // Reported scores are canonical: the same bytes for any backend, thread count and tile size.
 // Histograms and matrix are the screen's; summary.json gives the bound of their error. A folder
-// with the results of the same command gets the new ones in their place once these are complete;
-// nobody else may write there meanwhile (the program locks it: SB_BUSY). Errors: SB_CONFLICT (stores
+// with earlier results gets the new ones in their place once these are complete (but see `keep`);
+// nobody else may write there meanwhile: the program holds a lock on it. Errors: SB_CONFLICT (stores
 // that cannot be compared; names what differs), SB_NOT_FOUND (measure), SB_USAGE (an option; `out`
-// holds something else, or what another command found), SB_FORMAT (identities), SB_CONTENT (no
+// holds something else; `keep`), SB_FORMAT (identities), SB_CONTENT (no
 // scans; a row that cannot be compared, with its scan), SB_BACKEND, SB_IO, SB_NO_MEMORY.
 SB_API sb_status sb_link(const sb_store *gallery, const sb_store *probe,
                          const sb_link_options *options, const char *out,
@@ -78,11 +78,11 @@ SB_API sb_status sb_link(const sb_store *gallery, const sb_store *probe,
 // Joins the folders that all shards of one link wrote, in any order, into what one run would have
 // written: the same bytes in matches.tsv, mated.tsv, probes.tsv and gallery.tsv; histograms are added
 // up; in summary.json stages' seconds are those of all shards together. `out` may not be one of them.
-//   overwrite  replace also what another command found, where `out` holds that
+//   keep  as in sb_link_options
 // Errors: SB_USAGE (a shard is missing: which; a folder is a whole link; `out` holds something else),
 // SB_CONFLICT (shards of different runs; one twice), SB_NOT_FOUND (an unfinished one), SB_FORMAT
 // (damaged: which file), SB_IO, SB_NO_MEMORY.
-SB_API sb_status sb_merge(const char *const *folders, size_t count, const char *out, bool overwrite,
+SB_API sb_status sb_merge(const char *const *folders, size_t count, const char *out, bool keep,
                           const sb_progress *progress, sb_link_summary *summary);
 
 #endif

@@ -96,7 +96,7 @@ static bool read_options(const sb_arguments *a, sb_check_options *options) {
   options->has_threshold = sb_arg_flag(a, "--threshold");
   options->identities = sb_arg_text(a, "--identities", NULL);
   options->backend = backends[backend];
-  options->overwrite = sb_arg_flag(a, "--overwrite");
+  options->keep = !sb_arg_flag(a, "--overwrite");
   if (sb_arg_text(a, "-o", NULL) != NULL) return true;
   fputs("samebrain check: -o OUT is missing: the folder for the results\n", stderr);
   return false;

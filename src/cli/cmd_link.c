@@ -170,7 +170,7 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
   options->has_threshold = sb_arg_text(a, "--threshold", NULL) != NULL;
   options->identities = sb_arg_text(a, "--identities", NULL);
   options->matrix = sb_arg_flag(a, "--matrix");
-  options->overwrite = sb_arg_flag(a, "--overwrite");
+  options->keep = !sb_arg_flag(a, "--overwrite");
   options->backend = backends[backend];
   options->precision = precisions[precision];
   if (valid && sb_arg_text(a, "-o", NULL) == NULL) {

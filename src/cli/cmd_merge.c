@@ -66,7 +66,7 @@ static int run(const sb_arguments *a) {
   }
   for (size_t i = 0; i < a->positional_count; i++) SB_TRY(add_folders(&list, a->positional[i]));
   SB_TRY(sb_hold_take(out, &hold));
-  SB_TRY(sb_merge((const char *const *)list.paths, list.count, out, sb_arg_flag(a, "--overwrite"),
+  SB_TRY(sb_merge((const char *const *)list.paths, list.count, out, !sb_arg_flag(a, "--overwrite"),
                   &progress, &summary));
   SB_TRY(sb_cli_write_report(a, out));
   print_summary(a, out, list.count, &summary);

@@ -498,8 +498,7 @@ sb_status sb_link_share(const sb_store *gallery, const sb_store *probe,
   sb_status status = sb_ok();
   SB_TRY(set_up(&run, &table));
   if (is_finished(&run, out, summary)) goto cleanup;
-  SB_TRY(
-      sb_results_open(out, &(sb_results_use){run.command, options->overwrite, progress}, &results));
+  SB_TRY(sb_results_open(out, &(sb_results_use){run.command, options->keep, progress}, &results));
   SB_TRY(sb_results_create(&results, "matches.tsv", &matches));
   SB_TRY(sb_results_create(&results, "mated.tsv", &mated));
   fputs(SB_MATCHES_HEADER, matches);

@@ -633,14 +633,14 @@ static sb_status write_summary(const merge *m, sb_results *results, sb_link_summ
 // ---- The whole ----------------------------------------------------------------------------------
 
 sb_status sb_merge_shares(const char *const *folders, size_t count, sb_share share, const char *out,
-                          bool overwrite, const sb_progress *progress, sb_link_summary *summary) {
+                          bool keep, const sb_progress *progress, sb_link_summary *summary) {
   merge m = {.count = count, .share = share};
   sb_results results = {0};
   FILE *file = NULL;
   sb_status status;
   SB_TRY(open_merge(&m, folders));
   const char *command = text_in(m.sources[0].summary, "command");
-  SB_TRY(sb_results_open(out, &(sb_results_use){command, overwrite, progress}, &results));
+  SB_TRY(sb_results_open(out, &(sb_results_use){command, keep, progress}, &results));
   for (size_t i = 0; i < count; i++) SB_TRY(read_matches(&m, &m.sources[i]));
   SB_TRY(sb_results_create(&results, "matches.tsv", &file));
   fputs(SB_MATCHES_HEADER, file);
@@ -669,12 +669,12 @@ static bool same_folder(const char *one, const char *other) {
   return same;
 }
 
-sb_status sb_merge(const char *const *folders, size_t count, const char *out, bool overwrite,
+sb_status sb_merge(const char *const *folders, size_t count, const char *out, bool keep,
                    const sb_progress *progress, sb_link_summary *summary) {
   if (count == 0) return sb_error(SB_USAGE, "there is nothing to merge");
   for (size_t i = 0; i < count; i++)
     if (same_folder(folders[i], out))
       return sb_error(SB_USAGE, "%s: is one of the shards; name another folder for the results",
                       out);
-  return sb_merge_shares(folders, count, (sb_share){0, 0}, out, overwrite, progress, summary);
+  return sb_merge_shares(folders, count, (sb_share){0, 0}, out, keep, progress, summary);
 }

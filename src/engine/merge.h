@@ -9,6 +9,6 @@
 
 // As sb_merge, of folders that together are `share` of a run.
 sb_status sb_merge_shares(const char *const *folders, size_t count, sb_share share, const char *out,
-                          bool overwrite, const sb_progress *progress, sb_link_summary *summary);
+                          bool keep, const sb_progress *progress, sb_link_summary *summary);
 
 #endif

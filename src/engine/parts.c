@@ -74,8 +74,8 @@ static sb_status link_parts(const sb_store *gallery, const sb_store *probe,
   if (below == NULL || command == NULL) status = sb_error(SB_NO_MEMORY, "out of memory");
   SB_TRY(status);
   // That it may be written to. What was begun below it for something else is in nobody's way.
-  SB_TRY(sb_results_open(out, &(sb_results_use){command, options->overwrite, progress}, &results));
-  part_options.overwrite = true;
+  SB_TRY(sb_results_open(out, &(sb_results_use){command, options->keep, progress}, &results));
+  part_options.keep = false;
   SB_TRY(SB_NEW_ZERO(&folders, parts, "parts"));
   for (int64_t i = 0; i < parts; i++) {
     folders[i] = sb_format("%s/%04lld-of-%04lld", below, (long long)i + 1, (long long)parts);
@@ -86,7 +86,7 @@ static sb_status link_parts(const sb_store *gallery, const sb_store *probe,
                          sb_share_of(share, (sb_share){i, parts}), folders[i],
                          progress != NULL ? &inner : NULL, &part));
   }
-  SB_TRY(sb_merge_shares((const char *const *)folders, (size_t)parts, share, out, true, NULL,
+  SB_TRY(sb_merge_shares((const char *const *)folders, (size_t)parts, share, out, false, NULL,
                          summary));
   summary->seconds = sb_now_s() - start;
   SB_TRY(sb_results_remove(below));

@@ -24,12 +24,12 @@ typedef struct sb_results {
 // What a folder may be opened for.
 typedef struct sb_results_use {
   const char *command;         // what is about to be done, as summary.json will tell it
-  bool overwrite;              // replace also what another command found
+  bool keep;                   // refuse what another command found; else it is replaced
   const sb_progress *progress; // told of an evaluation that will go; NULL: nobody is
 } sb_results_use;
 
 // Makes the folder, or checks that an existing one holds nothing but what link and its followers
-// wrote, for the same command or an unfinished one. Errors: SB_USAGE (something else is in it: what),
+// wrote, and nothing that is to be kept. Errors: SB_USAGE (something else is in it: what),
 // SB_IO.
 sb_status sb_results_open(const char *folder, const sb_results_use *use, sb_results *out);
 // A new file in it; `file` is open until publishing.

@@ -107,7 +107,7 @@ static sb_status link_store(checker *k, double listed_from) {
   options.backend = k->options->backend;
   options.memory_bytes = k->options->memory_bytes;
   options.threads = k->options->threads;
-  options.overwrite = k->options->overwrite;
+  options.keep = k->options->keep;
   options.command = k->command;
   options.has_threshold = !isnan(listed_from);
   options.threshold = k->direction * listed_from;

@@ -251,7 +251,6 @@ static void test_what_does_not_belong_together_is_refused(void **state) {
   for (int i = 0; i < 4; i++) path[i] = place(&l, names[i]);
   const char *const *folders = (const char *const *)path;
   char *out = place(&l, "out");
-  l.options.overwrite = true; // what was asked for changes from run to run
   run(&l, "one", 1, 3, 1);
   run(&l, "two", 2, 3, 1);
   run(&l, "whole", 0, 0, 1);
