@@ -17,6 +17,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "core/clock.h"
 #include "core/half.h"
 #include "core/memory.h"
 #include "core/threads.h"

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "../tests/unit/head_cases.h"
+#include "core/clock.h"
 #include "elastix.h"
 #include "image/nifti_save.h"
 #include "prepare/pipeline.h"
@@ -39,12 +40,6 @@ static void must(sb_status status) {
   if (status.code == SB_OK) return;
   fprintf(stderr, "bench_heads: %s\n", status.message);
   exit(1);
-}
-
-static double processor_s(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -118,9 +113,9 @@ static void run_head(const bench *b, const char *name, sb_volume *head, const ui
     must(dice_of(head, mask, &brain, &dice));
     sb_volume_free(&brain);
     must(sb_volume_save_as(head, b->image, SB_SAVE_INT16, 1, 0));
-    seconds = processor_s();
+    seconds = sb_clock_s(CLOCK_PROCESS_CPUTIME_ID);
     status = sb_prepare_file(b->automatic, b->image, &prepared);
-    seconds = processor_s() - seconds;
+    seconds = sb_clock_s(CLOCK_PROCESS_CPUTIME_ID) - seconds;
   }
   if (f->count == 1024) must(sb_error(SB_USAGE, "too many heads"));
   f->dice[f->count] = dice;

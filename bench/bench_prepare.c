@@ -100,7 +100,7 @@ static void run_in_process(const bench *b, char *path, figures *f) {
   char id[32], dataset[] = "bench";
   sb_prepared prepared;
   sb_scan_record record = {.scan = {.dataset = dataset, .scan_id = id, .source_path = path}};
-  const double started = now_s(), cpu_started = cpu_s();
+  const double started = sb_now_s(), cpu_started = cpu_s();
   must(sb_sha256_file(path, record.source_sha256));
   const double hashed = cpu_s();
   must(sb_prepare_file(b->preparer, path, &prepared));
@@ -114,7 +114,7 @@ static void run_in_process(const bench *b, char *path, figures *f) {
       s->load,      s->brain, s->align,   s->resample,          s->bias,
       s->harmonise, s->check, s->outside, hashed - cpu_started, written - ready};
   for (int i = 0; i < STEP_COUNT; i++) f->steps[i][f->runs] = steps[i];
-  f->in_process[f->runs++] = (run_time){now_s() - started, written - cpu_started};
+  f->in_process[f->runs++] = (run_time){sb_now_s() - started, written - cpu_started};
   sb_prepared_free(&prepared);
 }
 

@@ -12,9 +12,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/random.h"
@@ -25,12 +25,6 @@ static void must(sb_status status) {
   if (status.code == SB_OK) return;
   fprintf(stderr, "bench_report: %s\n", status.message);
   exit(1);
-}
-
-static double now_s(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 // The template, the person's own pattern and the session's noise.
@@ -87,15 +81,15 @@ static double link_and_evaluate(const char *path, const char *out) {
   must(sb_store_open(path, &store));
   must(sb_link(store, NULL, &link, out, NULL, &summary));
   sb_store_close(store);
-  double start = now_s();
+  double start = sb_now_s();
   must(sb_evaluate(out, &evaluate, evaluation, 4, &count));
-  printf("link %.1f s, evaluate %.1f s\n", summary.seconds, now_s() - start);
+  printf("link %.1f s, evaluate %.1f s\n", summary.seconds, sb_now_s() - start);
   return summary.seconds;
 }
 
 // In a process of its own, so that its memory can be told.
 static void report(const char *out, double link_s) {
-  double start = now_s();
+  double start = sb_now_s();
   fflush(NULL);
   pid_t child = fork();
   if (child == 0) {
@@ -108,7 +102,7 @@ static void report(const char *out, double link_s) {
   struct stat about = {0};
   char *path = sb_path_join(out, "report.html");
   if (child < 0 || wait4(child, &code, 0, &used) < 0 || code != 0) exit(1);
-  double seconds = now_s() - start;
+  double seconds = sb_now_s() - start;
   if (path != NULL) stat(path, &about);
   printf("report %.2f s (%.1f %% of the link), %.1f MB, %.0f MB resident at most\n", seconds,
          100 * seconds / link_s, (double)about.st_size / 1e6, (double)used.ru_maxrss * 1024 / 1e6);

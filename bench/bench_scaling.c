@@ -20,6 +20,7 @@
 #include <cjson/cJSON.h>
 
 #include "clocks.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/threads.h"

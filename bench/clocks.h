@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "core/clock.h"
 #include "engine/compare.h"
 
 typedef struct clocks {

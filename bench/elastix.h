@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/geometry.h"
 #include "samebrain/status.h"
@@ -32,12 +32,6 @@ static const char ELASTIX_PARAMETERS[] =
     "(FinalBSplineInterpolationOrder 1)\n(DefaultPixelValue 0)\n(WriteResultImage \"false\")\n"
     "(ResultImagePixelType \"float\")\n(ResultImageFormat \"nii\")\n";
 
-static inline double now_s(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static inline bool elastix_there(const char *program) {
   char command[256];
   snprintf(command, sizeof command, "%s --version >/dev/null 2>&1", program);
@@ -52,7 +46,7 @@ typedef struct run_time {
 
 // Runs a program, its standard output thrown away. Errors: SB_IO.
 static inline sb_status run_timed(const char *const *arguments, run_time *taken) {
-  const double started = now_s();
+  const double started = sb_now_s();
   struct rusage used;
   int code = -1;
   fflush(NULL);
@@ -64,7 +58,7 @@ static inline sb_status run_timed(const char *const *arguments, run_time *taken)
   }
   if (child < 0 || wait4(child, &code, 0, &used) < 0 || code != 0)
     return sb_error(SB_IO, "%s failed", arguments[0]);
-  taken->wall_s = now_s() - started;
+  taken->wall_s = sb_now_s() - started;
   taken->cpu_s = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
                  1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
   return sb_ok();

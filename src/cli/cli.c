@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/memory.h"
 
@@ -243,12 +243,6 @@ static struct {
   double started_s, printed_s;
 } progress_line;
 
-static double now_s(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 void sb_cli_progress_end(void) {
   if (progress_line.line_open) fputc('\n', stderr);
   progress_line.line_open = false;
@@ -266,7 +260,7 @@ static void format_time(double seconds, char text[32]) {
 static void advance(void *context, const char *stage, long long done, long long total) {
   (void)context;
   bool terminal = isatty(STDERR_FILENO) != 0;
-  double now = now_s();
+  double now = sb_now_s();
   if (strcmp(stage, progress_line.stage) != 0) {
     sb_cli_progress_end();
     snprintf(progress_line.stage, sizeof progress_line.stage, "%s", stage);

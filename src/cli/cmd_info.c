@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/order.h"
 
 static void print_json(cJSON *root) {
   char *text = cJSON_Print(root);
@@ -33,11 +34,6 @@ typedef struct store_facts {
   int64_t outlier_count;
   int64_t assumed; // scans whose header has no orientation
 } store_facts;
-
-static int compare_doubles(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 
 static int compare_text(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -87,7 +83,7 @@ static sb_status find_doubtful(const sb_store *store, store_facts *facts) {
   SB_TRY(SB_NEW(&facts->outliers, count, "quality figures"));
   for (size_t i = 0; i < count; i++)
     values[i] = sb_store_record(store, (int64_t)i)->quality.template_correlation;
-  qsort(values, count, sizeof *values, compare_doubles);
+  qsort(values, count, sizeof *values, sb_order_doubles);
   facts->lowest = values[0];
   facts->median = 0.5 * (values[(count - 1) / 2] + values[count / 2]);
   for (size_t i = 0; i < count; i++)

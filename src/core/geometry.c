@@ -46,3 +46,17 @@ void sb_affine_apply(const double a[16], const double point[3], double out[3]) {
   for (int i = 0; i < 3; i++)
     out[i] = a[4 * i] * x + a[4 * i + 1] * y + a[4 * i + 2] * z + a[4 * i + 3];
 }
+
+// Newton's iteration for the polar factor.
+bool sb_affine_rotation(const double a[16], double rotation[16]) {
+  double inverse[16];
+  memcpy(rotation, a, 16 * sizeof *rotation);
+  rotation[3] = rotation[7] = rotation[11] = 0;
+  for (int iteration = 0; iteration < 30; iteration++) {
+    if (!sb_affine_invert(rotation, inverse)) return false;
+    for (int i = 0; i < 3; i++)
+      for (int j = 0; j < 3; j++)
+        rotation[4 * i + j] = 0.5 * (rotation[4 * i + j] + inverse[4 * j + i]);
+  }
+  return true;
+}

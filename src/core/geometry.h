@@ -13,5 +13,7 @@ void sb_affine_apply(const double a[16], const double point[3], double out[3]);
 void sb_affine_identity(double a[16]);
 // Determinant of the upper-left 3x3 part.
 double sb_affine_determinant(const double a[16]);
+// The rotation nearest to a's 3x3 part, without a shift. False when `a` is singular.
+bool sb_affine_rotation(const double a[16], double rotation[16]);
 
 #endif

@@ -4,19 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/memory.h"
 #include "core/order.h"
 #include "engine/select.h"
 #include "engine/tile.h"
 #include "engine/warn.h"
-
-double sb_now_s(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 // Whether all embeddings are in memory.
 static bool is_ready(const sb_comparison *c) {

@@ -73,6 +73,4 @@ typedef struct sb_request {
 // Computes canonical scores, each row embedded few times. Reorders the requests.
 sb_status sb_rescore(sb_comparison *c, sb_request *requests, int64_t count);
 
-double sb_now_s(void);
-
 #endif

@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "core/clock.h"
 #include "core/memory.h"
 #include "core/npy.h"
 #include "core/threads.h"

@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "engine/run.h"

@@ -112,15 +112,10 @@ static void average_end(average *a) {
   }
 }
 
-// The stretch in a matrix's 3x3 part: what remains when the nearest rotation is taken out. Newton's
-// iteration for the polar factor.
+// The stretch in a matrix's 3x3 part: what remains when the nearest rotation is taken out.
 static void stretch_of(const double matrix[16], double stretch[16]) {
-  double rotation[16], inverse[16];
-  memcpy(rotation, matrix, sizeof rotation);
-  for (int iteration = 0; iteration < 30 && sb_affine_invert(rotation, inverse); iteration++)
-    for (int i = 0; i < 3; i++)
-      for (int j = 0; j < 3; j++)
-        rotation[4 * i + j] = 0.5 * (rotation[4 * i + j] + inverse[4 * j + i]);
+  double rotation[16];
+  sb_affine_rotation(matrix, rotation);
   sb_affine_identity(stretch);
   for (int i = 0; i < 3; i++)
     for (int j = 0; j < 3; j++) {

@@ -9,17 +9,13 @@
 #include "core/clones.h"
 #include "core/geometry.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "core/select.h"
 #include "image/orient.h"
 #include "prepare/mask.h"
 
 static const double MOST_ON_FACE_MM2 = 100; // of a brain that the scan holds whole
 enum { SAMPLES = 20000 };                   // values looked at for a robust statistic
-
-static int compare_floats(const void *a, const void *b) {
-  float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
-}
 
 // ---- Background ---------------------------------------------------------------------------------
 
@@ -40,7 +36,7 @@ static int64_t face_values(const sb_volume *scan, float values[SAMPLES]) {
         sorted = sorted && (count < 2 || values[count - 1] >= values[count - 2]);
       }
     }
-  if (!sorted) qsort(values, (size_t)count, sizeof *values, compare_floats);
+  if (!sorted) qsort(values, (size_t)count, sizeof *values, sb_order_floats);
   return count;
 }
 

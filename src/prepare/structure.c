@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/order.h"
 #include "image/orient.h"
 #include "image/smooth.h"
 
@@ -129,11 +130,6 @@ static double correlation(const moments *m) {
   return product > 0 ? (m->xy * m->n - m->x * m->y) / sqrt(product) : 0;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 // Octants meet at the middle of the template's cells that are brain.
 static void correlate(const sb_volume *weight, const int64_t middle[3], const sb_volume *x,
                       const sb_volume *y, sb_structure *out) {
@@ -165,7 +161,7 @@ static void correlate(const sb_volume *weight, const int64_t middle[3], const sb
   out->sharpness = var_x > 0 && var_y > 0 ? sqrt(var_x / var_y) : 0;
   for (int o = 0; o < SB_OCTANTS; o++)
     out->octants[o] = parts[o].n < LEAST_CELLS ? out->whole : correlation(&parts[o]);
-  qsort(out->octants, SB_OCTANTS, sizeof *out->octants, compare_doubles);
+  qsort(out->octants, SB_OCTANTS, sizeof *out->octants, sb_order_doubles);
 }
 
 // The cell in the middle of the row mask's box.

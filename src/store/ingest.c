@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/memory.h"
@@ -56,12 +57,6 @@ typedef struct run {
   int64_t memory_held;                // by the process before any scan
   int memory_waiters;
 } run;
-
-static double now_s(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 sb_ingest_options sb_ingest_options_default(void) {
   return (sb_ingest_options){.threads = 0, .shard_index = 1, .shard_count = 1};
@@ -281,7 +276,7 @@ static sb_status prepare_within(run *r, const sb_scan *scan, sb_prepared *out) {
 
 // In parallel: all that one scan needs before it is committed.
 static void work(run *r, const sb_scan *scan, outcome *o) {
-  double started = now_s();
+  double started = sb_now_s();
   o->fatal = sb_ok();
   const sb_scan_record *row = row_of(r->store, scan);
   o->had_row = row != NULL;
@@ -302,7 +297,7 @@ static void work(run *r, const sb_scan *scan, outcome *o) {
   o->record.quality = o->prepared.quality;
   memcpy(o->record.template_to_scan, o->prepared.template_to_scan,
          sizeof o->record.template_to_scan);
-  o->record.seconds = now_s() - started;
+  o->record.seconds = sb_now_s() - started;
 }
 
 static void warn_failure(const run *r, const sb_scan *scan, const char *reason) {
@@ -515,7 +510,7 @@ static sb_status open_writer(const char *path, const sb_template *t, const sb_pr
 sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *preparer,
                     const sb_scan_list *list, const sb_ingest_options *options,
                     const sb_progress *progress, sb_ingest_summary *summary) {
-  double started = now_s();
+  double started = sb_now_s();
   sb_ingest_summary unwanted;
   sb_ingest_options defaults = sb_ingest_options_default();
   run r = {.template = t,
@@ -546,6 +541,6 @@ cleanup:
   sb_store_close(r.store);
   free((void *)r.scans);
   free(r.places);
-  r.summary->seconds = now_s() - started;
+  r.summary->seconds = sb_now_s() - started;
   return status;
 }

@@ -6,6 +6,7 @@
 
 #include "core/geometry.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "image/smooth.h"
 #include "synth/field.h"
 
@@ -19,11 +20,6 @@ void sb_base_free(sb_base *base) {
   sb_volume_free(&base->image);
   sb_volume_free(&base->inside);
   memset(base, 0, sizeof *base);
-}
-
-static int compare_floats(const void *a, const void *b) {
-  float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
 }
 
 // Divides the image by the 90th percentile of its positive voxels, which is bright white matter.
@@ -42,7 +38,7 @@ static sb_status scale_to_white(sb_volume *image, const char *name) {
                  name, 100.0 * (double)brain / (double)count);
     goto cleanup;
   }
-  qsort(sorted, (size_t)brain, sizeof *sorted, compare_floats);
+  qsort(sorted, (size_t)brain, sizeof *sorted, sb_order_floats);
   float white = sorted[brain * 9 / 10];
   for (int64_t i = 0; i < count; i++)
     image->voxels[i] = image->voxels[i] > 0 ? image->voxels[i] / white : 0;
