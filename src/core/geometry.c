@@ -60,3 +60,16 @@ bool sb_affine_rotation(const double a[16], double rotation[16]) {
   }
   return true;
 }
+
+double sb_affine_apart(const double a[16], const double b[16], const double centre[3]) {
+  double most = 0;
+  for (int corner = 0; corner < 8; corner++) {
+    double p[3], u[3], v[3], square = 0;
+    for (int i = 0; i < 3; i++) p[i] = centre[i] + ((corner >> i & 1) != 0 ? 40 : -40);
+    sb_affine_apply(a, p, u);
+    sb_affine_apply(b, p, v);
+    for (int i = 0; i < 3; i++) square += (u[i] - v[i]) * (u[i] - v[i]);
+    most = fmax(most, sqrt(square));
+  }
+  return most;
+}

@@ -15,5 +15,7 @@ void sb_affine_identity(double a[16]);
 double sb_affine_determinant(const double a[16]);
 // The rotation nearest to a's 3x3 part, without a shift. False when `a` is singular.
 bool sb_affine_rotation(const double a[16], double rotation[16]);
+// How far apart two maps put a point 70 mm from `centre`, at most: the corners of a cube about it.
+double sb_affine_apart(const double a[16], const double b[16], const double centre[3]);
 
 #endif

@@ -9,6 +9,7 @@
 #include "prepare/template.h"
 
 enum { SB_ALIGN_LEVELS = 4 }; // 8, 4, 2 and 1 mm
+extern const double sb_align_level_mm[SB_ALIGN_LEVELS];
 // Those of a head: 8 and 4 mm with its surroundings, and 4 mm of the brain alone.
 enum { SB_HEAD_COARSE, SB_HEAD_FINE, SB_HEAD_BRAIN };
 

@@ -61,21 +61,12 @@ cleanup:
   return status;
 }
 
-// How far, in mm, a point 70 mm from the brain's centre is moved between the head's alignment and
-// its brain's.
+// How far, in mm, a brain is moved between its head's alignment and its own.
 static double disagreement_mm(const sb_head *head, const double head_map[16],
                               const double brain_map[16]) {
-  double centre[3], most = 0;
+  double centre[3];
   sb_affine_apply(head->aligner.frame_to_ras, head->aligner.centre_mm, centre);
-  for (int corner = 0; corner < 8; corner++) {
-    double p[3], u[3], v[3], square = 0;
-    for (int i = 0; i < 3; i++) p[i] = centre[i] + ((corner >> i & 1) != 0 ? 40 : -40);
-    sb_affine_apply(head_map, p, u);
-    sb_affine_apply(brain_map, p, v);
-    for (int i = 0; i < 3; i++) square += (u[i] - v[i]) * (u[i] - v[i]);
-    most = fmax(most, sqrt(square));
-  }
-  return most;
+  return sb_affine_apart(head_map, brain_map, centre);
 }
 
 static bool may_be_elsewhere(sb_status status) {
