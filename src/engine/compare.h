@@ -61,6 +61,14 @@ void sb_comparison_close(sb_comparison *c); // after a failed open, too
 sb_status sb_comparison_embed(const sb_comparison *c, sb_slot slot, const int64_t *index,
                               int64_t first, int64_t count, float *embeddings);
 
+// Whether all embeddings are in memory.
+static inline bool sb_comparison_is_ready(const sb_comparison *c) {
+  return c->ready[SB_SLOT_PROBES] != NULL;
+}
+
+// The embeddings of what a block holds, by the host; nothing where they are there.
+sb_status sb_comparison_embed_here(sb_comparison *c, sb_slot slot);
+
 // Gives the sink every pair. Where the backend fails and the CPU may go on, it does so from the start.
 sb_status sb_compare_all(sb_comparison *c, sb_sink *sink);
 

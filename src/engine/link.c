@@ -4,17 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cjson/cJSON.h>
 
 #include "core/clock.h"
 #include "core/memory.h"
-#include "core/npy.h"
 #include "core/threads.h"
+#include "engine/json.h"
+#include "engine/link_arrays.h"
 #include "engine/results.h"
 #include "engine/run.h"
-#include "engine/sink.h"
 #include "engine/warn.h"
 
 sb_link_options sb_link_options_default(void) {
@@ -206,65 +203,6 @@ static void write_mated(FILE *file, const sb_run *run, const char *name, const d
   }
 }
 
-static sb_status open_array(sb_results *results, const char *prefix, const char *measure,
-                            const char *suffix, const sb_npy *array, FILE **file) {
-  char *name = sb_format("%s-%s%s.npy", prefix, measure, suffix);
-  if (name == NULL) return sb_error(SB_NO_MEMORY, "out of memory");
-  sb_status status = sb_results_create(results, name, file);
-  free(name);
-  if (status.code != SB_OK) return status;
-  char header[SB_NPY_HEADER];
-  sb_npy_format(array, header);
-  fwrite(header, 1, sizeof header, *file);
-  return status;
-}
-
-static sb_status write_counts(sb_results *results, const sb_run *run, const sb_sink *sink,
-                              const char *suffix, const uint32_t *counts) {
-  FILE *file = NULL;
-  sb_npy array = {"<i8", run->people.probe_count, sink->bins};
-  sb_status status =
-      open_array(results, "nonmated", sink->measure->info.name, suffix, &array, &file);
-  for (int64_t i = 0; i < array.rows * array.columns && status.code == SB_OK; i++) {
-    int64_t count = counts[i];
-    fwrite(&count, sizeof count, 1, file);
-  }
-  return status;
-}
-
-static sb_status write_histogram(sb_results *results, const sb_run *run, const sb_sink *sink) {
-  const sb_measure_info *info = &sink->measure->info;
-  FILE *file = NULL;
-  sb_status status = write_counts(results, run, sink, "", sink->histogram);
-  if (status.code == SB_OK && sink->within != NULL)
-    status = write_counts(results, run, sink, "-within", sink->within);
-  if (status.code != SB_OK) return status;
-  sb_npy array = {"<f8", sink->bins + 1, 0};
-  status = open_array(results, "nonmated", info->name, "-edges", &array, &file);
-  if (status.code != SB_OK) return status;
-  for (int64_t i = 0; i <= sink->bins; i++) {
-    double edge = sb_histogram_edge(info, sink->bins, i);
-    fwrite(&edge, sizeof edge, 1, file);
-  }
-  return status;
-}
-
-// A file of the matrix's full size, to be filled tile by tile. Its descriptor stays valid until
-// publishing.
-static sb_status open_matrix(sb_results *results, const sb_run *run, const char *measure,
-                             int *descriptor) {
-  FILE *file = NULL;
-  sb_npy array = {"<f4", run->people.probe_count, run->people.gallery_count};
-  sb_status status = open_array(results, "scores", measure, "", &array, &file);
-  if (status.code != SB_OK) return status;
-  int64_t bytes = SB_NPY_HEADER + array.rows * array.columns * 4;
-  if (fflush(file) != 0 || ftruncate(fileno(file), bytes) != 0)
-    return sb_error(SB_IO, "%s: no room for a matrix of %lld bytes", results->folder,
-                    (long long)bytes);
-  *descriptor = fileno(file);
-  return status;
-}
-
 static sb_status choose_screen(sb_comparison *c, const sb_run *run, sb_measured *m) {
   const double direction = m->measure->info.higher_is_closer ? 1 : -1;
   const sb_wish wish = {
@@ -318,7 +256,7 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
                                   .matrix = -1,
                                   .mated = {run->mated, mated, run->mated_count}};
   if (run->options->matrix)
-    SB_TRY(open_matrix(results, run, m->measure->info.name, &sink_options.matrix));
+    SB_TRY(sb_link_open_matrix(results, run, m->measure->info.name, &sink_options.matrix));
   SB_TRY(sb_sink_open(&run->people, m->measure, &m->plan, &sink_options, &sink));
   SB_TRY(sb_comparison_open(&c));
   SB_TRY(SB_NEW(&m->best_nonmated, run->people.probe_count, "scores"));
@@ -334,7 +272,7 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
     const sb_shortlist *list = sink.lists[SB_LIST_NONMATED] + p;
     m->best_nonmated[p] = list->count > 0 ? sink.direction * list->items[0].low : (double)NAN;
   }
-  SB_TRY(write_histogram(results, run, &sink));
+  SB_TRY(sb_link_write_histograms(results, run, &sink));
   run->timings.write_s += sb_now_s() - start;
 cleanup:
   free(mated);
@@ -468,13 +406,9 @@ static bool is_finished(const sb_run *run, const char *out, sb_link_summary *sum
       sb_read_file(path, &text, &bytes).code == SB_OK) {
     cJSON *root = cJSON_Parse(text);
     const cJSON *share = cJSON_GetObjectItemCaseSensitive(root, "share");
-    const cJSON *index = cJSON_GetObjectItemCaseSensitive(share, "index");
-    const cJSON *count = cJSON_GetObjectItemCaseSensitive(share, "count");
-    const cJSON *request = cJSON_GetObjectItemCaseSensitive(root, "request");
-    finished = cJSON_IsNumber(index) && cJSON_IsNumber(count) && cJSON_IsString(request) &&
-               (int64_t)index->valuedouble == run->share.index &&
-               (int64_t)count->valuedouble == run->share.count &&
-               strcmp(request->valuestring, run->digest) == 0;
+    finished = (int64_t)sb_json_number_or(share, "index", -1) == run->share.index &&
+               (int64_t)sb_json_number_or(share, "count", 0) == run->share.count &&
+               strcmp(sb_json_text(root, "request"), run->digest) == 0;
     cJSON_Delete(root);
   }
   if (finished) summarise(run, summary);

@@ -5,10 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <cjson/cJSON.h>
-
 #include "core/lock.h"
 #include "core/memory.h"
+#include "engine/json.h"
 #include "engine/warn.h"
 
 static bool starts_with(const char *text, const char *beginning) {
@@ -57,8 +56,7 @@ static sb_status read_command(const char *folder, char **command) {
   if (status.code == SB_NOT_FOUND) return sb_ok();
   if (status.code != SB_OK) return status;
   cJSON *root = cJSON_Parse(text);
-  const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, "command");
-  *command = sb_strdup(cJSON_IsString(item) ? item->valuestring : "");
+  *command = sb_strdup(sb_json_text(root, "command"));
   cJSON_Delete(root);
   free(text);
   return *command != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
@@ -120,6 +118,16 @@ sb_status sb_results_create(sb_results *results, const char *name, FILE **file) 
   sb_status status = sb_file_create(path, grown + results->count);
   if (status.code == SB_OK) *file = grown[results->count++].file;
   free(path);
+  return status;
+}
+
+sb_status sb_results_create_array(sb_results *results, const char *name, const sb_npy *array,
+                                  FILE **file) {
+  char header[SB_NPY_HEADER];
+  sb_status status = sb_results_create(results, name, file);
+  if (status.code != SB_OK) return status;
+  sb_npy_format(array, header);
+  fwrite(header, 1, sizeof header, *file);
   return status;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/file.h"
+#include "core/npy.h"
 #include "samebrain/status.h"
 
 #define SB_MATCHES_HEADER                                                                          \
@@ -34,6 +35,9 @@ typedef struct sb_results_use {
 sb_status sb_results_open(const char *folder, const sb_results_use *use, sb_results *out);
 // A new file in it; `file` is open until publishing.
 sb_status sb_results_create(sb_results *results, const char *name, FILE **file);
+// The same of an array, where its elements begin.
+sb_status sb_results_create_array(sb_results *results, const char *name, const sb_npy *array,
+                                  FILE **file);
 // Removes what an earlier run left, gives every file its name, and writes summary.json.
 sb_status sb_results_publish(sb_results *results, const char *summary);
 // Removes a folder of such folders: what links wrote, and nothing else.

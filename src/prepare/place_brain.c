@@ -1,6 +1,5 @@
 #include "prepare/place_brain.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/clock.h"

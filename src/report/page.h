@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 
 #include "core/tsv.h"
+#include "engine/json.h"
 #include "report/pairs.h"
 #include "samebrain/report.h"
 #include "samebrain/store.h"
@@ -59,10 +60,6 @@ const cJSON *sb_page_measure(const sb_page *page, int i); // its object in summa
 const char *sb_page_measure_name(const sb_page *page, int i);
 const cJSON *sb_page_figures(const sb_page *page, int i); // its object in evaluation.json
 
-// A number in a JSON object, NaN where there is none; a text, "" where there is none.
-double sb_json_number(const cJSON *object, const char *name);
-const char *sb_json_text(const cJSON *object, const char *name);
-const cJSON *sb_json_at(const cJSON *object, const char *name);
 // An interval of a measure's figures: false where there is none.
 bool sb_json_interval(const cJSON *figures, const char *name, double *low, double *high);
 

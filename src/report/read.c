@@ -13,20 +13,6 @@ enum {
 
 // ---- JSON ---------------------------------------------------------------------------------------
 
-const cJSON *sb_json_at(const cJSON *object, const char *name) {
-  return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-double sb_json_number(const cJSON *object, const char *name) {
-  const cJSON *item = sb_json_at(object, name);
-  return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
-}
-
-const char *sb_json_text(const cJSON *object, const char *name) {
-  const cJSON *item = sb_json_at(object, name);
-  return cJSON_IsString(item) ? item->valuestring : "";
-}
-
 bool sb_json_interval(const cJSON *figures, const char *name, double *low, double *high) {
   const cJSON *ends = sb_json_at(sb_json_at(figures, "intervals"), name);
   const cJSON *first = cJSON_GetArrayItem(ends, 0), *second = cJSON_GetArrayItem(ends, 1);
