@@ -73,10 +73,13 @@ sb_status sb_hold_take(const char *folder, sb_hold *out) {
                    .path = sb_path_join(folder, SB_HOLD_FILE),
                    .file = -1,
                    .made = !sb_is_folder(folder)};
-  sb_status status = sb_ok();
-  if (out->folder == NULL || out->path == NULL)
-    status = sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
-  SB_TRY(status);
+  if (out->folder == NULL || out->path == NULL) {
+    free(out->folder);
+    free(out->path);
+    memset(out, 0, sizeof *out);
+    return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+  }
+  sb_status status;
   SB_TRY(sb_make_folder(folder));
   while (gone) SB_TRY(lock_path(out, &gone));
   SB_TRY(say_who(out));
