@@ -68,7 +68,8 @@ static sb_status check_earlier(const char *folder, const sb_results_use *use) {
   char *command = NULL, *evaluation = sb_path_join(folder, "evaluation.json");
   sb_status status = evaluation == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", folder)
                                         : read_command(folder, &command);
-  if (status.code == SB_OK && command != NULL && use->keep && strcmp(command, use->command) != 0)
+  if (status.code == SB_OK && command != NULL && use->keep &&
+      (*command == '\0' || strcmp(command, use->command) != 0))
     status = sb_error(SB_USAGE,
                       "%s: holds what another run found (%s); name another folder, or have all of "
                       "it replaced (--overwrite)",
