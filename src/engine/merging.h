@@ -1,4 +1,5 @@
-// The parts of a merge: what the shards' folders are, and each file of the results put together from theirs.
+// The parts of a merge: what the shards' folders are, and each file of the results put together from
+// theirs.
 #ifndef SB_ENGINE_MERGING_H
 #define SB_ENGINE_MERGING_H
 

@@ -1,5 +1,5 @@
-// What was asked for, as a checksum and in words. Shares of one run have the same checksum, and only they are
-// merged; a run with other words does not replace a run's results unasked.
+// What was asked for, as a checksum and in words. Shares of one run have the same checksum, and only
+// they are merged; a run with other words does not replace a run's results unasked.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

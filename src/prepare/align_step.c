@@ -91,7 +91,8 @@ bool sb_align_level_solve(sb_align_level *level, float *store) {
 
 // ---- The step -----------------------------------------------------------------------------------
 
-// Makes the 3x3 part of a matrix a rotation times a scale, leaving where it takes `centre`. Newton's iteration for the polar factor.
+// Makes the 3x3 part of a matrix a rotation times a scale, leaving where it takes `centre`: Newton's
+// iteration for the polar factor.
 static void restrict_motion(const double centre[3], double a[16]) {
   double kept[3], now[3];
   sb_affine_apply(a, centre, kept);

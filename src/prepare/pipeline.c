@@ -1,6 +1,6 @@
-// The way from a scan to a row: load it, find the brain (brain.c), align it (place_brain.c, or cut it out
-// of a head, place_head.c), make the row (row.c: resample once, take the bias field off, harmonise) and
-// check it (quality.c).
+// The way from a scan to a row: load it, find the brain (brain.c), align it (place_brain.c, or cut it
+// out of a head, place_head.c), make the row (row.c: resample once, take the bias field off, harmonise)
+// and check it (quality.c).
 #include "prepare/pipeline.h"
 
 #include <math.h>
