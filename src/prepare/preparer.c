@@ -18,7 +18,7 @@ sb_prepare_options sb_prepare_options_default(void) {
                               .winsor_sigma = 2.5};
 }
 
-// What `auto` is: see docs/choices.md.
+// What `auto` is: see docs/preparation.md.
 sb_bias sb_chosen_bias(sb_bias bias) {
   return bias == SB_BIAS_AUTO ? SB_BIAS_N4 : bias;
 }
