@@ -170,6 +170,12 @@ static double closest_nonmated(const sb_study *study) {
   return closest;
 }
 
+// Links are proposed among all scans, not within a dataset.
+static void no_links(sb_evaluation *figures) {
+  figures->expected_false = figures->link_threshold = (double)NAN;
+  figures->links = figures->false_links = figures->control_links = -1;
+}
+
 // Figures within each dataset, and what thresholds do that come from another.
 static sb_status evaluate_datasets(const evaluator *e, sb_result *result) {
   const sb_people *now = &e->scores->now;
@@ -189,6 +195,7 @@ static sb_status evaluate_datasets(const evaluator *e, sb_result *result) {
     SB_TRY(sb_figures_of_study(parts + d, result->linked->measure->info.name, &result->scale,
                                closest_nonmated(parts + d), e->options, result->datasets + d,
                                gives + d));
+    no_links(result->datasets + d);
   }
   result->dataset_count = count;
   for (int64_t d = 0; d < count; d++) SB_TRY(thresholds_to(e, parts, gives, count, d, result));
@@ -225,13 +232,16 @@ static sb_status propose_links(const evaluator *e, sb_result *result) {
   figures->expected_false = e->options->expected_false;
   figures->link_threshold = sb_scale_score(&result->scale, result->links.threshold);
   figures->links = result->links.count;
+  figures->false_links = 0;
   for (int64_t i = 0; i < result->links.count; i++) {
     const sb_listed *pair = &result->links.items[i].pair;
     figures->false_links +=
         strcmp(sb_expected_of(e->scores, pair->probe, pair->gallery), "different") == 0;
   }
-  figures->control_links = -1;
-  if (result->anyone) SB_TRY(control_attack(e, result, &figures->control_links));
+  if (result->anyone)
+    SB_TRY(control_attack(e, result, &figures->control_links));
+  else
+    figures->false_links = figures->control_links = -1;
 cleanup:
   return status;
 }
@@ -270,7 +280,7 @@ static void say_nobody(const sb_result *result, sb_evaluation *out) {
   for (size_t i = 0; i < sb_figure_count; i++) {
     const sb_figure *f = sb_figures + i;
     if (f->is_count)
-      *(int64_t *)(void *)(base + f->value) = 0;
+      *(int64_t *)(void *)(base + f->value) = -1;
     else
       *(double *)(void *)(base + f->value) = (double)NAN;
     if (f->interval != 0)
