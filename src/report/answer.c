@@ -184,7 +184,7 @@ static void put_tiles(const sb_page *page, const cJSON *figures) {
     double control = sb_json_number(figures, "control_links");
     int used = snprintf(below, sizeof below, "at most %s false ones expected",
                         sb_text_small(sb_json_number(figures, "expected_false"), text[0]));
-    if (control >= 0)
+    if (control >= 0 && sb_json_number(figures, "mated_people") > 0)
       snprintf(below + used, sizeof below - (size_t)used, "; %s with all known mates taken out",
                sb_text_count(control, text[1]));
     put_tile(file, "Proposed links", sb_text_count(links, text[2]), below);
