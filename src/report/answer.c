@@ -161,7 +161,7 @@ static void put_interval_tile(FILE *file, const cJSON *figures, const char *figu
 
 static void put_check_tiles(const sb_page *page) {
   static const char *const kinds[][3] = {
-      {"suspected_swap", "Suspected swaps", "scans under another person's id"},
+      {"suspected_swap", "Suspected swaps", "pairs: a scan bears another person's id"},
       {"same_person", "One person, two ids", "enrolled twice, or mislabelled"},
       {"duplicate", "Duplicates", "one image, stored twice"},
       {"different", "Unlike under one id", "two people, or a poor image"},
