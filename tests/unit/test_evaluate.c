@@ -548,6 +548,10 @@ static void test_links_and_datasets(void **state) {
   write_table(&f, "a", wrong, 24, true);
   assert_ok(sb_evaluate(f.out, &with, results, 2, &count));
   assert_int_equal(results[0].false_links, 12);
+  bool said = false; // that the other dataset's scans are in no pair
+  for (size_t i = 0; i < 6; i++)
+    said = said || strstr(results[0].why[i], "identities name 24 of 46 scans") != NULL;
+  assert_true(said);
   assert_int_equal(results[0].mated_pairs, 0);
   sb_tsv_free(&links);
   sb_tsv_free(&thresholds);
