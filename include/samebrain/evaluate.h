@@ -18,7 +18,7 @@ typedef struct sb_interval {
 enum { SB_EVALUATION_FARS = 4 }; // 0.1, 0.01, 0.001, 0.0001
 
 // The figures of one measure. "Mated": two scans of one person; "non-mated": of two people. A figure
-// that needs what is not there is NaN. docs/evaluation.md defines each.
+// that needs what is not there is NaN, a count that does is -1. docs/evaluation.md defines each.
 typedef struct sb_evaluation {
   char measure[32];
   int64_t mated_pairs, nonmated_pairs;
@@ -48,7 +48,7 @@ typedef struct sb_evaluation {
   double link_threshold; // score at which that many non-mated pairs are expected; NaN: unknown
   int64_t links;         // proposed
   int64_t false_links;   // of these, known to be of two people
-  int64_t control_links; // proposed with the mated pairs taken out; -1: nobody is known
+  int64_t control_links; // proposed with the mated pairs taken out
   char why[6][200];      // why figures are missing, in words; "": no more
 } sb_evaluation;
 

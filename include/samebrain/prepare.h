@@ -55,6 +55,7 @@ SB_API sb_template_build_options sb_template_build_options_default(void);
 // Makes an average brain of skull-stripped scans, for sites without Colin27 or with other brains:
 // FOLDER/template.nii.gz, 1 mm, 0 outside the brain, to be given to sb_template_load. The first
 // scan sets the axes; size and shape are the cohort's mean. The same bytes for any thread count.
+// The file appears when it is done; until then FOLDER/unfinished.nii.gz has the average so far.
 //   used  out: how many scans are in the average; the others are named through `progress`
 // Errors: SB_USAGE (no scans, or a template is there already), SB_ALIGN (none could be used), those
 // of sb_volume_load and sb_volume_save.

@@ -7,6 +7,15 @@
 
 enum { MOST_MEASURES = 64 };
 
+// A count, or what stands for an unknown one.
+static const char *count_or(const char *unknown, int64_t value, char text[32]) {
+  if (value < 0)
+    snprintf(text, 32, "%s", unknown);
+  else
+    snprintf(text, 32, "%" PRId64, value);
+  return text;
+}
+
 // A figure, or "n/a" where there is none.
 static const char *figure(double value, int decimals, char text[32]) {
   if (isnan(value))
@@ -17,13 +26,14 @@ static const char *figure(double value, int decimals, char text[32]) {
 }
 
 static void print_table(const sb_evaluation *results, size_t count) {
-  char text[5][32];
+  char text[7][32];
   printf("%-10s %11s %15s %7s %9s %13s %7s %6s\n", "measure", "mated pairs", "non-mated pairs",
          "rank-1", "mated min", "non-mated max", "margin", "d'");
   for (size_t i = 0; i < count; i++) {
     const sb_evaluation *e = results + i;
-    printf("%-10s %11" PRId64 " %15" PRId64 " %7s %9s %13s %7s %6s\n", e->measure, e->mated_pairs,
-           e->nonmated_pairs, figure(e->rank1, 4, text[0]), figure(e->mated_min, 4, text[1]),
+    printf("%-10s %11s %15s %7s %9s %13s %7s %6s\n", e->measure,
+           count_or("n/a", e->mated_pairs, text[5]), count_or("n/a", e->nonmated_pairs, text[6]),
+           figure(e->rank1, 4, text[0]), figure(e->mated_min, 4, text[1]),
            figure(e->nonmated_max, 4, text[2]), figure(e->margin, 4, text[3]),
            figure(e->d_prime, 2, text[4]));
   }
@@ -74,11 +84,19 @@ static void print_json(const sb_evaluation *results, size_t count) {
   fputs("[", stdout);
   for (size_t i = 0; i < count; i++) {
     const sb_evaluation *e = results + i;
-    printf("%s{\"measure\": \"%s\", \"mated_pairs\": %" PRId64 ", \"nonmated_pairs\": %" PRId64
-           ", \"mated_probes\": %" PRId64 ", \"rank1_probes\": %" PRId64 ", \"links\": %" PRId64
-           ", \"control_links\": %" PRId64,
-           i == 0 ? "" : ", ", e->measure, e->mated_pairs, e->nonmated_pairs, e->mated_probes,
-           e->rank1_probes, e->links, e->control_links);
+    char text[32];
+    const struct {
+      const char *name;
+      int64_t value;
+    } counts[] = {{"mated_pairs", e->mated_pairs},
+                  {"nonmated_pairs", e->nonmated_pairs},
+                  {"mated_probes", e->mated_probes},
+                  {"rank1_probes", e->rank1_probes},
+                  {"links", e->links},
+                  {"control_links", e->control_links}};
+    printf("%s{\"measure\": \"%s\"", i == 0 ? "" : ", ", e->measure);
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+      printf(", \"%s\": %s", counts[c].name, count_or("null", counts[c].value, text));
     const struct {
       const char *name;
       double value;

@@ -1,6 +1,7 @@
 // sb_evaluate: measure by measure, from the scores to every figure, link and forecast.
 #include "samebrain/evaluate.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +171,12 @@ static double closest_nonmated(const sb_study *study) {
   return closest;
 }
 
+// Links are proposed among all scans, not within a dataset.
+static void no_links(sb_evaluation *figures) {
+  figures->expected_false = figures->link_threshold = (double)NAN;
+  figures->links = figures->false_links = figures->control_links = -1;
+}
+
 // Figures within each dataset, and what thresholds do that come from another.
 static sb_status evaluate_datasets(const evaluator *e, sb_result *result) {
   const sb_people *now = &e->scores->now;
@@ -189,6 +196,7 @@ static sb_status evaluate_datasets(const evaluator *e, sb_result *result) {
     SB_TRY(sb_figures_of_study(parts + d, result->linked->measure->info.name, &result->scale,
                                closest_nonmated(parts + d), e->options, result->datasets + d,
                                gives + d));
+    no_links(result->datasets + d);
   }
   result->dataset_count = count;
   for (int64_t d = 0; d < count; d++) SB_TRY(thresholds_to(e, parts, gives, count, d, result));
@@ -225,13 +233,16 @@ static sb_status propose_links(const evaluator *e, sb_result *result) {
   figures->expected_false = e->options->expected_false;
   figures->link_threshold = sb_scale_score(&result->scale, result->links.threshold);
   figures->links = result->links.count;
+  figures->false_links = 0;
   for (int64_t i = 0; i < result->links.count; i++) {
     const sb_listed *pair = &result->links.items[i].pair;
     figures->false_links +=
         strcmp(sb_expected_of(e->scores, pair->probe, pair->gallery), "different") == 0;
   }
-  figures->control_links = -1;
-  if (result->anyone) SB_TRY(control_attack(e, result, &figures->control_links));
+  if (result->anyone)
+    SB_TRY(control_attack(e, result, &figures->control_links));
+  else
+    figures->false_links = figures->control_links = -1;
 cleanup:
   return status;
 }
@@ -270,7 +281,7 @@ static void say_nobody(const sb_result *result, sb_evaluation *out) {
   for (size_t i = 0; i < sb_figure_count; i++) {
     const sb_figure *f = sb_figures + i;
     if (f->is_count)
-      *(int64_t *)(void *)(base + f->value) = 0;
+      *(int64_t *)(void *)(base + f->value) = -1;
     else
       *(double *)(void *)(base + f->value) = (double)NAN;
     if (f->interval != 0)
@@ -283,10 +294,30 @@ static void say_nobody(const sb_result *result, sb_evaluation *out) {
            "with the columns dataset, scan_id, person tells who is who (--identities)");
 }
 
-// Why no link could be proposed, whatever its score; or not all.
-static void say_of_links(const sb_result *result, double expected_false, sb_evaluation *out) {
+// The first of the reasons that is not given yet; their number: all are.
+static size_t next_why(const sb_evaluation *out) {
   size_t i = 0;
   while (i < sizeof out->why / sizeof *out->why && out->why[i][0] != '\0') i++;
+  return i;
+}
+
+// Scans that an identities table does not name are in no pair, and so in no link either.
+static void say_left_out(const sb_people *now, sb_evaluation *out) {
+  const size_t i = next_why(out);
+  int64_t named = 0, scans = now->probe_count + (now->self ? 0 : now->gallery_count);
+  if (!now->unknown_left_out || i == sizeof out->why / sizeof *out->why) return;
+  for (int64_t k = 0; k < now->probe_count; k++) named += now->probe[k] >= 0;
+  for (int64_t k = 0; k < now->gallery_count && !now->self; k++) named += now->gallery[k] >= 0;
+  if (named < scans)
+    snprintf(out->why[i], sizeof out->why[i],
+             "identities name %" PRId64 " of %" PRId64 " scans; pairs with the others are left out "
+             "of all figures and of the links (--identities none proposes links among all scans)",
+             named, scans);
+}
+
+// Why no link could be proposed, whatever its score; or not all.
+static void say_of_links(const sb_result *result, double expected_false, sb_evaluation *out) {
+  const size_t i = next_why(out);
   if (i == sizeof out->why / sizeof *out->why) return;
   if (!result->tail.known)
     snprintf(out->why[i], sizeof out->why[i],
@@ -317,6 +348,7 @@ static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_r
   else
     say_nobody(result, &result->figures);
   SB_TRY(propose_links(e, result));
+  say_left_out(&e->scores->now, &result->figures);
   say_of_links(result, e->options->expected_false, &result->figures);
   if (result->anyone) {
     SB_TRY(thresholds_of_all(e, &result->given, result));

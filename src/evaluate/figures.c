@@ -385,7 +385,8 @@ const sb_figure sb_figures[] = {
     FIGURE(fpir, "false positive identification rate asked for: the share of searches, without the "
                  "probe's mates in the gallery, that return anybody (ISO/IEC 19795-1)"),
     FIGURE(fpir_gallery, "N: gallery scans that such a search compares with, on average"),
-    RATE(fpir_threshold, "the lowest threshold with at most that rate among these searches"),
+    RATE(fpir_threshold, "the lowest threshold with at most that rate among these searches: where "
+                         "they are fewer than 1 / fpir, the lowest at which none returns anybody"),
     RATE(fnir, "false negative identification rate at fpir_threshold: the share of mated searches "
                "whose closest mate is below it, at whatever rank (FNIR(N, L = N, T) of NIST FRTE "
                "1:N)"),
@@ -394,6 +395,6 @@ const sb_figure sb_figures[] = {
     COUNT(links, "pairs proposed as links without looking at identities: links.tsv"),
     COUNT(false_links, "of these, pairs known to be of two people"),
     COUNT(control_links, "control attack: links proposed by the same rule when all mated pairs are "
-                         "taken out; -1 where nobody's identity is known"),
+                         "taken out"),
 };
 const size_t sb_figure_count = sizeof sb_figures / sizeof *sb_figures;

@@ -325,6 +325,7 @@ sb_status sb_forecast_open(const sb_study *study, bool nonmated_known, uint64_t 
                            sb_forecaster *out) {
   memset(out, 0, sizeof *out);
   out->study = study;
+  out->nonmated_known = nonmated_known;
   out->seed = sb_random_key(seed, 0x666f7265u);
   out->valid_to = SB_FORECAST_REACH * (double)study->people;
   const sb_tail shape = {.low = study->low, .high = study->high, .fisher = !study->ratio};
@@ -388,8 +389,9 @@ static void forecast_fpir(const sb_forecaster *f, double threshold, double *valu
   }
   qsort(values, DRAWS, sizeof *values, ascending);
   out->fpir = sum / DRAWS;
-  out->fpir_low = values[(int)(DRAWS * SB_ALPHA / 2)];
-  out->fpir_high = values[DRAWS - 1 - (int)(DRAWS * SB_ALPHA / 2)];
+  // Few draws of a heavy tail can carry the mean beyond the percentiles: then they end at it.
+  out->fpir_low = fmin(values[(int)(DRAWS * SB_ALPHA / 2)], out->fpir);
+  out->fpir_high = fmax(values[DRAWS - 1 - (int)(DRAWS * SB_ALPHA / 2)], out->fpir);
 }
 
 // ---- Rank-1 -------------------------------------------------------------------------------------
@@ -465,7 +467,7 @@ static void extrapolate(const sb_forecaster *f, double threshold, sb_forecast *o
   double sum = 0;
   int64_t mated = 0;
   if (!(f->beyond[0] > 0)) return;
-  if (!isnan(threshold))
+  if (!isnan(threshold) && f->nonmated_known)
     out->fpir_binomial = -expm1(out->gallery * log1p(-observed_share(f, threshold)));
   for (int64_t p = 0; p < study->probes; p++) {
     if (isnan(study->mate[p])) continue;

@@ -35,6 +35,7 @@ typedef struct sb_forecaster {
   double *rest;         // per mated probe: z of its closest mate, less level and probe's effect
   int64_t *rest_person; // whose it is
   int64_t rest_count, mated_people;
+  bool nonmated_known;
   double nonmated; // pairs
   double *beyond;  // per bin: the share of non-mated comparisons in it and above
   double valid_to; // gallery size up to which this was checked by hiding
@@ -55,7 +56,8 @@ sb_status sb_forecast_open(const sb_study *study, bool nonmated_known, uint64_t 
                            sb_forecaster *out);
 void sb_forecast_close(sb_forecaster *forecaster); // a zeroed one is fine
 
-// Every figure at one gallery size. NaN where the tail is not known, or nobody has a mate.
+// Every figure at one gallery size. NaN where the tail is not known, or nobody has a mate. Without
+// known people there is no observed share of false matches, so no binomial extrapolation either.
 sb_status sb_forecast_at(const sb_forecaster *f, double gallery, double threshold,
                          sb_forecast *out);
 

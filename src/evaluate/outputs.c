@@ -145,10 +145,12 @@ static void add_figures(cJSON *object, const sb_evaluation *e) {
   const char *base = (const char *)e;
   for (size_t i = 0; i < sb_figure_count; i++) {
     const sb_figure *f = sb_figures + i;
-    if (f->is_count)
-      add_number(object, f->name, (double)*(const int64_t *)(const void *)(base + f->value));
-    else
+    if (f->is_count) {
+      int64_t count = *(const int64_t *)(const void *)(base + f->value);
+      add_number(object, f->name, count < 0 ? (double)NAN : (double)count);
+    } else {
       add_number(object, f->name, *(const double *)(const void *)(base + f->value));
+    }
   }
   cJSON *intervals = cJSON_AddObjectToObject(object, "intervals");
   for (size_t i = 0; i < sb_figure_count; i++)
@@ -248,7 +250,8 @@ static const char *const MORE_DEFINITIONS[][2] = {
              "how much more the exceedances vary than independent ones. See docs/evaluation.md"},
     {"forecast",
      "FPIR at a threshold and rank-1 at larger galleries, by the tail and the probes' effects, and "
-     "plain binomial extrapolation of the observed shares beside it. valid: the gallery is at most "
+     "plain binomial extrapolation of the observed shares beside it, where it is known who is who. "
+     "valid: the gallery is at most "
      "valid_to_gallery, up to which such forecasts were checked by hiding"},
     {"datasets", "the same figures of the pairs within each dataset"},
     {"cost", "what linking would take on this machine, from this link's times, for one measure and "

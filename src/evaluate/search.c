@@ -114,6 +114,11 @@ void sb_search_hit_rates(const sb_study *study, const sb_search *search, const d
   for (int i = 0; i < ranks; i++) out[i] = share(out[i], all);
 }
 
+// The next closeness after one, as scores are told: with nine digits.
+static double next_told(double closeness) {
+  return closeness + 2e-8 * fmax(1, fabs(closeness));
+}
+
 double sb_search_threshold(const sb_study *study, const sb_search *search, const double *weight,
                            double fpir) {
   double all = total(study, weight, search->by_nonmated, search->with_others), above = 0;
@@ -121,7 +126,7 @@ double sb_search_threshold(const sb_study *study, const sb_search *search, const
   for (int64_t i = 0; i < search->with_others; i++) {
     int64_t probe = search->by_nonmated[i];
     above += weight_of(study, weight, probe);
-    if (above > fpir * all * (1 + 1e-12)) return nextafter(study->best_nonmated[probe], INFINITY);
+    if (above > fpir * all * (1 + 1e-12)) return next_told(study->best_nonmated[probe]);
   }
   return study->best_nonmated[search->by_nonmated[search->with_others - 1]];
 }

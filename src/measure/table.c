@@ -171,9 +171,13 @@ int64_t sb_row_of_voxels(const sb_grid *grid, const void *context) {
 
 // The mask must hold as many voxels as the rows have values.
 static sb_status check_grid(const sb_grid *grid) {
-  int64_t voxels = 0;
-  for (int64_t i = 0; i < grid->dims[0] * grid->dims[1] * grid->dims[2]; i++)
-    voxels += grid->mask[i] != 0;
+  const int64_t *dims = grid->dims;
+  int64_t voxels = 0, all;
+  if (dims[0] < 1 || dims[1] < 1 || dims[2] < 1 || __builtin_mul_overflow(dims[0], dims[1], &all) ||
+      __builtin_mul_overflow(all, dims[2], &all))
+    return sb_error(SB_USAGE, "a grid of %lld x %lld x %lld voxels", (long long)dims[0],
+                    (long long)dims[1], (long long)dims[2]);
+  for (int64_t i = 0; i < all; i++) voxels += grid->mask[i] != 0;
   if (voxels == grid->row_length && voxels > 0 && grid->voxel_mm > 0) return sb_ok();
   return sb_error(SB_USAGE, "rows of %lld values do not fit a mask of %lld voxels of %g mm",
                   (long long)grid->row_length, (long long)voxels, grid->voxel_mm);

@@ -206,15 +206,16 @@ static sb_status align_one(const sb_aligner *aligner, const char *path, const sb
   return seen(brain, to_scan, grid, aligned);
 }
 
+// Aligns all scans to the template in `from`, and writes their average to `to`.
 static sb_status one_round(const char *const *paths, size_t count, int threads, int round,
-                           int rounds, const char *path, const sb_progress *progress,
-                           int64_t *used) {
+                           int rounds, const char *from, const char *to,
+                           const sb_progress *progress, int64_t *used) {
   sb_template_options options = sb_template_options_default();
   sb_template *t = NULL;
   sb_aligner aligner = {0};
   average a = {0}, shaped = {0};
   sb_status status;
-  options.image_path = path;
+  options.image_path = from;
   SB_TRY(sb_template_load(&options, &t));
   SB_TRY(sb_aligner_create(t, &aligner));
   SB_TRY(average_start(&t->image, &a));
@@ -244,7 +245,7 @@ static sb_status one_round(const char *const *paths, size_t count, int threads, 
   }
   average_end(&a);
   SB_TRY(to_mean_shape(&a, &shaped));
-  SB_TRY(sb_volume_save(&shaped.sum, path));
+  SB_TRY(sb_volume_save(&shaped.sum, to));
 cleanup:
   average_free(&a);
   average_free(&shaped);
@@ -256,8 +257,7 @@ cleanup:
 sb_status sb_template_build(const char *const *paths, size_t count,
                             const sb_template_build_options *options, const sb_progress *progress,
                             const char *folder, int64_t *used) {
-  char *path = NULL;
-  bool started = false;
+  char *path = NULL, *so_far = NULL;
   sb_status status;
   *used = 0;
   if (options->rounds < 1 || count > UINT16_MAX)
@@ -265,7 +265,8 @@ sb_status sb_template_build(const char *const *paths, size_t count,
                     UINT16_MAX);
   SB_TRY(sb_make_folder(folder));
   path = sb_path_join(folder, "template.nii.gz");
-  if (path == NULL) {
+  so_far = sb_path_join(folder, "unfinished.nii.gz");
+  if (path == NULL || so_far == NULL) {
     status = sb_error(SB_NO_MEMORY, "out of memory");
     goto cleanup;
   }
@@ -273,13 +274,14 @@ sb_status sb_template_build(const char *const *paths, size_t count,
     status = sb_error(SB_USAGE, "%s: there is a template already; name another folder", path);
     goto cleanup;
   }
-  started = true;
-  SB_TRY(first_template(paths, count, path));
+  // The last round alone writes the template, so that a run that is killed leaves none.
+  SB_TRY(first_template(paths, count, so_far));
   for (int round = 0; round < options->rounds; round++)
-    SB_TRY(one_round(paths, count, sb_thread_count(options->threads), round, options->rounds, path,
-                     progress, used));
+    SB_TRY(one_round(paths, count, sb_thread_count(options->threads), round, options->rounds,
+                     so_far, round == options->rounds - 1 ? path : so_far, progress, used));
 cleanup:
-  if (status.code != SB_OK && started) remove(path); // what there is of it is no average
+  if (so_far != NULL) remove(so_far);
+  free(so_far);
   free(path);
   return status;
 }

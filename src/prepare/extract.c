@@ -282,10 +282,12 @@ static void compare(const sb_head *head, const uint8_t *mask, sb_extraction *out
 
 static sb_status judge(double correlation, const sb_extraction *e) {
   if (e->scalp < LEAST_SCALP)
-    return sb_error(SB_CONTENT,
-                    "no whole head: only %.0f %% of where the scalp would be stands out (at least "
-                    "%.0f %% expected); skull-stripped already? then use --brain stripped",
-                    100 * e->scalp, 100 * LEAST_SCALP);
+    return sb_error(
+        SB_CONTENT,
+        "no whole head: only %.0f %% of where the scalp would be stands out (at least "
+        "%.0f %% expected); skull-stripped already? then use --brain stripped, or give its "
+        "brain mask",
+        100 * e->scalp, 100 * LEAST_SCALP);
   if (e->overlap < LEAST_OVERLAP || e->volume_ratio < LEAST_VOLUME || e->volume_ratio > MOST_VOLUME)
     return sb_error(
         SB_ALIGN,

@@ -122,6 +122,11 @@ static void put_lead(const sb_page *page, const cJSON *figures) {
       fprintf(file, "%s of the proposed links %s two people by the identities given. ",
               sb_text_count(wrong, text[0]), plural(wrong, "joins", "join"));
   }
+  if (!(mated > 0))
+    fputs(
+        "No two scans here are known to be of one person, so it cannot be said how many links were "
+        "missed. ",
+        file);
   if (mated > 0 || sb_json_number(figures, "links") >= 0)
     fputs("A link says that two scans are of one brain, not whose brain it is.", file);
   fputs("</p>\n", file);
@@ -156,7 +161,7 @@ static void put_interval_tile(FILE *file, const cJSON *figures, const char *figu
 
 static void put_check_tiles(const sb_page *page) {
   static const char *const kinds[][3] = {
-      {"suspected_swap", "Suspected swaps", "scans under another person's id"},
+      {"suspected_swap", "Suspected swaps", "pairs: a scan bears another person's id"},
       {"same_person", "One person, two ids", "enrolled twice, or mislabelled"},
       {"duplicate", "Duplicates", "one image, stored twice"},
       {"different", "Unlike under one id", "two people, or a poor image"},
@@ -179,7 +184,7 @@ static void put_tiles(const sb_page *page, const cJSON *figures) {
     double control = sb_json_number(figures, "control_links");
     int used = snprintf(below, sizeof below, "at most %s false ones expected",
                         sb_text_small(sb_json_number(figures, "expected_false"), text[0]));
-    if (control >= 0)
+    if (control >= 0 && sb_json_number(figures, "mated_people") > 0)
       snprintf(below + used, sizeof below - (size_t)used, "; %s with all known mates taken out",
                sb_text_count(control, text[1]));
     put_tile(file, "Proposed links", sb_text_count(links, text[2]), below);
@@ -187,18 +192,21 @@ static void put_tiles(const sb_page *page, const cJSON *figures) {
   snprintf(below, sizeof below, "%s people have two scans",
            sb_text_count(sb_json_number(figures, "mated_people"), text[0]));
   put_interval_tile(file, figures, "rank1", "Mate is the closest scan", sb_text_rate, below);
-  snprintf(below, sizeof below, "at FPIR %s",
-           sb_text_small(sb_json_number(figures, "fpir"), text[0]));
+  double fpir = sb_json_number(figures, "fpir");
+  double searches = sb_json_number(page->summary, "probes");
+  if (fpir * searches >= 1)
+    snprintf(below, sizeof below, "at FPIR %s", sb_text_small(fpir, text[0]));
+  else // so few searches cannot show that rate
+    snprintf(below, sizeof below, "where none of %s searches finds somebody else",
+             sb_text_count(searches, text[0]));
   put_interval_tile(file, figures, "fnir", "Mates missed (FNIR)", sb_text_rate, below);
   put_interval_tile(file, figures, "d_prime", "Separation d\xe2\x80\xb2", sb_text_tenths, "");
   int64_t failed = page->gallery == NULL ? -1 : sb_store_failed_count(page->gallery);
   if (!page->self && page->probe != NULL && failed >= 0)
     failed += sb_store_failed_count(page->probe);
-  snprintf(below, sizeof below, "%s scans; %s%s",
-           sb_text_count(sb_json_number(page->summary, "probes") +
-                             (page->self ? 0 : sb_json_number(page->summary, "gallery")),
-                         text[0]),
-           failed < 0 ? "" : sb_text_count((double)failed, text[1]),
+  double scans = searches + (page->self ? 0 : sb_json_number(page->summary, "gallery"));
+  snprintf(below, sizeof below, "%s %s; %s%s", sb_text_count(scans, text[0]),
+           plural(scans, "scan", "scans"), failed < 0 ? "" : sb_text_count((double)failed, text[1]),
            failed < 0 ? "failed ones not known" : " failed");
   put_tile(file, "Pairs compared", sb_text_count(sb_json_number(page->summary, "pairs"), text[2]),
            below);

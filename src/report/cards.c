@@ -23,9 +23,14 @@ static int64_t links_of_first_measure(const sb_page *page) {
   return count;
 }
 
+bool sb_has_pictures(const sb_page *page) {
+  return page->images && (page->gallery != NULL || page->probe != NULL);
+}
+
 void sb_choose_cards(sb_page *page) {
   int next = 1;
   int64_t place = 0, links = links_of_first_measure(page);
+  if (!sb_has_pictures(page)) return;
   for (int unsure = 0; unsure < 2; unsure++) // what calls for action first
     for (int64_t i = 0; i < page->checks.count; i++) {
       sb_pair *pair = page->checks.items + i;
@@ -43,8 +48,8 @@ void sb_choose_cards(sb_page *page) {
 
 sb_status sb_easel_open(sb_page *page, sb_easel *out) {
   *out = (sb_easel){.page = page};
+  if (!sb_has_pictures(page)) return sb_ok();
   const sb_store *store = page->gallery != NULL ? page->gallery : page->probe;
-  if (!page->images || store == NULL) return sb_ok();
   sb_status status = sb_slices_create(store, &out->slices);
   if (status.code == SB_OK) status = SB_NEW(&out->pixels, out->slices.count, "pictures");
   if (status.code != SB_OK) sb_easel_close(out);

@@ -5,6 +5,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "report/cards.h"
 #include "report/page.h"
 #include "report/text.h"
 
@@ -30,7 +31,7 @@ static const kind KINDS[] = {
     {"unsure", "Unsure", "Neither clearly one person nor clearly two. Look at the pictures."},
 };
 
-static void put_line(FILE *file, const sb_pair *pair) {
+static void put_line(FILE *file, const sb_pair *pair, bool pictures) {
   char text[SB_TEXT];
   const char *const words[] = {pair->expected, pair->observed, pair->reason};
   fputs("<tr>", file);
@@ -46,14 +47,16 @@ static void put_line(FILE *file, const sb_pair *pair) {
     fputs("</td>", file);
   }
   if (pair->card > 0)
-    fprintf(file, "<td><a href=\"#pair-%d\">pair %d</a></td></tr>\n", pair->card, pair->card);
-  else
-    fputs("<td></td></tr>\n", file);
+    fprintf(file, "<td><a href=\"#pair-%d\">pair %d</a></td>", pair->card, pair->card);
+  else if (pictures)
+    fputs("<td></td>", file);
+  fputs("</tr>\n", file);
 }
 
 static void put_kind(const sb_page *page, const kind *k) {
   enum { MOST = 200 };
   FILE *file = page->file;
+  bool pictures = sb_has_pictures(page);
   int64_t shown = 0;
   for (int64_t i = 0; i < page->checks.count; i++) {
     const sb_pair *pair = page->checks.items + i;
@@ -66,9 +69,9 @@ static void put_kind(const sb_page *page, const kind *k) {
               "scope=\"col\">Score</th>"
               "<th scope=\"col\">Expected</th><th scope=\"col\">Observed</th><th "
               "scope=\"col\">Reason</th>"
-              "<th scope=\"col\">Brains</th></tr></thead>\n<tbody>\n",
-              k->title, k->advice, k->title);
-    put_line(file, pair);
+              "%s</tr></thead>\n<tbody>\n",
+              k->title, k->advice, k->title, pictures ? "<th scope=\"col\">Brains</th>" : "");
+    put_line(file, pair, pictures);
   }
   if (shown > 0) fputs("</tbody></table></div>\n", file);
   if (shown > MOST)

@@ -35,6 +35,8 @@ cleanup:
 static sb_status count_roc(const sb_columns *roc, const cJSON *figures, counts *out) {
   double nonmated = sb_json_number(figures, "nonmated_pairs");
   double mated = sb_json_number(figures, "mated_pairs");
+  if (isnan(nonmated)) // nobody is known: all pairs are counted there
+    nonmated = sb_json_number(sb_json_at(figures, "tail"), "pairs");
   sb_status status = new_counts(roc->rows - 1, out);
   if (status.code != SB_OK) return status;
   const double *threshold = roc->columns[0];

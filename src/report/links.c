@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "report/cards.h"
 #include "report/page.h"
 #include "report/text.h"
 
@@ -166,7 +167,8 @@ static void put_head(const sb_page *page) {
       fprintf(page->file,
               "<th scope=\"col\" data-column=\"%zu\"><button type=\"button\">%s</button></th>", i,
               columns[i].name);
-  fputs("<th scope=\"col\">Brains</th></tr></thead>\n", page->file);
+  if (sb_has_pictures(page)) fputs("<th scope=\"col\">Brains</th>", page->file);
+  fputs("</tr></thead>\n", page->file);
 }
 
 static void put_explanation(const sb_page *page, int64_t rows) {

@@ -137,18 +137,40 @@ static bool has(const char *parameters, const char *key, const char *value) {
   return strcmp(parameter(parameters, key, text), value) == 0;
 }
 
+static void put_intensities(paragraph *p, const char *parameters) {
+  FILE *file = p->file;
+  char text[SB_TEXT];
+  if (has(parameters, "harmonise", "none")) {
+    fputs("Intensities were left as they were. ", file);
+    return;
+  }
+  if (has(parameters, "harmonise", "nyul")) {
+    fputs("Intensities were brought to the template's scale by matching landmarks", file);
+    cite(p, NYUL);
+  } else if (has(parameters, "harmonise", "rank")) {
+    fputs("Intensities were replaced by the normal quantiles of their ranks", file);
+  } else {
+    fputs("Intensities were brought to mean 0 and standard deviation 1 in the brain", file);
+  }
+  parameter(parameters, "winsor", text);
+  if (*text != '\0' && strcmp(text, "0") != 0)
+    sb_put_htmlf(file, " and limited to %s standard deviations from the mean", text);
+  fputs(". ", file);
+}
+
 static void put_preparation(paragraph *p, const char *parameters, const char *hash) {
   FILE *file = p->file;
   char text[SB_TEXT];
   if (has(parameters, "align", "given"))
     fputs("Scans came aligned to the template", file);
   else
-    sb_put_htmlf(
-        file,
-        "Each scan was aligned to the template by an affine map with %s degrees of freedom "
-        "(inverse-compositional Gauss-Newton with a polynomial gain; template SHA-256 "
-        "%.12s\xe2\x80\xa6)",
-        parameter(parameters, "dof", text), hash);
+    sb_put_htmlf(file,
+                 "Each scan was aligned to the template by %s "
+                 "(inverse-compositional Gauss-Newton with a polynomial gain; template SHA-256 "
+                 "%.12s\xe2\x80\xa6)",
+                 has(parameters, "dof", "6") ? "a rigid map, the nearest to its affine one"
+                                             : "an affine map with 12 degrees of freedom",
+                 hash);
   sb_put_htmlf(file, " and sampled once on a grid of %s mm. ",
                parameter(parameters, "resolution_mm", text));
   if (has(parameters, "bias", "n4")) {
@@ -158,24 +180,19 @@ static void put_preparation(paragraph *p, const char *parameters, const char *ha
   } else if (has(parameters, "bias", "gain")) {
     fputs("Uneven gain was taken off as fitted between scan and template. ", file);
   }
-  if (has(parameters, "harmonise", "nyul")) {
-    fputs("Intensities were brought to the template's scale by matching landmarks", file);
-    cite(p, NYUL);
-  } else {
-    sb_put_htmlf(file, "Intensities were harmonised (%s)",
-                 parameter(parameters, "harmonise", text));
-  }
-  parameter(parameters, "winsor", text);
-  if (*text != '\0' && strcmp(text, "0") != 0)
-    sb_put_htmlf(file, " and limited to %s robust standard deviations", text);
-  fputs(". ", file);
+  put_intensities(p, parameters);
+  if (has(parameters, "outside", "falloff"))
+    fputs("Outside the scan's own brain they fade to the mean. ", file);
 }
 
 static void put_measures(const sb_page *page) {
   FILE *file = page->file;
   char text[SB_TEXT];
-  sb_put_htmlf(file, "All %s pairs were compared by ",
-               sb_text_count(sb_json_number(page->summary, "pairs"), text));
+  double pairs = sb_json_number(page->summary, "pairs");
+  if (pairs == 1)
+    fputs("One pair was compared by ", file);
+  else
+    sb_put_htmlf(file, "All %s pairs were compared by ", sb_text_count(pairs, text));
   for (int i = 0; i < sb_page_measure_count(page); i++) {
     const sb_measure_info *info = sb_measure_find(sb_page_measure_name(page, i));
     if (i > 0) fputs("; ", file);

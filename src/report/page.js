@@ -15,6 +15,7 @@
   const next = document.getElementById("links-next");
   const [A, B, SCORE, MARGIN, CHANCE, EXPECTED, VERDICT, MEASURE, CARD] = Array(9).keys();
   const words = data.scans.map(([dataset, id]) => (data.datasets[dataset] + " " + id).toLowerCase());
+  const pictures = table.tHead.rows[0].querySelector("th:not([data-column])") !== null;
   const count = new Intl.NumberFormat("en").format;
   let shown = [], page = 0, column = -1, direction = 1;
 
@@ -71,6 +72,7 @@
       verdict.append(make("span", "verdict " + row[VERDICT], row[VERDICT].replaceAll("_", " ")));
       tr.append(numberCell(row[CHANCE], small), make("td", "", row[EXPECTED]), verdict);
     }
+    if (!pictures) return tr;
     const brains = make("td");
     if (row[CARD] > 0) {
       const link = make("a", "", "pair " + row[CARD]);

@@ -42,18 +42,20 @@ static void draw_thresholds(sb_plot *plot, const cJSON *figures) {
   }
 }
 
-static void say_distribution(const sb_histogram *h, bool smoothed, char *text, size_t size) {
+static void say_distribution(const sb_histogram *h, bool anyone, bool smoothed, char *text,
+                             size_t size) {
   char count[2][SB_TEXT];
-  int used = snprintf(text, size, "%s non-mated pairs (of two people, as far as is known)",
-                      sb_text_count(round(h->nonmated_pairs), count[0]));
+  int used = snprintf(text, size, "%s %s", sb_text_count(round(h->nonmated_pairs), count[0]),
+                      anyone ? "non-mated pairs (of two people, as far as is known)"
+                             : "pairs: which of them are of one person nobody knows");
   if (h->mated_pairs > 0)
     used +=
         snprintf(text + used, size - (size_t)used, " and %s mated ones (two scans of one person)",
                  sb_text_count(round(h->mated_pairs), count[1]));
   snprintf(
       text + used, size - (size_t)used,
-      ". Each kind has area 1, however many pairs it has: the height says where scores lie, not "
-      "how many there are.%s",
+      ". %s however many pairs it has: the height says where scores lie, not how many there are.%s",
+      anyone ? "Each kind has area 1," : "The area is 1,",
       smoothed ? " Bars are counts, lines kernel densities." : "");
 }
 
@@ -85,13 +87,14 @@ static sb_status put_distribution(const sb_page *page, const measured *m) {
   sb_plot plot = {.file = file,
                   .x = axis(SB_LINEAR, h.low, h.high, "score"),
                   .y = axis(SB_LINEAR, 0, top > 0 ? 1.12 * top : 1, "density")};
-  say_distribution(&h, kde.rows > 0, text, sizeof text);
+  bool anyone = m->figures == NULL || !isnan(sb_json_number(m->figures, "nonmated_pairs"));
+  say_distribution(&h, anyone, kde.rows > 0, text, sizeof text);
   sb_figure_begin(file, 4, "Where the scores lie");
   sb_plot_begin(&plot, m->id, "Distribution of scores", text);
   draw_distribution(&plot, &h, &kde);
   draw_thresholds(&plot, m->figures);
   sb_plot_end(&plot);
-  sb_figure_key(file, "c1", "non-mated pairs");
+  sb_figure_key(file, "c1", anyone ? "non-mated pairs" : "all pairs");
   if (h.mated_pairs > 0) sb_figure_key(file, "c2", "mated pairs");
   sb_figure_text(file, text);
   sb_figure_table(file, "Kernel densities", headers, kde.columns, kde.rows, source);
@@ -264,14 +267,15 @@ cleanup:
 
 static void draw_forecast(const sb_page *page, const measured *m, const sb_columns *f) {
   char id[80], text[600], count[3][SB_TEXT];
+  bool binomial = !isnan(f->columns[4][0]); // else nobody knows which pairs are false
   double valid = sb_json_number(sb_json_at(m->figures, "forecast"), "valid_to_gallery");
   snprintf(
       text, sizeof text,
       "Share of searches that would return somebody else in larger galleries, at the threshold of "
-      "the proposed links (%s), with its 95 %% interval. %s Checked only up to galleries of %s; "
+      "the proposed links (%s), with its 95 %% interval. %sChecked only up to galleries of %s; "
       "beyond that it is extrapolation, and all of it assumes more people like these.",
       sb_text_score(f->columns[6][0], count[0]),
-      "The dashed line has no tail beyond the closest pair seen (binomial).",
+      binomial ? "The dashed line has no tail beyond the closest pair seen (binomial). " : "",
       sb_text_count(valid, count[1]));
   snprintf(id, sizeof id, "%s-forecast", m->id);
   sb_plot plot = {
@@ -283,14 +287,14 @@ static void draw_forecast(const sb_page *page, const measured *m, const sb_colum
   sb_plot_begin(&plot, id, "Forecast of the false positive identification rate", text);
   sb_plot_band(&plot, "c3", f->columns[0], f->columns[2], f->columns[3], f->rows);
   sb_plot_line(&plot, "c3", f->columns[0], f->columns[1], f->rows);
-  sb_plot_line(&plot, "c1 dashed", f->columns[0], f->columns[4], f->rows);
+  if (binomial) sb_plot_line(&plot, "c1 dashed", f->columns[0], f->columns[4], f->rows);
   for (int64_t i = 0; i < f->rows; i++)
     sb_plot_point(&plot, "c3", f->columns[0][i], f->columns[1][i]);
   if (valid > plot.x.low && valid < plot.x.high)
     sb_plot_mark(&plot, "c4", valid, "checked up to here", 0);
   sb_plot_end(&plot);
   sb_figure_key(page->file, "c3", "by the tail of the scores");
-  sb_figure_key(page->file, "c1 dashed", "binomial extrapolation");
+  if (binomial) sb_figure_key(page->file, "c1 dashed", "binomial extrapolation");
   sb_figure_text(page->file, text);
 }
 

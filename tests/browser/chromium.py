@@ -93,6 +93,7 @@ class Page:
 
     def open(self, path):
         """Loads a file and waits until it is there."""
+        self.events = [event for event in self.events if event["method"] != "Page.loadEventFired"]  # of the page before
         self.send("Page.navigate", url=pathlib.Path(path).resolve().as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self.read())

@@ -123,6 +123,14 @@ def check_quiet(page):
     check(page.run("document.title") == "samebrain report", "the policy stops a script that is put in")
 
 
+def check_bare(page):
+    check(page.run("document.querySelectorAll('#links-table tbody tr').length") > 0, "the table is there without pictures")
+    check(page.run("document.images.length") == 0, "no pictures where they are left out")
+    dead = page.run("[...document.querySelectorAll('a[href^=\"#\"]')].filter(a => !document.getElementById(a.hash.slice(1)))"
+                    ".map(a => a.hash)")
+    check(dead == [], "links to what is not on the page: %s" % dead)
+
+
 def check_axe(path, axe):
     source = pathlib.Path(axe).read_text(encoding="utf-8")
     for scheme in ("light", "dark"):
@@ -174,6 +182,9 @@ def main():
                 page.screenshot(picture)
                 check(picture.stat().st_size > 20000, "a screenshot with something on it")
                 check_quiet(page)
+                run(program, "report", links, "--no-images", "--quiet")
+                page.open(links / "report.html")
+                check_bare(page)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print("%d problems" % len(problems) if problems else "as it must be")

@@ -168,15 +168,21 @@ static void test_studies(void **state) {
     assert_true(e.kde_threshold_interval.low < e.kde_threshold_interval.high);
     assert_true(e.why[0][0] == '\0');
 
-    // FNIR and FPIR by definition.
-    int64_t found = 0, missed = 0, mated = 0;
+    // FNIR and FPIR by definition; and FPIR at the threshold as tables tell it.
+    int64_t found = 0, found_as_told = 0, missed = 0, mated = 0;
+    char told[32];
+    snprintf(told, sizeof told, "%.9g", e.fpir_threshold);
     for (int64_t p = 0; p < study.probes; p++) {
       found += study.best_nonmated[p] >= e.fpir_threshold;
+      char score[32];
+      snprintf(score, sizeof score, "%.9g", study.best_nonmated[p]);
+      found_as_told += strtod(score, NULL) >= strtod(told, NULL);
       if (isnan(study.mate[p])) continue;
       mated++;
       missed += study.mate[p] < e.fpir_threshold;
     }
     assert_int_equal(found, study.probes / 10);
+    assert_int_equal(found_as_told, found);
     near(e.fnir, (double)missed / (double)mated, 1e-12, "FNIR");
 
     // The same figures for any number of threads; a distance is the similarity turned round.
@@ -484,6 +490,17 @@ static void test_forecast(void **state) {
   double before = at.fpir;
   assert_ok(sb_forecast_at(&f, 1e6, t, &at));
   assert_true(at.fpir > before && !at.valid);
+  // The interval holds the figure, also where nearly all draws say that nobody is found.
+  for (double far = t; far < 1; far += 0.01) {
+    assert_ok(sb_forecast_at(&f, 5000, far, &at));
+    assert_true(at.fpir_low <= at.fpir && at.fpir <= at.fpir_high);
+    assert_true(at.fpir_binomial >= 0);
+  }
+  sb_forecast_close(&f);
+  // Where nobody is known, no match is known to be a false one.
+  assert_ok(sb_forecast_open(&study, false, 1, &f));
+  assert_ok(sb_forecast_at(&f, 5000, t, &at));
+  assert_true(at.fpir > 0 && isnan(at.fpir_binomial));
   sb_forecast_close(&f);
   sb_study_free(&study);
 }

@@ -367,7 +367,8 @@ static void test_cases_with_little_to_say(void **state) {
   assert_ok(sb_link(store, NULL, &options, f.out, NULL, NULL));
   assert_ok(sb_evaluate(f.out, NULL, results, 2, &count)); // nobody is known: links alone
   assert_non_null(strstr(results[0].why[0], "nobody's identity is known"));
-  assert_int_equal(results[0].nonmated_pairs, 0);
+  assert_int_equal(results[0].nonmated_pairs, -1);
+  assert_int_equal(results[0].false_links, -1);
   assert_true(isnan(results[0].nonmated_mean) && isnan(results[0].auc));
   assert_int_equal(results[0].links, 0);
   assert_int_equal(results[0].control_links, -1);
@@ -448,6 +449,34 @@ static double cell_of(const sb_tsv *table, size_t row, const char *column) {
   return strcmp(cell, "n/a") == 0 ? (double)NAN : atof(cell);
 }
 
+// In evaluation.json, links are among all scans; of one dataset's there is nothing to tell.
+static void no_links_within(const char *out) {
+  static const char *const names[] = {"links", "false_links", "control_links", "link_threshold",
+                                      "expected_false"};
+  char *json = read_result(out, "evaluation.json");
+  cJSON *root = cJSON_Parse(json);
+  const cJSON *figures = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "measures"), 0);
+  const cJSON *within = cJSON_GetArrayItem(cJSON_GetObjectItem(figures, "datasets"), 0);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    assert_true(cJSON_IsNumber(cJSON_GetObjectItem(figures, names[i])));
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(within, names[i])));
+  }
+  cJSON_Delete(root);
+  free(json);
+}
+
+// And where nobody is known, no count of people or of wrong links.
+static void no_counts(const char *out) {
+  static const char *const names[] = {"people", "nonmated_pairs", "false_links", "control_links"};
+  char *json = read_result(out, "evaluation.json");
+  cJSON *root = cJSON_Parse(json);
+  const cJSON *figures = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "measures"), 0);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(figures, names[i])));
+  cJSON_Delete(root);
+  free(json);
+}
+
 // Links are those of one person, whether or not anybody says so; thresholds go between datasets.
 static void test_links_and_datasets(void **state) {
   (void)state;
@@ -471,6 +500,7 @@ static void test_links_and_datasets(void **state) {
   assert_int_equal(results[0].links, 23);
   assert_int_equal(results[0].false_links, 0);
   assert_int_equal(results[0].control_links, 0);
+  no_links_within(f.out);
   sb_tsv links = read_table_result(f.out, "links.tsv");
   assert_int_equal(links.rows, 46); // of both measures
   for (size_t row = 0; row < links.rows; row++) {
@@ -506,6 +536,7 @@ static void test_links_and_datasets(void **state) {
   assert_ok(sb_evaluate(f.out, &with, unlabelled, 2, &count));
   assert_int_equal(unlabelled[0].links, 23);
   assert_int_equal(unlabelled[0].control_links, -1);
+  no_counts(f.out);
   near(unlabelled[0].link_threshold, results[0].link_threshold, 1e-12, "threshold");
   sb_tsv again = read_table_result(f.out, "links.tsv");
   assert_string_equal(sb_tsv_cell(&again, 0, 7), "unknown");
@@ -517,6 +548,10 @@ static void test_links_and_datasets(void **state) {
   write_table(&f, "a", wrong, 24, true);
   assert_ok(sb_evaluate(f.out, &with, results, 2, &count));
   assert_int_equal(results[0].false_links, 12);
+  bool said = false; // that the other dataset's scans are in no pair
+  for (size_t i = 0; i < 6; i++)
+    said = said || strstr(results[0].why[i], "identities name 24 of 46 scans") != NULL;
+  assert_true(said);
   assert_int_equal(results[0].mated_pairs, 0);
   sb_tsv_free(&links);
   sb_tsv_free(&thresholds);

@@ -413,6 +413,11 @@ static void test_rows_without_content_are_refused(void **state) {
   assert_null(sb_measure_find("no-such-measure"));
   assert_int_equal(sb_measure_score("cosmic", s.dims, 2, s.mask, s.a, s.b, s.length, &value).code,
                    SB_NOT_FOUND);
+  const int64_t wrong[3][3] = {{0, 3, 3}, {-3, -3, 3}, {INT64_C(1) << 40, INT64_C(1) << 40, 4}};
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(
+        sb_measure_score("pearson", wrong[i], 2, s.mask, s.a, s.b, s.length, &value).code,
+        SB_USAGE);
   assert_int_equal(
       sb_measure_score("pearson", s.dims, 2, s.mask, s.a, s.b, s.length - 1, &value).code,
       SB_USAGE);

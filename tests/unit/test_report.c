@@ -338,6 +338,8 @@ static void test_page(void **state) {
   // Three of each pair and of one to compare with, and one of each scan: without a sharpness it is in doubt.
   assert_int_equal(count_of(page, "<img "), 3 * (8 + 1) + 16);
   assert_int_equal(count_of(bare, "<img "), 0);
+  assert_int_equal(count_of(page, ">Brains</th>"), 1);
+  assert_int_equal(count_of(bare, ">Brains</th>"), 0);
   assert_non_null(strstr(page, "8 pairs are so alike"));
   assert_non_null(strstr(page, "16 of the 16 scans"));
   assert_null(strstr(page, ">nan")); // "nan" alone may be in a picture's letters
