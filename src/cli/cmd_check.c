@@ -97,7 +97,7 @@ static bool read_options(const sb_arguments *a, sb_check_options *options) {
   options->identities = sb_arg_text(a, "--identities", NULL);
   options->backend = backends[backend];
   if (sb_arg_text(a, "-o", NULL) != NULL) return true;
-  fputs("samebrain check: -o OUT is missing: the folder for the results\n", stderr);
+  sb_cli_usage(a->command, "-o OUT is missing: the folder for the results");
   return false;
 }
 

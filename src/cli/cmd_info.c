@@ -326,10 +326,8 @@ static int file_info(const sb_arguments *a, const char *path) {
 static int run(const sb_arguments *a) {
   const char *path = a->positional[0];
   if (sb_is_folder(path)) return store_info(a, path);
-  if (sb_arg_flag(a, "--verify")) {
-    fprintf(stderr, "samebrain info: --verify is for stores, and %s is no folder\n", path);
-    return SB_EXIT_USAGE;
-  }
+  if (sb_arg_flag(a, "--verify"))
+    return sb_cli_usage(a->command, "--verify is for stores, and %s is no folder", path);
   return file_info(a, path);
 }
 

@@ -82,7 +82,9 @@ static void print_lines(const char *measure, const shown *lines, size_t count) {
     else
       printf("%11.4f\n", lines[i].second);
   }
-  if (count > shown_count) printf("... and %zu more probes in matches.tsv\n", count - shown_count);
+  if (count > shown_count)
+    printf("... and %zu more probe%s in matches.tsv\n", count - shown_count,
+           count - shown_count == 1 ? "" : "s");
 }
 
 static sb_status print_tables(const char *out) {
@@ -173,7 +175,7 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
   options->backend = backends[backend];
   options->precision = precisions[precision];
   if (valid && sb_arg_text(a, "-o", NULL) == NULL) {
-    fputs("samebrain link: -o OUT is missing: the folder for the results\n", stderr);
+    sb_cli_usage(a->command, "-o OUT is missing: the folder for the results");
     return false;
   }
   return valid;
