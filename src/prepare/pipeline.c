@@ -927,6 +927,7 @@ sb_status sb_prepare_file(const sb_preparer *p, const char *path, sb_prepared *o
   if (status.code != SB_OK) return sb_error(status.code, "%s: %s", path, status.message);
   out->quality.orientation = info.orientation;
   out->quality.nonfinite_voxels = info.nonfinite_voxels;
+  out->unit_doubted = info.unit_doubted;
   out->seconds = now_s() - started;
   return status;
 }
