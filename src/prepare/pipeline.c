@@ -17,6 +17,7 @@
 #include "prepare/bias.h"
 #include "prepare/extract.h"
 #include "prepare/harmonise.h"
+#include "prepare/labels.h"
 #include "prepare/mask.h"
 #include "prepare/sample.h"
 #include "prepare/structure.h"
@@ -460,8 +461,14 @@ static sb_status check_quality(const sb_preparer *p, const sb_brain *brain, cons
 }
 
 bool sb_quality_doubt(const sb_quality *quality, char *text, size_t size) {
-  static const double MOST_EDGE = 0.3, DOUBTFUL_SHARPNESS = 0.9;
-  if (quality->brain == SB_BRAIN_WAS_EXTRACTED && quality->extraction_edge > MOST_EDGE)
+  static const double MOST_EDGE = 0.3, DOUBTFUL_SHARPNESS = 0.9, TEMPLATES_OWN = 0.9;
+  if (quality->structure > TEMPLATES_OWN)
+    snprintf(
+        text, size,
+        "it is the template, or another image of the template's brain (structure %.2f, where other "
+        "people have less than %g): leave it out unless that is meant",
+        quality->structure, TEMPLATES_OWN);
+  else if (quality->brain == SB_BRAIN_WAS_EXTRACTED && quality->extraction_edge > MOST_EDGE)
     snprintf(
         text, size,
         "cutting out the brain is doubtful, as %.0f %% of what is around the cut is as bright as "
@@ -860,6 +867,7 @@ static sb_status prepare(const sb_preparer *p, const sb_volume *volume, bool str
   sb_status status;
   SB_TRY(make_room(p->tmpl, out, &brain_in_row));
   out->steps = *steps;
+  SB_TRY(sb_refuse_labels(volume));
   stripped = stripped || given || p->options.brain == SB_BRAIN_STRIPPED;
   if (!stripped && p->options.brain == SB_BRAIN_EXTRACT) {
     SB_TRY(head_place(p, volume, brain_in_row, &cut, out));
