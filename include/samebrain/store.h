@@ -11,7 +11,8 @@
 // A scan is known by (dataset, scan_id). All strings are UTF-8 without tabs or newlines.
 typedef struct sb_scan {
   char *dataset;
-  char *scan_id;     // the file's name without _T1w and extension, e.g. "sub-01_ses-01"
+  char *scan_id;     // the file's name without _T1w and extension, e.g. "sub-01_ses-01"; in folders
+                     // below the one that was named, with the path from there: "ann_visit1_t1"
   char *participant; // e.g. "sub-01"; "" when unknown
   char *session;     // e.g. "ses-01"; "" when unknown
   char *source_path; // absolute where it comes from a store

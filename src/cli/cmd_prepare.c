@@ -173,10 +173,11 @@ const sb_command sb_cmd_prepare = {
     .usage = "INPUT... -o STORE [options]",
     .summary = "align and harmonise scans into a store",
     .details =
-        "INPUT is a NIfTI file, a BIDS folder, a folder of NIfTI files, or a manifest .tsv with "
-        "the\n"
-        "columns path, participant_id, session_id, dataset, mask, scan_id (only path is "
-        "required).\n"
+        "INPUT is a NIfTI file, a BIDS folder, another folder with all NIfTI files in it and "
+        "below,\n"
+        "or a manifest .tsv with the columns path, participant_id, session_id, dataset, mask,\n"
+        "scan_id (only path is required). How scans were labelled and what was passed over is "
+        "said.\n"
         "Of whole heads the brain is cut out, by a mask where one is given or lies beside the "
         "scan\n"
         "as SCAN_desc-brain_mask.nii.gz.\n"
