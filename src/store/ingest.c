@@ -16,6 +16,7 @@
 #include "samebrain/store.h"
 #include "store/ingest_image.h"
 #include "store/ingest_known.h"
+#include "store/ingest_scan.h"
 #include "store/writer.h"
 
 // What became of one scan.
@@ -69,33 +70,6 @@ sb_ingest_options sb_ingest_options_default(void) {
   return (sb_ingest_options){.threads = 0, .shard_index = 1, .shard_count = 1};
 }
 
-// ---- Preparing one scan -------------------------------------------------------------------------
-
-// A scan that comes with a mask of its brain.
-static sb_status prepare_masked(const sb_preparer *preparer, const sb_scan *scan,
-                                sb_prepared *out) {
-  sb_volume volume = {0}, mask = {0};
-  sb_volume_info info;
-  sb_status status;
-  SB_TRY(sb_volume_load(scan->source_path, &volume, &info));
-  SB_TRY(sb_volume_load(scan->mask_path, &mask, NULL));
-  status = sb_prepare_masked(preparer, &volume, &mask, out);
-  if (status.code != SB_OK) {
-    // Of volumes in memory the message does not know the files.
-    sb_status unnamed = status;
-    status = sb_error(unnamed.code, "%s (its brain mask: %s): %s", scan->source_path,
-                      scan->mask_path, unnamed.message);
-    goto cleanup;
-  }
-  out->quality.orientation = info.orientation;
-  out->quality.nonfinite_voxels = info.nonfinite_voxels;
-  out->unit_doubted = info.unit_doubted;
-cleanup:
-  sb_volume_free(&volume);
-  sb_volume_free(&mask);
-  return status;
-}
-
 // ---- Memory -------------------------------------------------------------------------------------
 
 static void memory_take(run *r, int64_t bytes) {
@@ -116,14 +90,6 @@ static void memory_give_back(run *r, int64_t bytes) {
   pthread_mutex_unlock(&r->lock);
 }
 
-// What a scan needs with its mask; 0 for files that cannot be read, as loading them will tell.
-static int64_t memory_of(const sb_preparer *preparer, const sb_scan *scan) {
-  int64_t bytes, mask_voxels, mask_bytes = 0;
-  if (sb_prepare_memory(preparer, scan->source_path, &bytes).code != SB_OK) return 0;
-  if (scan->mask_path[0] != '\0') sb_volume_cost(scan->mask_path, &mask_voxels, &mask_bytes);
-  return bytes + mask_bytes;
-}
-
 static sb_status too_large(const run *r, const sb_scan *scan, int64_t need) {
   const int64_t step = (int64_t)256 << 20, enough = (r->memory_held + need + step - 1) / step * 256;
   return sb_error(
@@ -138,12 +104,10 @@ static sb_status too_large(const run *r, const sb_scan *scan, int64_t need) {
 // Prepares a scan when there is memory for it. Nobody waits for long: those who hold memory never wait
 // while they do.
 static sb_status prepare_within(run *r, const sb_scan *scan, sb_prepared *out) {
-  const int64_t need = memory_of(r->preparer, scan);
+  const int64_t need = sb_ingest_scan_memory(r->preparer, scan);
   if (need > r->memory_bytes) return too_large(r, scan, need);
   memory_take(r, need);
-  const sb_status status = scan->mask_path[0] == '\0'
-                               ? sb_prepare_file(r->preparer, scan->source_path, out)
-                               : prepare_masked(r->preparer, scan, out);
+  const sb_status status = sb_ingest_scan(r->preparer, scan, out);
   memory_give_back(r, need);
   return status;
 }
@@ -297,7 +261,7 @@ static void hand_in(run *r, outcome *o) {
 // No more threads than there is memory for, going by the first scan: each keeps what it took for its
 // next one.
 static void limit_threads(run *r) {
-  const int64_t need = r->todo > 0 ? memory_of(r->preparer, r->scans[0]) : 0;
+  const int64_t need = r->todo > 0 ? sb_ingest_scan_memory(r->preparer, r->scans[0]) : 0;
   if (need > 0 && r->memory_bytes / need < r->threads)
     r->threads = r->memory_bytes < 2 * need ? 1 : (int)(r->memory_bytes / need);
 }

@@ -40,16 +40,19 @@ sb_status sb_finder_note(sb_finder *f, const char *format, ...) SB_PRINTF(2, 3);
 sb_status sb_tally_add(sb_tally *tally, const char *example);
 void sb_scan_release(sb_scan *scan);
 
+// What a folder is called, also when it is given as "." or "..".
+char *sb_folder_name(const char *folder);
+// The dataset of a file: as given, else the BIDS folder it lies in, else `otherwise`.
+char *sb_dataset_of(const sb_finder *f, const char *folder, const char *otherwise);
+
+// ---- Labels (inputs_labels.c) -------------------------------------------------------------------
+
 // The mask beside a scan: SCAN_desc-brain_mask.nii[.gz], where SCAN is the file's name without _T1w, its
 // own desc- and what follows. "" when there is none; NULL only when memory is short.
 char *sb_mask_beside(const char *path, const char *name);
 // The participant and the session that a name or path below the input tells: by BIDS's entities or an
 // identifier (see sb_name_identifier); both "" when it tells none.
 sb_status sb_labels_of(const char *path, char **participant, char **session);
-// What a folder is called, also when it is given as "." or "..".
-char *sb_folder_name(const char *folder);
-// The dataset of a file: as given, else the BIDS folder it lies in, else `otherwise`.
-char *sb_dataset_of(const sb_finder *f, const char *folder, const char *otherwise);
 
 // ---- Kinds of inputs ----------------------------------------------------------------------------
 
