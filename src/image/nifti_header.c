@@ -74,7 +74,7 @@ static void widen(const nifti_1_header *h, nifti_2_header *out) {
   out->vox_offset = h->vox_offset >= 0 && h->vox_offset < 1e15f ? (int64_t)h->vox_offset : -1;
   out->scl_slope = h->scl_slope;
   out->scl_inter = h->scl_inter;
-  out->xyzt_units = h->xyzt_units;
+  out->xyzt_units = (unsigned char)h->xyzt_units;
   out->qform_code = h->qform_code;
   out->sform_code = h->sform_code;
   out->quatern_b = h->quatern_b;

@@ -288,11 +288,11 @@ static sb_status nothing_found(const sb_finder *f, const char *input) {
 }
 
 static void forget_tallies(sb_finder *f) {
-  sb_tally *const tallies[] = {&f->other_kinds, &f->other_spaces, &f->without_t1w, &f->too_deep,
-                               &f->foreign};
-  for (size_t i = 0; i < sizeof tallies / sizeof *tallies; i++) {
-    free(tallies[i]->example);
-    *tallies[i] = (sb_tally){0};
+  sb_tally *const tallies[] = {&f->other_kinds, &f->other_spaces, &f->without_t1w,
+                               &f->too_deep,    &f->foreign,      NULL};
+  for (sb_tally *const *t = tallies; *t != NULL; t++) {
+    free((*t)->example);
+    **t = (sb_tally){0};
   }
 }
 

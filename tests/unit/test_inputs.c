@@ -513,9 +513,7 @@ static void test_links_in_trees(void **state) {
   assert_int_equal(symlink("../tree", "elsewhere/back"), 0);
   assert_finds(INPUTS("tree"), NULL,
                "tree|b_t1|sub-b||tree/b/t1.nii|\ntree|c_p_t1|sub-c||tree/c/p/t1.nii|\n");
-  char deep[200] = "deep";
-  for (int i = 0; i < 17; i++) strcat(deep, "/x");
-  strcat(deep, "/t1.nii");
+  const char *deep = "deep/x/x/x/x/x/x/x/x/x/x/x/x/x/x/x/x/x/t1.nii"; // 17 folders
   touch(deep);
   touch("deep/x/t1.nii");
   assert_tells(INPUTS("deep"), NULL, NULL,
