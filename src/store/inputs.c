@@ -276,6 +276,9 @@ static sb_status nothing_found(const sb_finder *f, const char *input) {
   if (f->other_kinds.count > 0)
     snprintf(hint, sizeof hint, "; there are masks, segmentations or other contrasts, such as %s",
              f->other_kinds.example);
+  else if (f->other_spaces.count > 0)
+    snprintf(hint, sizeof hint, "; there are images in a template's space, such as %s",
+             f->other_spaces.example);
   else if (f->foreign.count > 0)
     snprintf(hint, sizeof hint,
              "; there are images of other formats, such as %s: convert them to NIfTI (DICOM with "

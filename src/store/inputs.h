@@ -68,6 +68,8 @@ sb_status sb_find_in_bids_part(sb_finder *f, const char *folder, const char *dat
 // Whether the images of one folder that name a space are those to be taken.
 bool sb_takes_spaces(const sb_finder *f, char *const *names, size_t count,
                      bool (*is_scan)(const char *name));
+// Whether one of them is not taken, given that: in the other space, or what preparing wrote.
+bool sb_passes_over_space(const sb_finder *f, const char *name, bool takes_spaces);
 
 // Every scan among the names in a folder, and in the folders below it.
 sb_status sb_find_in_tree(sb_finder *f, const char *folder, char *const *names, size_t count,

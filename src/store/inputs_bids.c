@@ -42,12 +42,18 @@ bool sb_takes_spaces(const sb_finder *f, char *const *names, size_t count,
   bool with = false, without = false;
   for (size_t i = 0; i < count; i++) {
     if (!is_scan(names[i]) || sb_name_is_other_kind(names[i])) continue;
+    if (sb_name_is_prepared(names[i]) && !f->options->in_template_space) continue;
     if (sb_name_has_space(names[i]))
       with = true;
     else
       without = true;
   }
   return with && (f->options->in_template_space || !without);
+}
+
+bool sb_passes_over_space(const sb_finder *f, const char *name, bool takes_spaces) {
+  return sb_name_has_space(name) != takes_spaces ||
+         (sb_name_is_prepared(name) && !f->options->in_template_space);
 }
 
 static sb_status find_in_anat(sb_finder *f, const char *anat, const char *dataset) {
@@ -60,7 +66,7 @@ static sb_status find_in_anat(sb_finder *f, const char *anat, const char *datase
     if (!sb_name_is_t1w(names[i])) continue;
     if (sb_name_is_other_kind(names[i]))
       status = sb_tally_add(&f->other_kinds, names[i]);
-    else if (sb_name_has_space(names[i]) != spaces)
+    else if (sb_passes_over_space(f, names[i], spaces))
       status = sb_tally_add(&f->other_spaces, names[i]);
     else
       status = sb_finder_add_file(f, sb_path_join(anat, names[i]), names[i], dataset);

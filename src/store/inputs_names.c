@@ -86,6 +86,24 @@ static bool is_word_of_others(const char *word, size_t length) {
   return false;
 }
 
+// Whether what starts at `at` is the value of a BIDS entity that people choose, such as a person's name.
+static bool is_free_value(const char *name, size_t at) {
+  static const char *const keys[] = {"sub-", "ses-", "acq-", "rec-", "run-", "ce-"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    const size_t length = strlen(keys[i]);
+    if (at >= length && strncmp(name + at - length, keys[i], length) == 0 &&
+        (at == length || !isalnum((unsigned char)name[at - length - 1])))
+      return true;
+  }
+  return false;
+}
+
+bool sb_name_is_prepared(const char *name) {
+  static const char ending[] = "_space-template_desc-prepared_T1w";
+  const size_t stem = sb_name_stem(name), length = sizeof ending - 1;
+  return stem > length && strncmp(name + stem - length, ending, length) == 0;
+}
+
 bool sb_name_is_other_kind(const char *name) {
   static const char *const parts[] = {"_part-phase", "_part-real", "_part-imag"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -94,9 +112,7 @@ bool sb_name_is_other_kind(const char *name) {
   for (size_t at = 0; at < end; at++) {
     size_t length = 0;
     while (at + length < end && isalnum((unsigned char)name[at + length])) length++;
-    // What follows a hyphen is the value of an entity, such as a person's name.
-    const bool value = at > 0 && name[at - 1] == '-';
-    if (!value && is_word_of_others(name + at, length)) return true;
+    if (!is_free_value(name, at) && is_word_of_others(name + at, length)) return true;
     at += length;
   }
   return false;

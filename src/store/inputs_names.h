@@ -26,6 +26,8 @@ bool sb_name_is_t1w(const char *name);
 bool sb_name_is_brain_mask(const char *name);
 // Whether a name has BIDS's entity for images that are not where the scanner put them.
 bool sb_name_has_space(const char *name);
+// An image that preparing with saved images wrote.
+bool sb_name_is_prepared(const char *name);
 // Whether a name says that it is no T1-weighted scan: a word of it is that of a mask, a segmentation or
 // another contrast, or BIDS's part- says that it is no magnitude.
 bool sb_name_is_other_kind(const char *name);

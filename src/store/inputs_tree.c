@@ -185,7 +185,7 @@ static sb_status find_images(walk *w, const char *folder, const char *below, cha
     if (is_folder) continue;
     if (sb_name_is_other_kind(names[i]))
       status = sb_tally_add(&f->other_kinds, names[i]);
-    else if (sb_name_has_space(names[i]) != spaces)
+    else if (sb_passes_over_space(f, names[i], spaces))
       status = sb_tally_add(&f->other_spaces, names[i]);
     else
       status = keep_found(w, folder, below, names[i]);
@@ -239,6 +239,13 @@ static sb_status find_in_bids_on_the_way(walk *w, const char *folder, const char
   return sb_finder_note(f, "%s: a BIDS folder, taken as dataset \"%s\"", folder, dataset);
 }
 
+// A store's template and mask are no scans.
+static bool is_store(char *const *names, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(names[i], "store.json") == 0) return true;
+  return false;
+}
+
 static sb_status find_in_one(walk *w, const char *folder, const char *below, const char *name,
                              int depth) {
   sb_finder *f = w->finder;
@@ -273,7 +280,8 @@ cleanup:
 //   below  the folder's path from the given one on
 static sb_status find_among(walk *w, const char *folder, const char *below, char *const *names,
                             size_t count, int depth) {
-  sb_status status;
+  sb_status status = sb_ok();
+  if (is_store(names, count)) return status;
   SB_TRY(find_images(w, folder, below, names, count));
   if (depth == 0) SB_TRY(add_found(w, NULL));
   for (size_t i = 0; i < count; i++) {

@@ -536,10 +536,11 @@ static void test_other_images(void **state) {
   touch("flat/T1.nii");
   touch("flat/PD_T2_EPI_7.nii"); // words that people and visits are called by as well
   touch("flat/sub-rest_x.nii");
+  touch("flat/T1-mask.nii");
   assert_finds(INPUTS("flat"), NULL,
                "flat|PD_T2_EPI_7|||flat/PD_T2_EPI_7.nii|\nflat|T1|||flat/T1.nii|\n"
                "flat|sub-rest_x|sub-rest||flat/sub-rest_x.nii|\n");
-  assert_tells(INPUTS("flat"), NULL, NULL, INPUTS("flat: 9 images passed over, no T1"));
+  assert_tells(INPUTS("flat"), NULL, NULL, INPUTS("flat: 10 images passed over, no T1"));
   // A file that is named is taken.
   assert_finds(INPUTS("flat/FLAIR.nii.gz"), NULL, "flat|FLAIR|||flat/FLAIR.nii.gz|\n");
 }
@@ -572,6 +573,18 @@ static void test_derivatives(void **state) {
                "d/fmriprep/sub-1/anat/sub-1_space-MNI_desc-brain_mask.nii.gz\n"
                "fmriprep|sub-2_space-MNI_desc-preproc|sub-2||"
                "d/fmriprep/sub-2/anat/sub-2_space-MNI_desc-preproc_T1w.nii.gz|\n");
+  // What samebrain wrote is no scan, unless it is to be taken as it lies.
+  touch("mine/scans/a/t1.nii");
+  put("mine/store/store.json", "{}");
+  touch("mine/store/template.nii.gz");
+  touch("mine/images/sub-a/anat/a_t1_space-template_desc-prepared_T1w.nii.gz");
+  assert_finds(INPUTS("mine"), NULL, "mine|scans_a_t1|sub-scans||mine/scans/a/t1.nii|\n");
+  sb_scan_list list;
+  assert_fails(find(INPUTS("mine/images"), NULL, &list), SB_USAGE,
+               "images in a template's space, such as a_t1_space-template_desc-prepared_T1w");
+  assert_finds(INPUTS("mine/images"), &(sb_input_options){.in_template_space = true},
+               "images|a_t1_space-template_desc-prepared|||"
+               "mine/images/sub-a/anat/a_t1_space-template_desc-prepared_T1w.nii.gz|\n");
   // sub-* folders that are not laid out as BIDS has them are looked through all the same.
   touch("loose/sub-1/T1.nii");
   touch("loose/sub-1/sub-1_mask.nii");
