@@ -239,13 +239,6 @@ static sb_status find_in_bids_on_the_way(walk *w, const char *folder, const char
   return sb_finder_note(f, "%s: a BIDS folder, taken as dataset \"%s\"", folder, dataset);
 }
 
-// A store's template and mask are no scans.
-static bool is_store(char *const *names, size_t count) {
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(names[i], "store.json") == 0) return true;
-  return false;
-}
-
 static sb_status find_in_one(walk *w, const char *folder, const char *below, const char *name,
                              int depth) {
   sb_finder *f = w->finder;
@@ -274,6 +267,13 @@ cleanup:
   free(path);
   free(further);
   return status;
+}
+
+// A store's template and mask are no scans.
+static bool is_store(char *const *names, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(names[i], "store.json") == 0) return true;
+  return false;
 }
 
 // The images among the names in a folder, and those in its folders.
