@@ -8,7 +8,7 @@
 #include "samebrain/prepare.h"
 #include "samebrain/status.h"
 
-// A scan is known by (dataset, scan_id). All strings are UTF-8 without tabs or newlines.
+// A scan is known by (dataset, scan_id). All strings are UTF-8 without control characters, such as tabs.
 typedef struct sb_scan {
   char *dataset;
   char *scan_id;     // the file's name without _T1w and extension, e.g. "sub-01_ses-01"; in folders
@@ -59,7 +59,8 @@ typedef struct sb_input_options {
 // The list is sorted by (dataset, scan_id) within each input. A file given twice counts once, and of two
 // files of one name in a folder that hold the same image (x.nii, x.nii.gz) the first. Else only names are
 // read, not the scans: one that cannot be read fails when it is prepared. What cannot be used is
-// left out, with its reason: two files of one (dataset, scan_id), a name with a tab or newline, a folder
+// left out, with its reason: two files of one (dataset, scan_id), a name that is
+// not UTF-8 or has control characters, a folder
 // that cannot be listed, an input without scans or that is no regular file, a line without a NIfTI file.
 // Errors: SB_NOT_FOUND (input, or a participant label without any scan), SB_FORMAT (manifest); where
 // nothing is left, why the first was left out (SB_CONFLICT, SB_USAGE, ...).

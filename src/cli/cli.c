@@ -13,6 +13,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/utf8.h"
 
 // ---- Errors -------------------------------------------------------------------------------------
 
@@ -29,7 +30,9 @@ static void put_json_error(sb_code code, int exit_code, const char *message) {
   cJSON *root = cJSON_CreateObject();
   cJSON_AddStringToObject(root, "error", sb_code_name(code));
   cJSON_AddNumberToObject(root, "exit_code", exit_code);
-  cJSON_AddStringToObject(root, "message", message);
+  char *shown = sb_utf8_visible(message);
+  cJSON_AddStringToObject(root, "message", shown == NULL ? "" : shown);
+  free(shown);
   char *text = cJSON_Print(root);
   if (text != NULL) puts(text);
   cJSON_free(text);

@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/utf8.h"
 
 typedef const sb_scan_record *(*record_at)(const sb_store *store, int64_t i);
 
@@ -34,7 +35,7 @@ const sb_scan_record *sb_known_row(const sb_store *store, const sb_scan *scan) {
 
 char *sb_recorded_path(const char *path) {
   char *absolute = sb_path_absolute(path);
-  if (absolute == NULL || strpbrk(absolute, "\t\n\r") == NULL) return absolute;
+  if (absolute == NULL || sb_utf8_shows(absolute)) return absolute;
   free(absolute); // a folder above has a name that the table cannot hold
   return sb_strdup(path);
 }

@@ -11,6 +11,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/utf8.h"
 #include "store/inputs_names.h"
 
 // ---- The list -----------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ static sb_status append(char ***texts, size_t *count, char *text) {
 sb_status sb_finder_leave_out(sb_finder *f, sb_status reason) {
   if (reason.code == SB_NO_MEMORY) return reason;
   if (f->list->left_out_count == 0) f->first_left = reason;
-  return append(&f->list->left_out, &f->list->left_out_count, sb_strdup(reason.message));
+  return append(&f->list->left_out, &f->list->left_out_count, sb_utf8_visible(reason.message));
 }
 
 sb_status sb_finder_note(sb_finder *f, const char *format, ...) {
@@ -74,7 +75,9 @@ sb_status sb_finder_note(sb_finder *f, const char *format, ...) {
   va_start(args, format);
   if (vasprintf(&text, format, args) < 0) text = NULL;
   va_end(args);
-  return append(&f->list->notes, &f->list->note_count, text);
+  char *shown = text == NULL ? NULL : sb_utf8_visible(text);
+  free(text);
+  return append(&f->list->notes, &f->list->note_count, shown);
 }
 
 sb_status sb_tally_add(sb_tally *tally, const char *example) {
@@ -83,37 +86,21 @@ sb_status sb_tally_add(sb_tally *tally, const char *example) {
   return tally->example != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "%s: out of memory", example);
 }
 
-// A name as it can be shown in one line. NULL when memory is short.
-static char *visible(const char *name) {
-  char *text = malloc(2 * strlen(name) + 1), *to = text;
-  if (text == NULL) return NULL;
-  for (; *name != '\0'; name++) {
-    const char *letter = *name == '\t'   ? "\\t"
-                         : *name == '\n' ? "\\n"
-                         : *name == '\r' ? "\\r"
-                                         : NULL;
-    if (letter == NULL) {
-      *to++ = *name;
-    } else {
-      *to++ = letter[0];
-      *to++ = letter[1];
-    }
-  }
-  *to = '\0';
-  return text;
-}
-
 static sb_status check_names(const sb_scan *scan) {
   const char *names[] = {scan->source_path, scan->dataset, scan->scan_id,
                          scan->participant, scan->session, scan->mask_path};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (names[i] == NULL) return sb_error(SB_NO_MEMORY, "out of memory for the list of scans");
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (strpbrk(names[i], "\t\n\r") == NULL) continue;
-    char *text = visible(names[i]);
+    if (sb_utf8_shows(names[i])) continue;
+    char *text = sb_utf8_visible(names[i]);
     sb_status status =
-        text == NULL ? sb_error(SB_NO_MEMORY, "out of memory for the list of scans")
-                     : sb_error(SB_USAGE, "\"%s\": a name with a tab or newline; rename it", text);
+        text == NULL
+            ? sb_error(SB_NO_MEMORY, "out of memory for the list of scans")
+            : sb_error(SB_USAGE,
+                       "\"%s\": a name with a tab, a newline or the like, or not in UTF-8; "
+                       "rename it",
+                       text);
     free(text);
     return status;
   }

@@ -375,10 +375,12 @@ static void test_nothing_usable(void **state) {
   assert_fails(find(INPUTS("masks"), NULL, &list), SB_USAGE, "such as brain_mask.nii");
   touch("tabs/a\tb.nii");
   assert_fails(find(INPUTS("tabs"), NULL, &list), SB_USAGE,
-               "\"tabs/a\\tb.nii\": a name with a tab or newline");
+               "\"tabs/a\\x09b.nii\": a name with a tab, a newline");
   touch("lines/a\nb.nii");
   assert_fails(find(INPUTS("lines"), NULL, &list), SB_USAGE,
-               "\"lines/a\\nb.nii\": a name with a tab or newline");
+               "\"lines/a\\x0ab.nii\": a name with a tab, a newline");
+  touch("latin/Bj\xf6rn.nii");
+  assert_fails(find(INPUTS("latin"), NULL, &list), SB_USAGE, "\"latin/Bj\\xf6rn.nii\": a name");
   assert_int_equal(list.count, 0);
 }
 
@@ -389,7 +391,7 @@ static void test_the_rest_goes_on(void **state) {
   touch("some/c.nii");
   put("some.txt", "notes");
   assert_finds(INPUTS("some"), NULL, "some|c|||some/c.nii|\n");
-  assert_tells(INPUTS("some"), NULL, "\"some/a\\tb.nii\"", INPUTS(NULL));
+  assert_tells(INPUTS("some"), NULL, "\"some/a\\x09b.nii\"", INPUTS(NULL));
   assert_finds(INPUTS("some.txt", "some/c.nii"), NULL, "some|c|||some/c.nii|\n");
   assert_tells(INPUTS("some/c.nii", "some.txt"), NULL, "some.txt: no input", INPUTS(NULL));
   assert_int_equal(symlink("not/fetched", "link.nii"), 0);
@@ -537,10 +539,14 @@ static void test_other_images(void **state) {
   touch("flat/PD_T2_EPI_7.nii"); // words that people and visits are called by as well
   touch("flat/sub-rest_x.nii");
   touch("flat/T1-mask.nii");
+  touch("flat/Bj\xf6rn_mask.nii");
   assert_finds(INPUTS("flat"), NULL,
                "flat|PD_T2_EPI_7|||flat/PD_T2_EPI_7.nii|\nflat|T1|||flat/T1.nii|\n"
                "flat|sub-rest_x|sub-rest||flat/sub-rest_x.nii|\n");
-  assert_tells(INPUTS("flat"), NULL, NULL, INPUTS("flat: 10 images passed over, no T1"));
+  assert_tells(
+      INPUTS("flat"), NULL, NULL,
+      INPUTS(
+          "flat: 11 images passed over, no T1-weighted scans by their names, e.g. Bj\\xf6rn_mask"));
   // A file that is named is taken.
   assert_finds(INPUTS("flat/FLAIR.nii.gz"), NULL, "flat|FLAIR|||flat/FLAIR.nii.gz|\n");
 }
