@@ -159,7 +159,8 @@ typedef struct sb_prepared {
   uint8_t *own_mask;           // the scan's own brain on the template grid, 0 or 1 per grid voxel
   double template_to_scan[16]; // row-major 4x4, template RAS mm to scan RAS mm
   sb_quality quality;
-  double seconds; // wall time
+  bool unit_doubted; // of a file: see sb_volume_info
+  double seconds;    // wall time
   sb_step_seconds steps;
 } sb_prepared;
 

@@ -8,10 +8,11 @@
 #include "samebrain/prepare.h"
 #include "samebrain/status.h"
 
-// A scan is known by (dataset, scan_id). All strings are UTF-8 without tabs or newlines.
+// A scan is known by (dataset, scan_id). All strings are UTF-8 without control characters, such as tabs.
 typedef struct sb_scan {
   char *dataset;
-  char *scan_id;     // the file's name without _T1w and extension, e.g. "sub-01_ses-01"
+  char *scan_id;     // the file's name without _T1w and extension, e.g. "sub-01_ses-01"; in folders
+                     // below the one that was named, with the path from there: "ann_visit1_t1"
   char *participant; // e.g. "sub-01"; "" when unknown
   char *session;     // e.g. "ses-01"; "" when unknown
   char *source_path; // absolute where it comes from a store
@@ -21,6 +22,10 @@ typedef struct sb_scan {
 typedef struct sb_scan_list {
   sb_scan *scans; // owned, in the order they are to be prepared
   size_t count;
+  char **left_out; // owned: why each scan that was found and cannot be used is not in the list
+  size_t left_out_count;
+  char **notes; // owned: what a person should know of the list, such as how labels were told
+  size_t note_count;
 } sb_scan_list;
 
 // Which scans an input names, and how they are labelled.
@@ -28,24 +33,37 @@ typedef struct sb_input_options {
   const char *dataset;                   // NULL: from the manifest, else the input folder's name
   const char *const *participant_labels; // with or without "sub-"; NULL: all
   size_t participant_label_count;
-  bool in_template_space; // of an anat folder only images that name a space, where there are any
+  bool in_template_space; // of a folder's images only those that name a space, where there are any
 } sb_input_options;
 
 // Finds the scans of each input:
 //   a NIfTI file    its dataset is the BIDS folder it lies in, else its own folder's name
 //   a BIDS folder   every sub-*/[ses-*/]anat/*_T1w.nii[.gz]; also one sub-*, ses-* or anat folder
-//   a plain folder  every NIfTI file in it; a .hdr/.img pair counts once, as its .img
+//   another folder  every NIfTI file in it and in the folders below it, 16 deep, but for hidden ones,
+//                   derivatives and sourcedata; also a BIDS folder that has no scans as BIDS has them.
+//                   A .hdr/.img pair counts once, as its .img. The scan_id is the path from the folder
+//                   on, '/' made '_'. A BIDS folder on the way is a dataset of its own
 //   a manifest .tsv columns path, participant_id, session_id, dataset, mask, scan_id; only path is
-//                   required; relative paths start at the manifest's folder. Dataset: the column,
-//                   else options->dataset, else the scan's BIDS folder, else the manifest's folder
+//                   required; relative paths start at the manifest's folder; blanks around a cell do
+//                   not count. Dataset: the column, else options->dataset, else the scan's BIDS
+//                   folder, else the manifest's folder
 // The endings of NIfTI files may be in capitals (.NII.GZ). SCAN_desc-brain_mask.nii[.gz] beside
-// SCAN[_desc-...]_T1w.nii[.gz] is that scan's brain mask, and never a scan.
-// Participants and sessions are told as BIDS does ("sub-01", "ses-01"), from the file's name or the
-// manifest, there with or without the prefix. The list is sorted by (dataset, scan_id) within each
-// input. A file given twice counts once. Only names are read, not the scans: one that cannot be
-// read fails when it is prepared. Errors: SB_NOT_FOUND (input, or a participant label without any
-// scan), SB_FORMAT (manifest), SB_CONFLICT (one (dataset, scan_id) for two files; names both),
-// SB_USAGE (nothing found, an input that is no regular file, a name with a tab or newline).
+// SCAN[_desc-...]_T1w.nii[.gz] is that scan's brain mask, and never a scan. Of folders, images that say by
+// their names that they are no T1-weighted scan (masks, segmentations, bold, FLAIR, part-phase, ...) are
+// passed over, and so are, in a folder with others, those that name a space (the others with
+// options->in_template_space).
+// Participants and sessions are told as BIDS does ("sub-01", "ses-01"): from the manifest, there with
+// or without the prefix, else from the file's name, or its path below the input, by BIDS's entities or an
+// identifier of ADNI or OASIS, else, in folders, by the first folder below the input, where that may be
+// one person's: it has at most 20 images, and no two in itself whose names lack the folder's.
+// The list is sorted by (dataset, scan_id) within each input. A file given twice counts once, and of two
+// files of one name in a folder that hold the same image (x.nii, x.nii.gz) the first. Else only names are
+// read, not the scans: one that cannot be read fails when it is prepared. What cannot be used is
+// left out, with its reason: two files of one (dataset, scan_id), a name that is
+// not UTF-8 or has control characters, a folder
+// that cannot be listed, an input without scans or that is no regular file, a line without a NIfTI file.
+// Errors: SB_NOT_FOUND (input, or a participant label without any scan), SB_FORMAT (manifest); where
+// nothing is left, why the first was left out (SB_CONFLICT, SB_USAGE, ...).
 SB_API sb_status sb_scan_list_find(const char *const *inputs, size_t input_count,
                                    const sb_input_options *options, sb_scan_list *out);
 SB_API void sb_scan_list_free(sb_scan_list *list);

@@ -2,6 +2,7 @@
 #ifndef SAMEBRAIN_VOLUME_H
 #define SAMEBRAIN_VOLUME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "samebrain/status.h"
@@ -29,13 +30,16 @@ typedef struct sb_volume_info {
   double voxel_size_mm[3];  // along the volume's axes, after reorientation
   char stored_axes[4];      // the storage orientation, e.g. "LPS", of the file's i, j, k
   char datatype[16];        // the file's datatype, e.g. "int16"
+  bool unit_doubted; // the header's unit of length would make no brain of the image; mm was assumed
 } sb_volume_info;
 
 // Reads a NIfTI-1 or NIfTI-2 image (.nii, .nii.gz, .hdr/.img and their .gz; either endianness; any
 // scalar datatype; scl_slope and scl_inter applied, slope 0 meaning none) and stores it in the
 // closest canonical RAS order: the axes are permuted and flipped, never resampled, and `affine`
 // is that of the reordered grid. sform comes before qform; one that is singular, not finite or
-// absurd counts as absent. NaN and Inf become 0, and so do values beyond float's range. gzip is
+// absurd counts as absent. Numbers are taken as metres or micrometres where the header says so
+// (xyzt_units) and the image's longest side is then that of a brain scan, 80 to 1000 mm, or is not so in
+// millimetres either. NaN and Inf become 0, and so do values beyond float's range. gzip is
 // told by content, not by name; no memory is taken for voxels that the file does not hold.
 //   path    the image file (for a pair, either of the two names)
 //   volume  out; free with sb_volume_free

@@ -1,8 +1,10 @@
 // Option values, exit codes and progress.
 #include "cli/cli.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +13,36 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/utf8.h"
 
-int sb_report(sb_status status) {
-  if (status.code == SB_OK) return SB_EXIT_OK;
-  sb_cli_progress_end();
-  fprintf(stderr, "samebrain: error: %s\n", status.message);
-  switch (status.code) {
+// ---- Errors -------------------------------------------------------------------------------------
+
+// Whether an error is owed as JSON: asked for, and nothing has been told so yet.
+static bool json_owed;
+
+void sb_cli_owe_json(bool owed) {
+  json_owed = owed;
+}
+
+static void put_json_error(sb_code code, int exit_code, const char *message) {
+  if (!json_owed) return;
+  json_owed = false;
+  cJSON *root = cJSON_CreateObject();
+  cJSON_AddStringToObject(root, "error", sb_code_name(code));
+  cJSON_AddNumberToObject(root, "exit_code", exit_code);
+  char *shown = sb_utf8_visible(message);
+  cJSON_AddStringToObject(root, "message", shown == NULL ? "" : shown);
+  free(shown);
+  char *text = cJSON_Print(root);
+  if (text != NULL) puts(text);
+  cJSON_free(text);
+  cJSON_Delete(root);
+}
+
+static int exit_code_of(sb_code code) {
+  switch (code) {
+  case SB_OK:
+    return SB_EXIT_OK;
   case SB_USAGE:
     return SB_EXIT_USAGE;
   case SB_NO_MEMORY:
@@ -26,6 +52,29 @@ int sb_report(sb_status status) {
   default:
     return SB_EXIT_INPUT;
   }
+}
+
+int sb_report(sb_status status) {
+  const int code = exit_code_of(status.code);
+  if (status.code == SB_OK) return code;
+  sb_cli_progress_end();
+  fprintf(stderr, "samebrain: error: %s\n", status.message);
+  put_json_error(status.code, code, status.message);
+  return code;
+}
+
+int sb_cli_usage(const sb_command *command, const char *format, ...) {
+  char text[1020];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  if (command == NULL)
+    fprintf(stderr, "samebrain: %s\n", text);
+  else
+    fprintf(stderr, "samebrain %s: %s\n", command->name, text);
+  put_json_error(SB_USAGE, SB_EXIT_USAGE, text);
+  return SB_EXIT_USAGE;
 }
 
 // ---- Option values ------------------------------------------------------------------------------
@@ -42,7 +91,7 @@ bool sb_arg_flag(const sb_arguments *a, const char *name) {
 
 static bool bad_value(const sb_arguments *a, const char *name, const char *text,
                       const char *expects) {
-  fprintf(stderr, "samebrain %s: %s %s: expects %s\n", a->command->name, name, text, expects);
+  sb_cli_usage(a->command, "%s %s: expects %s", name, text, expects);
   return false;
 }
 
@@ -219,6 +268,13 @@ sb_status sb_cli_hold_results(const char *out, sb_hold *hold) {
   const bool finished = sb_is_file(summary);
   free(summary);
   return finished ? sb_hold_take(out, hold) : sb_ok();
+}
+
+void sb_cli_tell_list(const sb_scan_list *list, bool quiet) {
+  for (size_t i = 0; i < list->note_count && !quiet; i++)
+    fprintf(stderr, "samebrain: %s\n", list->notes[i]);
+  for (size_t i = 0; i < list->left_out_count; i++)
+    fprintf(stderr, "samebrain: warning: left out: %s\n", list->left_out[i]);
 }
 
 // ---- Aligned tables -----------------------------------------------------------------------------

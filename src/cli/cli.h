@@ -69,11 +69,20 @@ bool sb_arg_measure(const sb_arguments *a, const char *name, const char **value)
 
 // Prints "samebrain: error: MESSAGE" to stderr and returns the exit code for the status.
 int sb_report(sb_status status);
+// The same for a command line that is wrong: "samebrain COMMAND: MESSAGE" (`command` may be NULL).
+int sb_cli_usage(const sb_command *command, const char *format, ...) SB_PRINTF(2, 3);
+// Whether these two are to tell the error as JSON on standard output too. Off again once something has
+// been printed there as JSON: it is one object.
+void sb_cli_owe_json(bool owed);
 // Progress on stderr: a line redrawn when it is a terminal, a plain line every ten seconds when it
 // is not, warnings always, nothing but warnings when `quiet`.
 sb_progress sb_cli_progress(bool quiet);
 // Ends a redrawn line.
 void sb_cli_progress_end(void);
+
+// What there is to say about a list of scans: notes, unless `quiet`, and a warning for each that was left
+// out.
+void sb_cli_tell_list(const sb_scan_list *list, bool quiet);
 
 // The columns of a terminal that a text takes, one for each UTF-8 character, and the text with
 // spaces after it up to `width` of them, on standard output.

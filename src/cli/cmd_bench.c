@@ -34,6 +34,7 @@ typedef struct bench {
   int64_t probes, gallery, repeats;
   sb_link_options link;
   char *folder, *gallery_path, *probe_path, *out;
+  const char *made; // the folder around it, where there was none; NULL: it was there
   sb_store *gallery_store, *probe_store;
   timing timings[MOST_BACKENDS];
   int backend_count;
@@ -71,6 +72,7 @@ static sb_status read_text(const char *folder, const char *name, char **text) {
 
 static sb_status make_folder(const char *where, bench *b) {
   const char *base = where != NULL ? where : getenv("TMPDIR");
+  if (where != NULL && !sb_is_folder(where)) b->made = where;
   sb_status status = where != NULL ? sb_make_folder(where) : sb_ok();
   if (status.code != SB_OK) return status;
   char *folder = sb_format("%s/samebrain-bench-XXXXXX", base != NULL ? base : "/tmp");
@@ -278,6 +280,7 @@ static sb_status run_all(bench *b, char *const *measures, size_t measure_count, 
   }
   char *text = b->json && status.code == SB_OK ? cJSON_Print(root) : NULL;
   if (text != NULL) puts(text);
+  if (text != NULL) sb_cli_owe_json(false); // also where the backends differ, which is an error
   cJSON_free(text);
   cJSON_Delete(root);
   return status;
@@ -303,7 +306,7 @@ static bool choose_backends(const sb_arguments *a, bench *b) {
   }
   for (size_t i = 0; i < count && valid; i++)
     if (strcmp(names[i], "cpu") != 0 && strcmp(names[i], "cuda") != 0) {
-      fprintf(stderr, "samebrain bench: --backend %s: expects cpu, cuda or cpu,cuda\n", names[i]);
+      sb_cli_usage(a->command, "--backend %s: expects cpu, cuda or cpu,cuda", names[i]);
       valid = false;
     }
   sb_free_names(names, count);
@@ -334,6 +337,7 @@ static void free_bench(bench *b) {
   sb_store_close(b->probe_store);
   for (int i = 0; i < MOST_BACKENDS; i++) forget(&b->timings[i]);
   if (b->folder != NULL) remove_folder(b->folder);
+  if (b->made != NULL) rmdir(b->made);
   free(b->folder);
   free(b->gallery_path);
   free(b->probe_path);
@@ -382,7 +386,7 @@ static const sb_option OPTIONS[] = {
     {"--top", "N", "gallery scans to list for each probe (10)"},
     {"--repeat", "N", "links of each backend, of which the median is told (3)"},
     {"--folder", "DIR",
-     "where the rows may lie meanwhile, 0.44 MB each at 2 mm ($TMPDIR, else /tmp)"},
+     "where the rows lie meanwhile, 0.44 MB each at 2 mm; removed ($TMPDIR, else /tmp)"},
     {"--memory", "SIZE", "memory to use, e.g. 4G (4G, or a quarter of the machine's if less)"},
     {"--threads", "N", "processors to use (all)"},
     {0},

@@ -98,7 +98,7 @@ static bool read_options(const sb_arguments *a, sb_check_options *options) {
   options->backend = backends[backend];
   options->keep = !sb_arg_flag(a, "--overwrite");
   if (sb_arg_text(a, "-o", NULL) != NULL) return true;
-  fputs("samebrain check: -o OUT is missing: the folder for the results\n", stderr);
+  sb_cli_usage(a->command, "-o OUT is missing: the folder for the results");
   return false;
 }
 

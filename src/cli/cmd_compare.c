@@ -109,6 +109,21 @@ cleanup:
   return status;
 }
 
+// What a person should know about how a file was read.
+static void warn(const char *path, const sb_prepared *scan) {
+  if (scan->quality.orientation == SB_ASSUMED)
+    fprintf(stderr,
+            "samebrain: warning: left and right may be swapped, as the header of %s has no "
+            "orientation: left, front, up was assumed\n",
+            path);
+  if (scan->unit_doubted)
+    fprintf(
+        stderr,
+        "samebrain: warning: millimetres were assumed, as no brain has the size that the header "
+        "of %s gives by its unit of length\n",
+        path);
+}
+
 static int run(const sb_arguments *a) {
   const char *const paths[2] = {a->positional[0], a->positional[1]};
   sb_template_options template_options = sb_template_options_default();
@@ -127,11 +142,7 @@ static int run(const sb_arguments *a) {
   SB_TRY(sb_preparer_create(t, &options, &preparer));
   for (int i = 0; i < 2; i++) {
     SB_TRY(prepared_row(preparer, t, paths[i], &scans[i]));
-    if (scans[i].quality.orientation == SB_ASSUMED)
-      fprintf(stderr,
-              "samebrain: warning: left and right may be swapped, as the header of %s has no "
-              "orientation: left, front, up was assumed\n",
-              paths[i]);
+    warn(paths[i], &scans[i]);
   }
   SB_TRY(score_all(t, template_options.resolution_mm, scans, count, scores, &deciding));
   if (a->json)

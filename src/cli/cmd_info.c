@@ -276,6 +276,9 @@ static void print_file(const char *path, const sb_volume_info *info, float low, 
   printf("orientation  from %s\n", info->orientation == SB_ASSUMED
                                        ? "nothing in the header: assumed left, front, up"
                                        : orientation_text(info->orientation));
+  if (info->unit_doubted)
+    printf("unit         millimetres were assumed: no brain has the size that the header's unit "
+           "gives\n");
   printf("intensities  %g to %g\n", (double)low, (double)high);
   printf("non-finite   %" PRId64 " voxels%s\n", info->nonfinite_voxels,
          info->nonfinite_voxels > 0 ? ", taken as 0" : "");
@@ -293,6 +296,7 @@ static void print_file_json(const char *path, const sb_volume_info *info, float 
   cJSON_AddStringToObject(root, "stored_axes", info->stored_axes);
   cJSON_AddStringToObject(root, "datatype", info->datatype);
   cJSON_AddStringToObject(root, "orientation", orientation_text(info->orientation));
+  cJSON_AddBoolToObject(root, "unit_doubted", info->unit_doubted);
   cJSON_AddNumberToObject(root, "min", (double)low);
   cJSON_AddNumberToObject(root, "max", (double)high);
   cJSON_AddNumberToObject(root, "nonfinite_voxels", (double)info->nonfinite_voxels);
@@ -322,10 +326,8 @@ static int file_info(const sb_arguments *a, const char *path) {
 static int run(const sb_arguments *a) {
   const char *path = a->positional[0];
   if (sb_is_folder(path)) return store_info(a, path);
-  if (sb_arg_flag(a, "--verify")) {
-    fprintf(stderr, "samebrain info: --verify is for stores, and %s is no folder\n", path);
-    return SB_EXIT_USAGE;
-  }
+  if (sb_arg_flag(a, "--verify"))
+    return sb_cli_usage(a->command, "--verify is for stores, and %s is no folder", path);
   return file_info(a, path);
 }
 

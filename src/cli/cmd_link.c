@@ -82,7 +82,9 @@ static void print_lines(const char *measure, const shown *lines, size_t count) {
     else
       printf("%11.4f\n", lines[i].second);
   }
-  if (count > shown_count) printf("... and %zu more probes in matches.tsv\n", count - shown_count);
+  if (count > shown_count)
+    printf("... and %zu more probe%s in matches.tsv\n", count - shown_count,
+           count - shown_count == 1 ? "" : "s");
 }
 
 static sb_status print_tables(const char *out) {
@@ -152,6 +154,21 @@ static sb_status print_summary(const sb_arguments *a, const char *out, bool shar
   return status;
 }
 
+// A threshold beyond the range of every measure is a slip.
+static bool check_threshold(const sb_arguments *a, const sb_link_options *options) {
+  static const char *const default_measure = "bandpass";
+  const bool given = options->measure_count > 0;
+  const sb_measure_info *info = NULL;
+  if (!options->has_threshold) return true;
+  for (size_t m = 0; m < (given ? options->measure_count : 1); m++) {
+    info = sb_measure_find(given ? options->measures[m] : default_measure);
+    if (options->threshold >= info->range_min && options->threshold <= info->range_max) return true;
+  }
+  sb_cli_usage(a->command, "--threshold %g: expects a score, which is %g to %g by %s",
+               options->threshold, info->range_min, info->range_max, info->name);
+  return false;
+}
+
 static bool read_options(const sb_arguments *a, sb_link_options *options, char ***measures) {
   static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
   static const char *const precisions[] = {"auto", "fp32", "tf32", "fp16", "bf16", "int8", NULL};
@@ -174,10 +191,10 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
   options->backend = backends[backend];
   options->precision = precisions[precision];
   if (valid && sb_arg_text(a, "-o", NULL) == NULL) {
-    fputs("samebrain link: -o OUT is missing: the folder for the results\n", stderr);
+    sb_cli_usage(a->command, "-o OUT is missing: the folder for the results");
     return false;
   }
-  return valid;
+  return valid && check_threshold(a, options);
 }
 
 static int run(const sb_arguments *a) {

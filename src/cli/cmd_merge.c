@@ -60,10 +60,7 @@ static int run(const sb_arguments *a) {
   sb_link_summary summary;
   const sb_progress progress = sb_cli_progress(a->quiet);
   sb_status status = sb_ok();
-  if (out == NULL) {
-    fputs("samebrain merge: -o OUT is missing: the folder for the results\n", stderr);
-    return SB_EXIT_USAGE;
-  }
+  if (out == NULL) return sb_cli_usage(a->command, "-o OUT is missing: the folder for the results");
   for (size_t i = 0; i < a->positional_count; i++) SB_TRY(add_folders(&list, a->positional[i]));
   SB_TRY(sb_hold_take(out, &hold));
   SB_TRY(sb_merge((const char *const *)list.paths, list.count, out, !sb_arg_flag(a, "--overwrite"),

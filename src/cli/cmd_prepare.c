@@ -25,11 +25,6 @@ typedef struct request {
   size_t label_count;
 } request;
 
-static int complain(const char *text) {
-  fprintf(stderr, "samebrain prepare: %s\n", text);
-  return SB_EXIT_USAGE;
-}
-
 // -1 to go on, else the exit code.
 static int parse(const sb_arguments *a, request *r) {
   int64_t dof = r->prepare.dof;
@@ -51,10 +46,11 @@ static int parse(const sb_arguments *a, request *r) {
       !sb_arg_threads(a, &r->ingest.threads))
     return SB_EXIT_USAGE;
   if (r->store == NULL || r->store[0] == '\0')
-    return complain("-o STORE is missing: the folder that the rows go to");
-  if (dof != 6 && dof != 12) return complain("--dof: expects 12 (affine) or 6 (rigid)");
+    return sb_cli_usage(a->command, "-o STORE is missing: the folder that the rows go to");
+  if (dof != 6 && dof != 12)
+    return sb_cli_usage(a->command, "--dof: expects 12 (affine) or 6 (rigid)");
   if (r->input.dataset != NULL && r->input.dataset[0] == '\0')
-    return complain("--dataset: expects a name");
+    return sb_cli_usage(a->command, "--dataset: expects a name");
   r->prepare.dof = (int)dof;
   r->prepare.space = (sb_space)space;
   r->input.in_template_space = r->prepare.space == SB_SPACE_TEMPLATE;
@@ -66,12 +62,14 @@ static int parse(const sb_arguments *a, request *r) {
   return -1;
 }
 
-static void print_summary(const sb_arguments *a, const request *r, const sb_ingest_summary *s) {
+static void print_summary(const sb_arguments *a, const request *r, const sb_scan_list *list,
+                          const sb_ingest_summary *s) {
   if (!a->json) {
     if (a->quiet) return;
-    printf("prepared %" PRId64 " scan%s (%" PRId64 " already there, %" PRId64
-           " failed) into %s in %.1f s\n",
-           s->prepared, s->prepared == 1 ? "" : "s", s->skipped, s->failed, r->store, s->seconds);
+    printf("prepared %" PRId64 " scan%s (%" PRId64 " already there, %" PRId64 " failed",
+           s->prepared, s->prepared == 1 ? "" : "s", s->skipped, s->failed);
+    if (list->left_out_count > 0) printf(", %zu left out", list->left_out_count);
+    printf(") into %s in %.1f s\n", r->store, s->seconds);
     return;
   }
   cJSON *root = cJSON_CreateObject();
@@ -81,6 +79,12 @@ static void print_summary(const sb_arguments *a, const request *r, const sb_inge
   cJSON_AddNumberToObject(root, "already_there", (double)s->skipped);
   cJSON_AddNumberToObject(root, "failed", (double)s->failed);
   cJSON_AddNumberToObject(root, "conflicts", (double)s->conflicts);
+  cJSON_AddItemToObject(
+      root, "left_out",
+      cJSON_CreateStringArray((const char *const *)list->left_out, (int)list->left_out_count));
+  cJSON_AddItemToObject(
+      root, "notes",
+      cJSON_CreateStringArray((const char *const *)list->notes, (int)list->note_count));
   cJSON_AddNumberToObject(root, "seconds", s->seconds);
   char *text = cJSON_Print(root);
   if (text != NULL) puts(text);
@@ -110,6 +114,7 @@ static int prepare(const sb_arguments *a, const request *r) {
   sb_progress progress = sb_cli_progress(a->quiet);
   int code;
   sb_status status = sb_scan_list_find(a->positional, a->positional_count, &r->input, &list);
+  if (status.code == SB_OK) sb_cli_tell_list(&list, a->quiet);
   if (status.code == SB_OK) status = sb_template_load(&r->template, &template);
   if (status.code == SB_OK) status = sb_preparer_create(template, &r->prepare, &preparer);
   if (status.code == SB_OK)
@@ -123,8 +128,8 @@ static int prepare(const sb_arguments *a, const request *r) {
               "same command again to go on\n",
               summary.prepared);
   } else {
-    code = summary.failed > 0 ? SB_EXIT_SCANS_FAILED : SB_EXIT_OK;
-    print_summary(a, r, &summary);
+    code = summary.failed > 0 || list.left_out_count > 0 ? SB_EXIT_SCANS_FAILED : SB_EXIT_OK;
+    print_summary(a, r, &list, &summary);
     print_advice(r, &summary);
   }
   sb_preparer_free(preparer);
@@ -168,10 +173,11 @@ const sb_command sb_cmd_prepare = {
     .usage = "INPUT... -o STORE [options]",
     .summary = "align and harmonise scans into a store",
     .details =
-        "INPUT is a NIfTI file, a BIDS folder, a folder of NIfTI files, or a manifest .tsv with "
-        "the\n"
-        "columns path, participant_id, session_id, dataset, mask, scan_id (only path is "
-        "required).\n"
+        "INPUT is a NIfTI file, a BIDS folder, another folder with all NIfTI files in it and "
+        "below,\n"
+        "or a manifest .tsv with the columns path, participant_id, session_id, dataset, mask,\n"
+        "scan_id (only path is required). How scans were labelled and what was passed over is "
+        "said.\n"
         "Of whole heads the brain is cut out, by a mask where one is given or lies beside the "
         "scan\n"
         "as SCAN_desc-brain_mask.nii.gz.\n"

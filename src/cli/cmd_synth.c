@@ -37,10 +37,8 @@ static int run(const sb_arguments *a) {
   options.split = sb_arg_flag(a, "--split");
   options.base = sb_arg_text(a, "--base", NULL);
   const char *folder = sb_arg_text(a, "-o", NULL);
-  if (folder == NULL) {
-    fputs("samebrain synth: -o DIR is needed: the folder to write the cohort to\n", stderr);
-    return SB_EXIT_USAGE;
-  }
+  if (folder == NULL)
+    return sb_cli_usage(a->command, "-o DIR is needed: the folder to write the cohort to");
   sb_progress progress = sb_cli_progress(a->quiet);
   sb_status status = sb_synth(folder, &options, &progress);
   sb_cli_progress_end();

@@ -39,6 +39,7 @@ static int run(const sb_arguments *a) {
   const char **paths = NULL;
   sb_status status;
   SB_TRY(sb_scan_list_find(a->positional, a->positional_count, &input, &list));
+  sb_cli_tell_list(&list, a->quiet);
   SB_TRY(SB_NEW(&paths, list.count, "paths"));
   for (size_t i = 0; i < list.count; i++) paths[i] = list.scans[i].source_path;
   SB_TRY(sb_template_build(paths, list.count, &options, &progress, folder, &used));
@@ -46,7 +47,8 @@ static int run(const sb_arguments *a) {
   print_summary(a, folder, used, list.count);
 cleanup:;
   int code = sb_report(status);
-  if (code == SB_EXIT_OK && used < (int64_t)list.count) code = SB_EXIT_SCANS_FAILED;
+  if (code == SB_EXIT_OK && (used < (int64_t)list.count || list.left_out_count > 0))
+    code = SB_EXIT_SCANS_FAILED;
   free((void *)paths);
   sb_scan_list_free(&list);
   return code;

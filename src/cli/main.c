@@ -76,11 +76,17 @@ static const sb_option *find_option(const sb_option *options, const char *name, 
 }
 
 static int usage_error(const sb_command *command, const char *problem, const char *word) {
-  fprintf(stderr,
-          "samebrain %s: %s%s%s\n  usage: samebrain %s %s\n  samebrain %s --help tells more\n",
-          command->name, problem, word[0] == '\0' ? "" : ": ", word, command->name, command->usage,
-          command->name);
-  return SB_EXIT_USAGE;
+  int code = sb_cli_usage(command, "%s%s%s", problem, word[0] == '\0' ? "" : ": ", word);
+  fprintf(stderr, "  usage: samebrain %s %s\n  samebrain %s --help tells more\n", command->name,
+          command->usage, command->name);
+  return code;
+}
+
+// Whether JSON is asked for, in words that have not been parsed yet.
+static bool asks_for_json(int count, char **words) {
+  for (int i = 0; i < count && strcmp(words[i], "--") != 0; i++)
+    if (strcmp(words[i], "--json") == 0) return true;
+  return false;
 }
 
 // Sorts the words into positional arguments and options. -1 to go on, else the exit code.
@@ -148,6 +154,7 @@ static int dispatch(int argc, char **argv) {
     return SB_EXIT_USAGE;
   }
   const char *name = argv[1];
+  sb_cli_owe_json(asks_for_json(argc - 2, argv + 2));
   if (strcmp(name, "--version") == 0) {
     print_version();
     return SB_EXIT_OK;
@@ -158,9 +165,9 @@ static int dispatch(int argc, char **argv) {
   }
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     if (strcmp(name, COMMANDS[i]->name) == 0) return run(COMMANDS[i], argc - 2, argv + 2);
-  fprintf(stderr, "samebrain: no such command: %s\n", name);
+  int code = sb_cli_usage(NULL, "no such command: %s", name);
   print_commands(stderr);
-  return SB_EXIT_USAGE;
+  return code;
 }
 
 // Where a parent closed standard input, output or error, the next file opened would get its number,

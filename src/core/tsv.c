@@ -46,10 +46,9 @@ sb_status sb_tsv_parse(const char *path, char *text, sb_tsv *out) {
   while (*at != '\0') {
     char *line = at;
     line_number++;
-    char *end = at + strcspn(at, "\n");
-    at = *end == '\0' ? end : end + 1;
+    char *end = at + strcspn(at, "\r\n");
+    at = end + (end[0] == '\r' && end[1] == '\n' ? 2 : end[0] != '\0');
     *end = '\0';
-    if (end > line && end[-1] == '\r') end[-1] = '\0';
     if (*line == '\0') continue;
     size_t cells = count_tabs(line) + 1;
     if (out->header == NULL) {
@@ -116,6 +115,19 @@ void sb_tsv_put(FILE *file, const char *text) {
   }
   for (; *text != '\0'; text++)
     fputc(*text == '\t' || *text == '\n' || *text == '\r' ? ' ' : *text, file);
+}
+
+static char *trim(char *cell) {
+  cell += strspn(cell, " ");
+  size_t length = strlen(cell);
+  while (length > 0 && cell[length - 1] == ' ') length--;
+  cell[length] = '\0';
+  return cell;
+}
+
+void sb_tsv_trim(sb_tsv *table) {
+  for (size_t i = 0; i < table->columns; i++) table->header[i] = trim(table->header[i]);
+  for (size_t i = 0; i < table->rows * table->columns; i++) table->cells[i] = trim(table->cells[i]);
 }
 
 const char *sb_tsv_text(const char *cell) {

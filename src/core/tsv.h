@@ -14,12 +14,15 @@ typedef struct sb_tsv {
   size_t columns, rows;
 } sb_tsv;
 
-// Reads a table. CRLF and a byte order mark are accepted, empty lines skipped.
+// Reads a table. Lines end in LF, CRLF or CR; a byte order mark is accepted, empty lines are skipped.
 // Errors: SB_NOT_FOUND, SB_IO, SB_FORMAT (no header; a line with another number of cells: which).
 sb_status sb_tsv_read(const char *path, sb_tsv *out);
 // The same from text already in memory, which the table takes over (`text` ends in NUL).
 sb_status sb_tsv_parse(const char *path, char *text, sb_tsv *out);
 void sb_tsv_free(sb_tsv *table);
+
+// Takes the blanks around every cell away, as tables typed by people have them.
+void sb_tsv_trim(sb_tsv *table);
 
 // The column's number, or -1.
 long sb_tsv_column(const sb_tsv *table, const char *name);

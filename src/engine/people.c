@@ -59,6 +59,7 @@ static sb_status read_table(const char *path, sb_scans *scans, sb_tsv *table,
   size_t dataset, scan_id, person, strangers = 0, first_stranger = 0;
   int64_t found = 0;
   SB_TRY(sb_tsv_read(path, table));
+  sb_tsv_trim(table);
   SB_TRY(sb_tsv_need(table, path, "dataset", &dataset));
   SB_TRY(sb_tsv_need(table, path, "scan_id", &scan_id));
   SB_TRY(sb_tsv_need(table, path, "person", &person));

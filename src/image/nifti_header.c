@@ -74,6 +74,7 @@ static void widen(const nifti_1_header *h, nifti_2_header *out) {
   out->vox_offset = h->vox_offset >= 0 && h->vox_offset < 1e15f ? (int64_t)h->vox_offset : -1;
   out->scl_slope = h->scl_slope;
   out->scl_inter = h->scl_inter;
+  out->xyzt_units = (unsigned char)h->xyzt_units;
   out->qform_code = h->qform_code;
   out->sform_code = h->sform_code;
   out->quatern_b = h->quatern_b;
@@ -261,6 +262,34 @@ static void find_affine(const nifti_2_header *h, sb_nifti_header *out) {
   }
 }
 
+// Millimetres in the header's unit of length; one that it does not name is the millimetre.
+static double unit_mm(const nifti_2_header *h) {
+  switch (XYZT_TO_SPACE(h->xyzt_units)) {
+  case NIFTI_UNITS_METER:
+    return 1000;
+  case NIFTI_UNITS_MICRON:
+    return 1e-3;
+  default:
+    return 1;
+  }
+}
+
+static bool plausible_side(double mm) {
+  return mm >= 80 && mm <= 1000; // the longest of a scan of a brain or a head
+}
+
+// Takes the affine from the header's unit to millimetres. Many headers name a unit that their numbers are
+// not in: it is not believed where millimetres make a scan of a brain, and it does not.
+static void apply_unit(const nifti_2_header *h, sb_nifti_header *out) {
+  const double unit = unit_mm(h);
+  double size[3], side = 0;
+  sb_voxel_size(out->affine, size);
+  for (int i = 0; i < 3; i++) side = fmax(side, size[i] * (double)out->dims[i]);
+  out->unit_doubted = unit != 1 && plausible_side(side) && !plausible_side(side * unit);
+  if (out->unit_doubted) return;
+  for (int i = 0; i < 12; i++) out->affine[i] *= unit;
+}
+
 sb_status sb_nifti_parse(const char *path, const unsigned char *head, size_t bytes, bool gzip,
                          sb_nifti_header *out) {
   memset(out, 0, sizeof *out);
@@ -276,5 +305,6 @@ sb_status sb_nifti_parse(const char *path, const unsigned char *head, size_t byt
   out->encoding.slope = scaled ? h.scl_slope : 1;
   out->encoding.inter = scaled && isfinite(h.scl_inter) ? h.scl_inter : 0;
   find_affine(&h, out);
+  apply_unit(&h, out);
   return status;
 }

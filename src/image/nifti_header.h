@@ -19,6 +19,7 @@ typedef struct sb_nifti_header {
   int64_t data_offset, data_bytes;
   double affine[16]; // of the stored grid
   sb_orientation_source orientation;
+  bool unit_doubted; // see sb_volume_info
 } sb_nifti_header;
 
 // Reads a header out of a file's first bytes (up to SB_NIFTI_HEADER_BYTES, as many as there are).

@@ -233,6 +233,7 @@ static void describe(const sb_nifti_header *h, const sb_axis_order *order, const
   memcpy(info->stored_dims, h->dims, sizeof info->stored_dims);
   sb_voxel_size(volume->affine, info->voxel_size_mm);
   sb_axis_letters(order, info->stored_axes);
+  info->unit_doubted = h->unit_doubted;
   strncpy(info->datatype, h->datatype->name, sizeof info->datatype - 1);
 }
 

@@ -12,6 +12,7 @@
 #include "core/threads.h"
 #include "prepare/align.h"
 #include "prepare/brain.h"
+#include "prepare/labels.h"
 #include "prepare/sample.h"
 #include "prepare/template.h"
 
@@ -162,7 +163,8 @@ static sb_status load_brain(const char *path, sb_brain *brain) {
   sb_volume scan = {0};
   sb_status status = sb_volume_load(path, &scan, NULL);
   if (status.code != SB_OK) return status;
-  status = sb_brain_find(&scan, brain);
+  status = sb_refuse_labels(&scan);
+  if (status.code == SB_OK) status = sb_brain_find(&scan, brain);
   sb_volume_free(&scan);
   return status.code == SB_OK ? status : sb_error(status.code, "%s: %s", path, status.message);
 }

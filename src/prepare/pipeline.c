@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "prepare/labels.h"
 #include "prepare/place_brain.h"
 #include "prepare/place_head.h"
 #include "prepare/preparer.h"
@@ -31,6 +32,7 @@ static sb_status prepare(const sb_preparer *p, const sb_volume *volume, bool str
   sb_status status;
   SB_TRY(sb_row_room(p->tmpl, out, &brain_in_row));
   out->steps = *steps;
+  SB_TRY(sb_refuse_labels(volume));
   stripped = stripped || given || p->options.brain == SB_BRAIN_STRIPPED;
   if (!stripped && p->options.brain == SB_BRAIN_EXTRACT) {
     SB_TRY(sb_place_head(p, volume, brain_in_row, &cut, out));
@@ -98,6 +100,7 @@ sb_status sb_prepare_file(const sb_preparer *p, const char *path, sb_prepared *o
   if (status.code != SB_OK) return sb_error(status.code, "%s: %s", path, status.message);
   out->quality.orientation = info.orientation;
   out->quality.nonfinite_voxels = info.nonfinite_voxels;
+  out->unit_doubted = info.unit_doubted;
   out->seconds = sb_now_s() - started;
   return status;
 }

@@ -126,8 +126,14 @@ sb_status sb_quality_check(const sb_preparer *p, const sb_brain *brain, const sb
 }
 
 bool sb_quality_doubt(const sb_quality *quality, char *text, size_t size) {
-  static const double MOST_EDGE = 0.3, DOUBTFUL_SHARPNESS = 0.9;
-  if (quality->brain == SB_BRAIN_WAS_EXTRACTED && quality->extraction_edge > MOST_EDGE)
+  static const double MOST_EDGE = 0.3, DOUBTFUL_SHARPNESS = 0.9, TEMPLATES_OWN = 0.9;
+  if (quality->structure > TEMPLATES_OWN)
+    snprintf(
+        text, size,
+        "it is the template, or another image of the template's brain (structure %.2f, where other "
+        "people have less than %g): leave it out unless that is meant",
+        quality->structure, TEMPLATES_OWN);
+  else if (quality->brain == SB_BRAIN_WAS_EXTRACTED && quality->extraction_edge > MOST_EDGE)
     snprintf(
         text, size,
         "cutting out the brain is doubtful, as %.0f %% of what is around the cut is as bright as "

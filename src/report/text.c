@@ -5,25 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/utf8.h"
+
 // ---- Escaping -----------------------------------------------------------------------------------
 
 static const char REPLACEMENT[] = "\xef\xbf\xbd";
-
-// The bytes of the UTF-8 character at `text`; 0 when there is none that may stand in a page.
-static int character_bytes(const unsigned char *text) {
-  unsigned char first = text[0];
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
-  int bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4) return 0;
-  for (int i = 1; i < bytes; i++)
-    if ((text[i] & 0xc0) != 0x80) return 0;
-  unsigned char second = text[1];
-  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-      (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
-    return 0;                                   // overlong, a surrogate, or beyond U+10FFFF
-  if (first == 0xc2 && second < 0xa0) return 0; // C1 controls
-  return bytes;
-}
 
 // What a byte is written as in HTML; NULL: as it is.
 static const char *html_entity(char c) {
@@ -45,7 +31,7 @@ static const char *html_entity(char c) {
 
 void sb_put_html(FILE *file, const char *text) {
   while (*text != '\0') {
-    int bytes = character_bytes((const unsigned char *)text);
+    int bytes = sb_utf8_bytes(text);
     const char *entity = bytes == 1 ? html_entity(*text) : NULL;
     if (bytes == 0)
       fputs(REPLACEMENT, file);
@@ -75,7 +61,7 @@ void sb_put_scan(FILE *file, const char *dataset, const char *id) {
 void sb_put_json(FILE *file, const char *text) {
   fputc('"', file);
   while (*text != '\0') {
-    int bytes = character_bytes((const unsigned char *)text);
+    int bytes = sb_utf8_bytes(text);
     if (bytes == 0)
       fputs(REPLACEMENT, file);
     else if (bytes == 1 && strchr("<>&\"\\'", *text) != NULL)

@@ -15,6 +15,9 @@
 #include "core/memory.h"
 #include "core/threads.h"
 #include "samebrain/store.h"
+#include "store/ingest_image.h"
+#include "store/ingest_known.h"
+#include "store/ingest_scan.h"
 #include "store/writer.h"
 
 // What became of one scan.
@@ -62,121 +65,6 @@ sb_ingest_options sb_ingest_options_default(void) {
   return (sb_ingest_options){.threads = 0, .shard_index = 1, .shard_count = 1};
 }
 
-// ---- What the store has -------------------------------------------------------------------------
-
-typedef const sb_scan_record *(*record_at)(const sb_store *store, int64_t i);
-
-// By bisection; NULL when it is not there.
-static const sb_scan_record *look_up(const sb_store *store, record_at at, int64_t count,
-                                     const sb_scan *scan) {
-  int64_t low = 0, high = count;
-  while (low < high) {
-    int64_t middle = low + (high - low) / 2;
-    const sb_scan_record *record = at(store, middle);
-    int order = strcmp(record->scan.dataset, scan->dataset);
-    if (order == 0) order = strcmp(record->scan.scan_id, scan->scan_id);
-    if (order == 0) return record;
-    if (order < 0)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return NULL;
-}
-
-// Its row's record; NULL when it has none.
-static const sb_scan_record *row_of(const sb_store *store, const sb_scan *scan) {
-  return look_up(store, sb_store_record, sb_store_count(store), scan);
-}
-
-// The path that is recorded, which stays true when the working folder changes; free() it.
-static char *recorded_path(const char *path) {
-  char *absolute = sb_path_absolute(path);
-  if (absolute == NULL || strpbrk(absolute, "\t\n\r") == NULL) return absolute;
-  free(absolute); // a folder above has a name that the table cannot hold
-  return sb_strdup(path);
-}
-
-static bool same_path(const sb_scan_record *row, const char *path) {
-  if (strcmp(row->scan.source_path, path) == 0) return true;
-  char *recorded = recorded_path(path);
-  bool same = recorded != NULL && strcmp(row->scan.source_path, recorded) == 0;
-  free(recorded);
-  return same;
-}
-
-static bool same_labels(const sb_scan_record *row, const sb_scan *scan) {
-  return strcmp(row->scan.participant, scan->participant) == 0 &&
-         strcmp(row->scan.session, scan->session) == 0;
-}
-
-// Whether a file was written, moved or renamed after the store was begun: only then is its content
-// compared with what was prepared. One that is gone is not.
-static bool touched_since(const struct timespec *begun, const char *path) {
-  struct stat info;
-  if (stat(path, &info) != 0) return false;
-  const struct timespec *at = &info.st_ctim;
-  return at->tv_sec != begun->tv_sec ? at->tv_sec > begun->tv_sec : at->tv_nsec > begun->tv_nsec;
-}
-
-// Of a scan that has a row, but from a file of another name, or one that was touched, or under other
-// labels: SB_CONFLICT unless content and labels are the same.
-static sb_status check_same(const sb_scan_record *row, const sb_scan *scan, const char *hash) {
-  const char *path = scan->source_path;
-  if (!same_labels(row, scan))
-    return sb_error(
-        SB_CONFLICT,
-        "%s: its labels are now \"%s\" \"%s\", and \"%s\" \"%s\" in the store, which stay; "
-        "prepare into a new store, or tell link and check who is who by --identities",
-        path, scan->participant, scan->session, row->scan.participant, row->scan.session);
-  if (strcmp(row->source_sha256, hash) == 0) return sb_ok();
-  if (same_path(row, path))
-    return sb_error(
-        SB_CONFLICT,
-        "%s: not prepared, as the file has changed since it was, and the row of what it "
-        "held stays; prepare into a new store, or give --dataset another name",
-        path);
-  return sb_error(SB_CONFLICT,
-                  "%s: not prepared, as the store has this scan from another file, %s, whose row "
-                  "stays; name another --dataset for these files, or list them in a manifest with "
-                  "a dataset or scan_id of their own",
-                  path, row->scan.source_path);
-}
-
-// Whether this very failure of the scan is on record already.
-static bool known_failure(const sb_store *store, const sb_scan_record *record) {
-  const sb_scan_record *old =
-      look_up(store, sb_store_failed, sb_store_failed_count(store), &record->scan);
-  return old != NULL && old->status == record->status && strcmp(old->reason, record->reason) == 0 &&
-         strcmp(old->source_sha256, record->source_sha256) == 0;
-}
-
-// ---- Preparing one scan -------------------------------------------------------------------------
-
-// A scan that comes with a mask of its brain.
-static sb_status prepare_masked(const sb_preparer *preparer, const sb_scan *scan,
-                                sb_prepared *out) {
-  sb_volume volume = {0}, mask = {0};
-  sb_volume_info info;
-  sb_status status;
-  SB_TRY(sb_volume_load(scan->source_path, &volume, &info));
-  SB_TRY(sb_volume_load(scan->mask_path, &mask, NULL));
-  status = sb_prepare_masked(preparer, &volume, &mask, out);
-  if (status.code != SB_OK) {
-    // Of volumes in memory the message does not know the files.
-    sb_status unnamed = status;
-    status = sb_error(unnamed.code, "%s (its brain mask: %s): %s", scan->source_path,
-                      scan->mask_path, unnamed.message);
-    goto cleanup;
-  }
-  out->quality.orientation = info.orientation;
-  out->quality.nonfinite_voxels = info.nonfinite_voxels;
-cleanup:
-  sb_volume_free(&volume);
-  sb_volume_free(&mask);
-  return status;
-}
-
 // ---- Memory -------------------------------------------------------------------------------------
 
 static void memory_take(run *r, int64_t bytes) {
@@ -197,14 +85,6 @@ static void memory_give_back(run *r, int64_t bytes) {
   pthread_mutex_unlock(&r->lock);
 }
 
-// What a scan needs with its mask; 0 for files that cannot be read, as loading them will tell.
-static int64_t memory_of(const sb_preparer *preparer, const sb_scan *scan) {
-  int64_t bytes, mask_voxels, mask_bytes = 0;
-  if (sb_prepare_memory(preparer, scan->source_path, &bytes).code != SB_OK) return 0;
-  if (scan->mask_path[0] != '\0') sb_volume_cost(scan->mask_path, &mask_voxels, &mask_bytes);
-  return bytes + mask_bytes;
-}
-
 static sb_status too_large(const run *r, const sb_scan *scan, int64_t need) {
   const int64_t step = (int64_t)256 << 20, enough = (r->memory_held + need + step - 1) / step * 256;
   return sb_error(
@@ -214,62 +94,15 @@ static sb_status too_large(const run *r, const sb_scan *scan, int64_t need) {
       scan->source_path, (long long)(need / 1000000), (long long)enough);
 }
 
-// ---- Saving its image ---------------------------------------------------------------------------
-
-// "path/part", where no part can lead out of the folder; frees `path`. NULL when memory is short.
-static char *extend(char *path, const char *part) {
-  if (path == NULL || part[0] == '\0') return path;
-  size_t length = strlen(path);
-  char *longer = sb_format("%s/%s", path, part);
-  free(path);
-  if (longer == NULL) return NULL;
-  for (char *at = longer + length + 1; *at != '\0'; at++)
-    if (*at == '/' || (*at == '.' && at == longer + length + 1)) *at = '_';
-  return longer;
-}
-
-// The row put back on the grid, as DIR/[DATASET/][sub-X/[ses-Y/]anat/]SCANID_...; the dataset is
-// there when the list has several.
-static sb_status save_image(const run *r, const sb_scan *scan, const float *row) {
-  const int64_t *dims = sb_template_grid_dims(r->template);
-  const int64_t *index = sb_template_row_index(r->template);
-  sb_volume volume = {0};
-  bool labelled = scan->participant[0] != '\0';
-  char *folder = sb_strdup(r->options->save_images_dir);
-  char *name = sb_format("%s_space-template_desc-prepared_T1w.nii.gz", scan->scan_id), *path = NULL;
-  if (r->several_datasets) folder = extend(folder, scan->dataset);
-  folder = extend(folder, scan->participant);
-  if (labelled) folder = extend(extend(folder, scan->session), "anat");
-  sb_status status = sb_error(SB_NO_MEMORY, "%s: out of memory", scan->source_path);
-  if (folder == NULL || name == NULL) goto cleanup;
-  SB_TRY(sb_make_folder(folder));
-  path = extend(sb_strdup(folder), name);
-  SB_TRY(SB_NEW_ZERO(&volume.voxels, dims[0] * dims[1] * dims[2], "image"));
-  memcpy(volume.dims, dims, sizeof volume.dims);
-  memcpy(volume.affine, sb_template_grid_affine(r->template), sizeof volume.affine);
-  for (int64_t i = 0; i < sb_template_row_length(r->template); i++)
-    volume.voxels[index[i]] = row[i];
-  status = path == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", folder)
-                        : sb_volume_save(&volume, path);
-cleanup:
-  sb_volume_free(&volume);
-  free(folder);
-  free(name);
-  free(path);
-  return status;
-}
-
 // ---- The run ------------------------------------------------------------------------------------
 
 // Prepares a scan when there is memory for it. Nobody waits for long: those who hold memory never wait
 // while they do.
 static sb_status prepare_within(run *r, const sb_scan *scan, sb_prepared *out) {
-  const int64_t need = memory_of(r->preparer, scan);
+  const int64_t need = sb_ingest_scan_memory(r->preparer, scan);
   if (need > r->memory_bytes) return too_large(r, scan, need);
   memory_take(r, need);
-  const sb_status status = scan->mask_path[0] == '\0'
-                               ? sb_prepare_file(r->preparer, scan->source_path, out)
-                               : prepare_masked(r->preparer, scan, out);
+  const sb_status status = sb_ingest_scan(r->preparer, scan, out);
   memory_give_back(r, need);
   return status;
 }
@@ -278,20 +111,21 @@ static sb_status prepare_within(run *r, const sb_scan *scan, sb_prepared *out) {
 static void work(run *r, const sb_scan *scan, outcome *o) {
   double started = sb_now_s();
   o->fatal = sb_ok();
-  const sb_scan_record *row = row_of(r->store, scan);
+  const sb_scan_record *row = sb_known_row(r->store, scan);
   o->had_row = row != NULL;
   o->record.scan = *scan;
-  o->record.scan.source_path = recorded_path(scan->source_path);
+  o->record.scan.source_path = sb_recorded_path(scan->source_path);
   if (o->record.scan.source_path == NULL)
     o->fatal = sb_error(SB_NO_MEMORY, "%s: out of memory", scan->source_path);
   o->status = sb_volume_sha256(scan->source_path, o->record.source_sha256);
   if (o->status.code != SB_OK) o->record.source_sha256[0] = '\0';
   if (o->status.code == SB_OK && row != NULL)
-    o->status = check_same(row, scan, o->record.source_sha256);
+    o->status = sb_check_known(row, scan, o->record.source_sha256);
   else if (o->status.code == SB_OK)
     o->status = prepare_within(r, scan, &o->prepared);
   if (o->prepared.row != NULL && r->options->save_images_dir != NULL)
-    o->fatal = save_image(r, scan, o->prepared.row);
+    o->fatal = sb_save_row_image(r->template, scan, o->prepared.row, r->options->save_images_dir,
+                                 r->several_datasets);
   o->record.status = o->status.code;
   o->record.reason = o->status.message;
   o->record.quality = o->prepared.quality;
@@ -300,31 +134,33 @@ static void work(run *r, const sb_scan *scan, outcome *o) {
   o->record.seconds = sb_now_s() - started;
 }
 
-static void warn_failure(const run *r, const sb_scan *scan, const char *reason) {
-  if (r->progress == NULL || r->progress->warn == NULL) return;
-  char *text = sb_format("scan %s of dataset %s failed: %s", scan->scan_id, scan->dataset, reason);
-  r->progress->warn(r->progress->context, text == NULL ? reason : text);
+// "scan S of dataset D" and what there is to say of it, which is taken over; NULL: nothing.
+static void warn(const run *r, const sb_scan *scan, char *what) {
+  char *text = what == NULL
+                   ? NULL
+                   : sb_format("scan %s of dataset %s%s", scan->scan_id, scan->dataset, what);
+  if (text != NULL && r->progress != NULL && r->progress->warn != NULL)
+    r->progress->warn(r->progress->context, text);
+  free(what);
   free(text);
 }
 
-static void warn_doubtful(const run *r, const sb_scan *scan, const sb_quality *quality) {
+// What a person should know about a scan that was taken.
+static void warn_of_doubts(const run *r, const sb_scan *scan, const sb_prepared *prepared) {
   char doubt[300];
-  if (r->progress == NULL || r->progress->warn == NULL ||
-      !sb_quality_doubt(quality, doubt, sizeof doubt))
-    return;
-  char *text = sb_format("scan %s of dataset %s: %s", scan->scan_id, scan->dataset, doubt);
-  if (text != NULL) r->progress->warn(r->progress->context, text);
-  free(text);
-}
-
-static void warn_assumed(const run *r, const sb_scan *scan) {
-  if (r->progress == NULL || r->progress->warn == NULL) return;
-  char *text =
-      sb_format("scan %s of dataset %s: left and right may be swapped, as the header of %s "
-                "has no orientation: left, front, up was assumed",
-                scan->scan_id, scan->dataset, scan->source_path);
-  if (text != NULL) r->progress->warn(r->progress->context, text);
-  free(text);
+  if (prepared->quality.orientation == SB_ASSUMED)
+    warn(r, scan,
+         sb_format(": left and right may be swapped, as the header of %s has no orientation: left, "
+                   "front, up was assumed",
+                   scan->source_path));
+  if (prepared->unit_doubted)
+    warn(r, scan,
+         sb_format(
+             ": millimetres were assumed, as no brain has the size that the header of %s gives "
+             "by its unit of length",
+             scan->source_path));
+  if (sb_quality_doubt(&prepared->quality, doubt, sizeof doubt))
+    warn(r, scan, sb_format(": %s", doubt));
 }
 
 // Writes what became of a scan, to be committed.
@@ -332,7 +168,7 @@ static sb_status stage(run *r, outcome *o) {
   if (o->fatal.code != SB_OK) return o->fatal;
   if (o->status.code == SB_OK && !o->had_row)
     return sb_store_writer_add(r->writer, &o->record, o->prepared.row, o->prepared.own_mask);
-  if (o->had_row || known_failure(r->store, &o->record)) return sb_ok();
+  if (o->had_row || sb_known_failure(r->store, &o->record)) return sb_ok();
   return sb_store_writer_add(r->writer, &o->record, NULL, NULL);
 }
 
@@ -341,13 +177,12 @@ static void tell(run *r, const outcome *o, int64_t done) {
   if (o->status.code != SB_OK) {
     r->summary->failed++;
     r->summary->conflicts += o->had_row;
-    warn_failure(r, &o->record.scan, o->status.message);
+    warn(r, &o->record.scan, sb_format(" failed: %s", o->status.message));
   } else if (o->had_row) {
     r->summary->skipped++;
   } else {
     r->summary->prepared++;
-    if (o->prepared.quality.orientation == SB_ASSUMED) warn_assumed(r, &o->record.scan);
-    warn_doubtful(r, &o->record.scan, &o->prepared.quality);
+    warn_of_doubts(r, &o->record.scan, &o->prepared);
   }
   if (r->progress != NULL && r->progress->advance != NULL)
     r->progress->advance(r->progress->context, "preparing", done, r->todo);
@@ -421,7 +256,7 @@ static void hand_in(run *r, outcome *o) {
 // No more threads than there is memory for, going by the first scan: each keeps what it took for its
 // next one.
 static void limit_threads(run *r) {
-  const int64_t need = r->todo > 0 ? memory_of(r->preparer, r->scans[0]) : 0;
+  const int64_t need = r->todo > 0 ? sb_ingest_scan_memory(r->preparer, r->scans[0]) : 0;
   if (need > 0 && r->memory_bytes / need < r->threads)
     r->threads = r->memory_bytes < 2 * need ? 1 : (int)(r->memory_bytes / need);
 }
@@ -480,9 +315,10 @@ static sb_status choose(run *r, const sb_scan_list *list) {
     if (strcmp(list->scans[i].dataset, list->scans[0].dataset) != 0) r->several_datasets = true;
     if ((int64_t)i % o->shard_count != o->shard_index - 1) continue;
     r->summary->scans++;
-    const sb_scan_record *row = row_of(r->store, &list->scans[i]);
-    if (row != NULL && same_path(row, list->scans[i].source_path) &&
-        same_labels(row, &list->scans[i]) && !touched_since(&r->begun, list->scans[i].source_path))
+    const sb_scan_record *row = sb_known_row(r->store, &list->scans[i]);
+    if (row != NULL && sb_known_path(row, list->scans[i].source_path) &&
+        sb_known_labels(row, &list->scans[i]) &&
+        !sb_touched_since(&r->begun, list->scans[i].source_path))
       r->summary->skipped++;
     else
       r->scans[r->todo++] = &list->scans[i];

@@ -266,7 +266,7 @@ static void ingest(trial *r, const char *store) {
     list[i] =
         (sb_scan){s->dataset, s->scan_id, s->label, s->session, s->path, s->path + strlen(s->path)};
   }
-  const sb_scan_list scans = {list, (size_t)r->count};
+  const sb_scan_list scans = {.scans = list, .count = (size_t)r->count};
   sb_ingest_options options = sb_ingest_options_default();
   sb_ingest_summary summary;
   assert_ok(sb_ingest(store, r->t->brain, r->t->preparer, &scans, &options, NULL, &summary));

@@ -96,7 +96,7 @@ typedef struct recipe {
   int64_t dim[8];
   double pixdim[8], slope, inter;
   int64_t offset; // of the voxels
-  int sform_code, qform_code;
+  int sform_code, qform_code, units;
   double sform[12], quatern[3], qoffset[3];
   const double *values; // NULL: the pattern
 } recipe;
@@ -136,6 +136,7 @@ static void reverse_items(void *items, size_t bytes, size_t count) {
     (h).scl_inter = (real)(r)->inter;                                                              \
     (h).sform_code = (short)(r)->sform_code;                                                       \
     (h).qform_code = (short)(r)->qform_code;                                                       \
+    (h).xyzt_units = (char)(r)->units;                                                             \
     (h).quatern_b = (real)(r)->quatern[0];                                                         \
     (h).quatern_c = (real)(r)->quatern[1];                                                         \
     (h).quatern_d = (real)(r)->quatern[2];                                                         \
@@ -157,6 +158,7 @@ static void reverse_items(void *items, size_t bytes, size_t count) {
     REVERSE((h).scl_inter);                                                                        \
     REVERSE((h).sform_code);                                                                       \
     REVERSE((h).qform_code);                                                                       \
+    REVERSE((h).xyzt_units);                                                                       \
     REVERSE((h).quatern_b);                                                                        \
     REVERSE((h).quatern_c);                                                                        \
     REVERSE((h).quatern_d);                                                                        \
@@ -643,6 +645,58 @@ static void test_where_the_affine_comes_from(void **state) {
   }
 }
 
+// The sform of voxels of this size, in whatever unit.
+static recipe with_voxels(double size, int units) {
+  recipe r = plain();
+  memset(r.sform, 0, sizeof r.sform);
+  for (int i = 0; i < 3; i++) {
+    r.sform[5 * i] = r.pixdim[i + 1] = size;
+    r.sform[4 * i + 3] = -2 * size;
+  }
+  r.units = units;
+  return r;
+}
+
+// Metres and micrometres, where the header says so and means it.
+static void test_units(void **state) {
+  (void)state;
+  static const struct {
+    int units;
+    double size, expected;
+    bool doubted;
+  } cases[] = {
+      {NIFTI_UNITS_UNKNOWN, 15, 15, false},
+      {NIFTI_UNITS_MM, 15, 15, false},
+      {NIFTI_UNITS_MM, 0.015, 0.015, false}, // what is not said is not guessed
+      {NIFTI_UNITS_METER, 0.015, 15, false},
+      {NIFTI_UNITS_METER | NIFTI_UNITS_SEC, 0.015, 15, false},
+      {NIFTI_UNITS_METER, 15, 15, true},
+      {NIFTI_UNITS_MICRON, 15000, 15, false},
+      {NIFTI_UNITS_MICRON, 15, 15, true},
+      {NIFTI_UNITS_MICRON, 60, 60, true},
+      {NIFTI_UNITS_MICRON, 5, 0.005, false}, // no brain in either: as the header has it
+      {7, 15, 15, false},
+  };
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+    for (int form = 0; form < 8; form++) {
+      recipe r = with_voxels(cases[c].size, cases[c].units);
+      double affine[16];
+      sb_volume_info info;
+      r.swapped = (form & 1) != 0;
+      if ((form & 2) != 0) r.sform_code = 0; // by pixdim alone
+      if ((form & 4) != 0) {
+        r.version = 2;
+        r.offset = 544;
+      }
+      load_affine(&r, affine, &info);
+      assert_int_equal(info.unit_doubted, cases[c].doubted);
+      for (int i = 0; i < 3; i++) {
+        assert_near(info.voxel_size_mm[i] / cases[c].expected, 1, 1e-6);
+        if (r.sform_code > 0) assert_near(affine[4 * i + 3] / cases[c].expected, -2, 1e-6);
+      }
+    }
+}
+
 // ---- Content
 // ----------------------------------------------------------------------------------------
 
@@ -1024,6 +1078,7 @@ int main(void) {
       cmocka_unit_test(test_not_nifti),
       cmocka_unit_test(test_half_a_pair),
       cmocka_unit_test(test_hash_of_a_pair),
+      cmocka_unit_test(test_units),
       cmocka_unit_test(test_round_trip),
       cmocka_unit_test(test_save_as),
       cmocka_unit_test(test_save_errors),
