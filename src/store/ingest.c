@@ -13,6 +13,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "core/threads.h"
+#include "image/orient.h"
 #include "samebrain/store.h"
 #include "store/writer.h"
 
@@ -322,13 +323,13 @@ static void warn_doubtful(const run *r, const sb_scan *scan, const sb_quality *q
   free(text);
 }
 
-static void warn_assumed(const run *r, const sb_scan *scan) {
+static void warn_of_sides(const run *r, const sb_scan *scan, sb_orientation_source orientation) {
   if (r->progress == NULL || r->progress->warn == NULL) return;
-  char *text =
-      sb_format("scan %s of dataset %s: left and right may be swapped, as the header of %s "
-                "has no orientation: left, front, up was assumed",
-                scan->scan_id, scan->dataset, scan->source_path);
+  char *doubt = sb_sides_doubt(orientation, scan->source_path), *text = NULL;
+  if (doubt != NULL)
+    text = sb_format("scan %s of dataset %s: %s", scan->scan_id, scan->dataset, doubt);
   if (text != NULL) r->progress->warn(r->progress->context, text);
+  free(doubt);
   free(text);
 }
 
@@ -351,7 +352,7 @@ static void tell(run *r, const outcome *o, int64_t done) {
     r->summary->skipped++;
   } else {
     r->summary->prepared++;
-    if (o->prepared.quality.orientation == SB_ASSUMED) warn_assumed(r, &o->record.scan);
+    warn_of_sides(r, &o->record.scan, o->prepared.quality.orientation);
     warn_doubtful(r, &o->record.scan, &o->prepared.quality);
   }
   if (r->progress != NULL && r->progress->advance != NULL)
