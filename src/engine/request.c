@@ -35,6 +35,7 @@ void sb_run_digest(const sb_run *run, char hex[SB_SHA256_HEX]) {
   add_text(&hash, sb_version());
   sb_sha256_add(&hash, numbers, sizeof numbers);
   sb_sha256_add(&hash, &threshold, sizeof threshold);
+  if (o->mirrored) add_text(&hash, "mirrored");
   for (size_t m = 0; m < run->measure_count; m++)
     add_text(&hash, run->measured[m].measure->info.name);
   add_text(&hash, run->refine != NULL ? run->refine->info.name : "");
