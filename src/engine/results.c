@@ -49,7 +49,8 @@ sb_status sb_results_open(const char *folder, sb_results *out) {
   SB_TRY(sb_make_folder(folder));
   SB_TRY(sb_list_folder(folder, &names, &count));
   for (size_t i = 0; i < count; i++)
-    if (!known_file(names[i]) && strcmp(names[i], SB_PARTS_FOLDER) != 0) {
+    if (!known_file(names[i]) && strcmp(names[i], SB_PARTS_FOLDER) != 0 &&
+        strcmp(names[i], SB_MIRRORED_FOLDER) != 0) {
       status = sb_error(SB_USAGE,
                         "%s: holds %s, which a link did not write; give an empty or a new folder "
                         "for the results",
@@ -85,36 +86,6 @@ static sb_status remove_file(const char *folder, const char *name) {
   return status;
 }
 
-// Whether the file is one that is about to be published.
-static bool is_new(const sb_results *results, const char *name) {
-  for (size_t i = 0; i < results->count; i++) {
-    const char *slash = strrchr(results->files[i].temporary, '/');
-    if (strcmp(slash + 1, name) == 0) return true;
-  }
-  return false;
-}
-
-sb_status sb_results_publish(sb_results *results, const char *summary) {
-  char **names = NULL, *path = NULL;
-  size_t count = 0;
-  sb_status status = sb_ok();
-  SB_TRY(remove_file(results->folder, "summary.json"));
-  SB_TRY(sb_list_folder(results->folder, &names, &count));
-  for (size_t i = 0; i < count; i++)
-    if (known_file(names[i]) && !is_new(results, names[i]))
-      SB_TRY(remove_file(results->folder, names[i]));
-  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
-  path = sb_path_join(results->folder, "summary.json");
-  if (path == NULL)
-    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
-  else
-    status = sb_write_file(path, summary, strlen(summary));
-cleanup:
-  free(path);
-  sb_free_names(names, count);
-  return status;
-}
-
 static sb_status remove_known_files(const char *folder) {
   char **names = NULL;
   size_t count = 0;
@@ -142,6 +113,51 @@ sb_status sb_results_remove(const char *path) {
   }
   rmdir(path);
 cleanup:
+  sb_free_names(names, count);
+  return status;
+}
+
+// What an earlier check found of mirror images.
+static sb_status remove_mirrored(const char *results) {
+  char *folder = sb_path_join(results, SB_MIRRORED_FOLDER);
+  char *parts = folder == NULL ? NULL : sb_path_join(folder, SB_PARTS_FOLDER);
+  sb_status status = parts == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", results) : sb_ok();
+  SB_TRY(status);
+  if (sb_is_folder(parts)) SB_TRY(sb_results_remove(parts));
+  if (sb_is_folder(folder)) SB_TRY(remove_known_files(folder));
+cleanup:
+  free(folder);
+  free(parts);
+  return status;
+}
+
+// Whether the file is one that is about to be published.
+static bool is_new(const sb_results *results, const char *name) {
+  for (size_t i = 0; i < results->count; i++) {
+    const char *slash = strrchr(results->files[i].temporary, '/');
+    if (strcmp(slash + 1, name) == 0) return true;
+  }
+  return false;
+}
+
+sb_status sb_results_publish(sb_results *results, const char *summary) {
+  char **names = NULL, *path = NULL;
+  size_t count = 0;
+  sb_status status = sb_ok();
+  SB_TRY(remove_file(results->folder, "summary.json"));
+  SB_TRY(sb_list_folder(results->folder, &names, &count));
+  for (size_t i = 0; i < count; i++)
+    if (known_file(names[i]) && !is_new(results, names[i]))
+      SB_TRY(remove_file(results->folder, names[i]));
+  SB_TRY(remove_mirrored(results->folder));
+  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
+  path = sb_path_join(results->folder, "summary.json");
+  if (path == NULL)
+    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
+  else
+    status = sb_write_file(path, summary, strlen(summary));
+cleanup:
+  free(path);
   sb_free_names(names, count);
   return status;
 }

@@ -208,7 +208,9 @@ static void decide(sb_case *c, sb_verdict verdict, sb_why why) {
 }
 
 static void judge_expected(sb_case *c, bool one_group, bool rely) {
-  if (c->observed == SB_OBSERVED_SAME)
+  if (c->mirrored)
+    decide(c, SB_VERDICT_MIRRORED, SB_WHY_MIRRORED);
+  else if (c->observed == SB_OBSERVED_SAME)
     decide(c, SB_VERDICT_SAME, SB_WHY_AGREED);
   else if (one_group)
     decide(c, SB_VERDICT_SAME, SB_WHY_THROUGH);

@@ -251,7 +251,7 @@ static double agreement(const sb_volume *a, const sb_volume *b, const double b_t
   memset(brain, 1, sizeof brain);
   sb_affine_identity(placed[0].template_to_scan);
   assert_true(sb_affine_invert(b_to_template, placed[1].template_to_scan));
-  assert_ok(sb_noise_agreement(&placed[0], &placed[1], &grid, a->affine, brain, &correlation));
+  assert_ok(sb_noise_agreement(&placed[0], &placed[1], &grid, a->affine, brain, 1, &correlation));
   return correlation;
 }
 
