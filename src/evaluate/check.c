@@ -41,22 +41,33 @@ typedef struct checker {
 
 // ---- Likeness -----------------------------------------------------------------------------------
 
-// Mirror images, where the template can be aligned to its own: that of a made-up store cannot.
-static sb_status compare_mirrored(checker *k) {
-  char *folder = NULL;
-  sb_status status = sb_store_mirrored(k->store, &k->mirror);
-  if (status.code == SB_NO_MEMORY) return status;
-  if (status.code != SB_OK) {
-    snprintf(k->no_mirror, sizeof k->no_mirror, "mirrored scans were not looked for: %.150s",
-             status.message);
-    return sb_ok();
-  }
-  folder = sb_path_join(k->out, SB_MIRRORED_FOLDER);
-  status = folder == NULL
-               ? sb_error(SB_NO_MEMORY, "%s: out of memory", k->out)
-               : sb_likeness_open(k->store, k->options, true, folder, k->progress, &k->mirrored);
+// Links the mirror images. The threshold that may be given is one of scans as they are.
+static sb_status link_mirrored(checker *k) {
+  char *folder = sb_path_join(k->out, SB_MIRRORED_FOLDER);
+  char *persons = sb_path_join(k->out, "persons.tsv");
+  sb_check_options options = *k->options;
+  sb_status status = folder == NULL || persons == NULL
+                         ? sb_error(SB_NO_MEMORY, "%s: out of memory", k->out)
+                         : sb_ok();
+  SB_TRY(status);
+  SB_TRY(sb_write_persons(&k->as_is, persons));
+  options.has_threshold = false;
+  options.identities = persons;
+  SB_TRY(sb_likeness_open(k->store, &options, true, folder, k->progress, &k->mirrored));
+cleanup:
   free(folder);
+  free(persons);
   return status;
+}
+
+// Where the template can be aligned to its own mirror image: that of a made-up store cannot.
+static sb_status compare_mirrored(checker *k) {
+  const sb_status status = sb_store_mirrored(k->store, &k->mirror);
+  if (status.code == SB_OK) return link_mirrored(k);
+  if (status.code == SB_NO_MEMORY) return status;
+  snprintf(k->no_mirror, sizeof k->no_mirror, "mirrored scans were not looked for: %.150s",
+           status.message);
+  return sb_ok();
 }
 
 static sb_status compare_scans(checker *k) {

@@ -67,7 +67,7 @@ bool sb_likeness_is_bulk_alike(const sb_likeness *l) {
 static sb_status find_pairs(const sb_check_options *options, bool mirrored, sb_likeness *l) {
   sb_status status = sb_ok();
   l->rely = true;
-  if (options->has_threshold && !mirrored) {
+  if (options->has_threshold) {
     l->threshold = l->direction * options->threshold;
   } else {
     SB_TRY(sb_links_propose(&l->study, &l->tail, options->expected_false, true, false, &l->found));

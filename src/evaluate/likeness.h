@@ -22,8 +22,7 @@ typedef struct sb_likeness {
 } sb_likeness;
 
 // Links the store to itself, into `out`, and reads what came of it.
-//   mirrored  the probes as their mirror images; options->threshold, which is of scans as they are, is
-//             not looked at then
+//   mirrored  the probes as their mirror images
 // Errors: those of sb_check.
 sb_status sb_likeness_open(const sb_store *store, const sb_check_options *options, bool mirrored,
                            const char *out, const sb_progress *progress, sb_likeness *l);

@@ -1,10 +1,57 @@
 #include "evaluate/mirrored.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "core/file.h"
 #include "core/memory.h"
+#include "evaluate/groups.h"
 #include "measure/likely.h"
+
+// ---- Who is one person --------------------------------------------------------------------------
+
+// The first scan of each person, over all scans; free() *parent.
+static sb_status group_persons(const sb_likeness *l, int64_t **parent) {
+  const sb_people *people = &l->scores.now;
+  int64_t *first = NULL; // per person: its first scan; -1: none yet
+  sb_status status;
+  SB_TRY(SB_NEW(parent, people->probe_count, "persons"));
+  SB_TRY(SB_NEW(&first, people->probe_count, "persons"));
+  for (int64_t i = 0; i < people->probe_count; i++) {
+    (*parent)[i] = i;
+    first[i] = -1;
+  }
+  for (int64_t i = 0; i < people->probe_count; i++) {
+    const int64_t person = people->probe[i];
+    if (person < 0) continue;
+    if (first[person] < 0) first[person] = i;
+    sb_group_unite(*parent, i, first[person]);
+  }
+  for (int64_t i = 0; i < l->found.count; i++)
+    sb_group_unite(*parent, l->found.items[i].pair.probe, l->found.items[i].pair.gallery);
+cleanup:
+  free(first);
+  return status;
+}
+
+sb_status sb_write_persons(const sb_likeness *l, const char *path) {
+  const sb_identity *scans = l->folder.scans.probe;
+  int64_t *parent = NULL;
+  sb_new_file file = {0};
+  sb_status status;
+  SB_TRY(group_persons(l, &parent));
+  SB_TRY(sb_file_create(path, &file));
+  fputs("dataset\tscan_id\tperson\n", file.file);
+  for (int64_t i = 0; i < l->folder.scans.probe_count; i++)
+    fprintf(file.file, "%s\t%s\t%lld\n", scans[i].dataset, scans[i].scan_id,
+            (long long)sb_group_first(parent, i) + 1);
+  SB_TRY(sb_file_commit(&file));
+cleanup:
+  sb_file_abandon(&file);
+  free(parent);
+  return status;
+}
 
 // ---- Which pairs --------------------------------------------------------------------------------
 

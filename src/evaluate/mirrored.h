@@ -5,6 +5,12 @@
 #include "evaluate/likeness.h"
 #include "evaluate/verdict.h"
 
+// Writes who must be taken for one person where mirror images are compared: by labels, or because their scans are
+// alike as they are. Brains are so nearly symmetric that a scan and the mirror image of another of the
+// same person are closer than those of two people, and that must not pass for chance. `path` gets an identities table.
+// Errors: SB_IO, SB_NO_MEMORY.
+sb_status sb_write_persons(const sb_likeness *as_is, const char *path);
+
 // Fills `mirrored` and `mirrored_score` of every case, and observes mirrored ones to be the same. A pair is
 // mirrored that
 //   - is closer with one of the two mirrored, from whichever side it is seen, than as it is; and

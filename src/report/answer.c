@@ -158,6 +158,7 @@ static void put_check_tiles(const sb_page *page) {
   static const char *const kinds[][3] = {
       {"suspected_swap", "Suspected swaps", "scans under another person's id"},
       {"same_person", "One person, two ids", "enrolled twice, or mislabelled"},
+      {"mirrored", "Mirrored", "left and right exchanged"},
       {"duplicate", "Duplicates", "one image, stored twice"},
       {"different", "Unlike under one id", "two people, or a poor image"},
       {"unsure", "Unsure", "neither clearly one person nor two"}};

@@ -18,7 +18,16 @@
 
 enum { MOST = 64, MOST_PAIRS = MOST * MOST };
 
-typedef enum tampered { AS_IT_WAS, EXCHANGED, MOVED, COPY, TURNED_COPY, CHANGED_COPY } tampered;
+typedef enum tampered {
+  AS_IT_WAS,
+  EXCHANGED,
+  MOVED,
+  MIRRORED,
+  COPY,
+  TURNED_COPY,
+  MIRRORED_COPY,
+  CHANGED_COPY
+} tampered;
 
 // A scan of the tampered cohort. A person is known by the number of its first scan.
 typedef struct subject {
@@ -111,6 +120,29 @@ static void move(trial *r) {
   r->scans[scan].what = MOVED;
 }
 
+// Exchanges left and right: the voxels are reversed, and the header stays as it was.
+static void mirror_file(const char *from, const char *to) {
+  sb_volume v;
+  assert_ok(sb_volume_load(from, &v, NULL));
+  for (int64_t row = 0; row < v.dims[1] * v.dims[2]; row++)
+    for (int64_t i = 0, j = v.dims[0] - 1; i < j; i++, j--) {
+      float *voxels = v.voxels + row * v.dims[0], kept = voxels[i];
+      voxels[i] = voxels[j];
+      voxels[j] = kept;
+    }
+  assert_ok(sb_volume_save(&v, to));
+  sb_volume_free(&v);
+}
+
+static void mirror(trial *r) {
+  subject *scan = r->scans + draw_rescanned(r);
+  char path[sizeof scan->path];
+  snprintf(path, sizeof path, "%s/mirrored.nii.gz", r->t->folder);
+  mirror_file(scan->path, path);
+  memcpy(scan->path, path, sizeof path);
+  scan->what = MIRRORED;
+}
+
 // ---- Copies -------------------------------------------------------------------------------------
 
 static subject *add_copy(trial *r, tampered what, const char *name, const char *ending) {
@@ -160,6 +192,12 @@ static void copy_turned(trial *r) {
   sb_volume_free(&out);
 }
 
+static void copy_mirrored(trial *r) {
+  subject *copy =
+      add_copy(r, MIRRORED_COPY, draw(r, 2) == 0 ? "DDmirrored" : "wwmirrored", ".nii.gz");
+  mirror_file(r->scans[copy->source].path, copy->path);
+}
+
 static void copy_changed(trial *r) {
   subject *copy = add_copy(r, CHANGED_COPY, draw(r, 2) == 0 ? "CCchanged" : "xxchanged", ".nii.gz");
   sb_volume v;
@@ -207,7 +245,10 @@ static bool as_it_must_be(const subject *a, const subject *b, const answer *said
     return one_label(a, b)
                ? is(said, SB_VERDICT_SUSPECTED_SWAP) && names_owner(a, said) && names_owner(b, said)
                : said->verdict == NULL;
-  if (one_label(a, b)) return is(said, SB_VERDICT_SAME);
+  if (one_label(a, b)) {
+    const bool mirrored = (a->what == MIRRORED) != (b->what == MIRRORED);
+    return is(said, mirrored ? SB_VERDICT_MIRRORED : SB_VERDICT_SAME);
+  }
   // A copy and another scan of that person: said once, of the copy and its source. Only where a
   // mislabelled scan is no more at home than the copy, it is said of both.
   if (is_copy(a) || is_copy(b))
@@ -305,6 +346,11 @@ void check_tampered(const tampering *t, uint64_t seed) {
   move(&r);
   copy_file(&r);
   copy_turned(&r);
+  copy_mirrored(&r);
   copy_changed(&r);
-  assert_true(run(&r) >= 9); // 4 of the exchange, 2 of the move, 3 copies
+  assert_true(run(&r) >= 10); // 4 of the exchange, 2 of the move, 4 copies
+  begin(t, seed, &r);
+  mirror(&r);
+  copy_mirrored(&r);
+  assert_int_equal(run(&r), 2);
 }
