@@ -16,8 +16,7 @@ static bool known_name(const char *name, size_t length) {
   static const char *const names[] = {"summary.json",   "matches.tsv", "mated.tsv",
                                       "probes.tsv",     "gallery.tsv", "links.tsv",
                                       "check.tsv",      "report.html", "evaluation.json",
-                                      "thresholds.tsv", "groups.tsv",  "check.json",
-                                      "persons.tsv"};
+                                      "thresholds.tsv", "groups.tsv",  "check.json"};
   static const char *const curves[] = {"roc-", "tar-", "cmc-", "search-", "density-", "forecast-"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strlen(names[i]) == length && strncmp(name, names[i], length) == 0) return true;
@@ -121,12 +120,14 @@ cleanup:
 // What an earlier check found of mirror images.
 static sb_status remove_mirrored(const char *results) {
   char *folder = sb_path_join(results, SB_MIRRORED_FOLDER);
-  char *parts = folder == NULL ? NULL : sb_path_join(folder, SB_PARTS_FOLDER);
-  sb_status status = parts == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", results) : sb_ok();
-  SB_TRY(status);
-  if (sb_is_folder(parts)) SB_TRY(sb_results_remove(parts));
-  if (sb_is_folder(folder)) SB_TRY(remove_known_files(folder));
-cleanup:
+  char *parts = sb_format("%s/" SB_MIRRORED_FOLDER "/" SB_PARTS_FOLDER, results);
+  sb_status status = sb_ok();
+  if (folder == NULL || parts == NULL)
+    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results);
+  else if (sb_is_folder(parts))
+    status = sb_results_remove(parts);
+  if (status.code == SB_OK && folder != NULL && sb_is_folder(folder))
+    status = remove_known_files(folder);
   free(folder);
   free(parts);
   return status;

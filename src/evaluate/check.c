@@ -41,22 +41,19 @@ typedef struct checker {
 
 // ---- Likeness -----------------------------------------------------------------------------------
 
-// Links the mirror images. The threshold that may be given is one of scans as they are.
+// Links the mirror images. The threshold that may be given is one of scans as they are, and what there is to
+// warn of the first link has said.
 static sb_status link_mirrored(checker *k) {
   char *folder = sb_path_join(k->out, SB_MIRRORED_FOLDER);
-  char *persons = sb_path_join(k->out, "persons.tsv");
+  if (folder == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", k->out);
   sb_check_options options = *k->options;
-  sb_status status = folder == NULL || persons == NULL
-                         ? sb_error(SB_NO_MEMORY, "%s: out of memory", k->out)
-                         : sb_ok();
-  SB_TRY(status);
-  SB_TRY(sb_write_persons(&k->as_is, persons));
+  sb_progress progress = {0};
   options.has_threshold = false;
-  options.identities = persons;
-  SB_TRY(sb_likeness_open(k->store, &options, true, folder, k->progress, &k->mirrored));
-cleanup:
+  if (k->progress != NULL) progress = *k->progress;
+  progress.warn = NULL;
+  const sb_status status =
+      sb_likeness_open(k->store, &options, &k->as_is, folder, &progress, &k->mirrored);
   free(folder);
-  free(persons);
   return status;
 }
 
@@ -72,7 +69,7 @@ static sb_status compare_mirrored(checker *k) {
 
 static sb_status compare_scans(checker *k) {
   sb_status status;
-  SB_TRY(sb_likeness_open(k->store, k->options, false, k->out, k->progress, &k->as_is));
+  SB_TRY(sb_likeness_open(k->store, k->options, NULL, k->out, k->progress, &k->as_is));
   if (k->options->mirrored) SB_TRY(compare_mirrored(k));
 cleanup:
   return status;
@@ -188,15 +185,6 @@ cleanup:
   return status;
 }
 
-// Leaves out pairs that are no closer to each other's mirror images than as they are.
-static void drop_unmirrored(sb_cases *cases) {
-  int64_t kept = 0;
-  for (int64_t i = 0; i < cases->count; i++)
-    if (!cases->items[i].by_mirror || cases->items[i].mirrored)
-      cases->items[kept++] = cases->items[i];
-  cases->count = kept;
-}
-
 static sb_expected expected_of(const checker *k, int64_t a, int64_t b) {
   const char *word = sb_expected_of(&k->as_is.scores, a, b);
   return strcmp(word, "same") == 0        ? SB_EXPECTED_SAME
@@ -254,7 +242,6 @@ static sb_status collect_cases(checker *k) {
   }
   if (k->mirror != NULL)
     SB_TRY(sb_observe_mirrored(&k->mirrored, k->options->expected_false, &k->cases));
-  drop_unmirrored(&k->cases);
 cleanup:
   return status;
 }
@@ -306,6 +293,7 @@ static sb_status judge_and_write(checker *k, sb_check_summary *summary) {
   SB_TRY(collect_cases(k));
   SB_TRY(sb_find_copies(k->store, mirror, options->memory_bytes, options->threads, k->progress,
                         &k->cases, &summary->not_compared));
+  sb_settle_mirrored(&k->cases);
   SB_TRY(sb_tell_exchanged(k->store, &k->cases));
   k->label = k->as_is.scores.now.probe;
   SB_TRY(SB_NEW(&k->group, scans, "scans"));

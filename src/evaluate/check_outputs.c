@@ -41,10 +41,7 @@ static void say_chance(FILE *file, const sb_likeness *l, double closeness) {
 
 // The same of a case, as it was found.
 static void say_chance_of(FILE *file, const sb_checked *k, const sb_case *c) {
-  if (c->mirrored)
-    say_chance(file, k->mirrored, c->mirrored_score);
-  else
-    say_chance(file, k->as_is, c->score);
+  say_chance(file, c->mirrored ? k->mirrored : k->as_is, sb_case_closeness(c));
 }
 
 // Of a mirrored case that one of its scans is, and which.
@@ -119,8 +116,8 @@ static void say_owner(FILE *file, const sb_checked *k, int64_t scan, int64_t sho
   int64_t other = c->a == scan ? c->b : c->a;
   fprintf(file, "%s is probably of %s", scan_of(k, scan)->scan_id, label_of(k, other));
   if (!c->copy) say_labels_of_copies(file, k, other);
-  fprintf(file, ", being as close to %s as %.4f", scan_of(k, other)->scan_id,
-          k->as_is->direction * c->score);
+  fprintf(file, ", being as close to %s as %.4f%s", scan_of(k, other)->scan_id,
+          k->as_is->direction * sb_case_closeness(c), c->mirrored ? " with one mirrored" : "");
   say_chance_of(file, k, c);
 }
 

@@ -31,9 +31,9 @@ static sb_status choose_measure(const sb_check_options *options, sb_likeness *l)
 
 // Links the store, and reads what came of it.
 //   listed_from  a closeness from which every pair is to be listed; NaN: the closest few of each scan
-static sb_status link_store(const sb_store *store, const sb_check_options *check, bool mirrored,
-                            const char *out, const sb_progress *progress, double listed_from,
-                            sb_likeness *l) {
+static sb_status link_store(const sb_store *store, const sb_check_options *check,
+                            const sb_likeness *as_is, const char *out, const sb_progress *progress,
+                            double listed_from, sb_likeness *l) {
   // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): chosen before, or that failed
   const char *names[1] = {l->measure->info.name};
   sb_link_options options = sb_link_options_default();
@@ -41,7 +41,7 @@ static sb_status link_store(const sb_store *store, const sb_check_options *check
   double nonmated_max;
   options.measures = names;
   options.measure_count = 1;
-  options.mirrored = mirrored;
+  options.mirrored = as_is != NULL;
   options.identities = check->identities;
   options.backend = check->backend;
   options.memory_bytes = check->memory_bytes;
@@ -54,7 +54,10 @@ static sb_status link_store(const sb_store *store, const sb_check_options *check
   SB_TRY(sb_scores_open(&l->folder, NULL, &l->table, progress, &l->scores));
   SB_TRY(sb_scores_study(&l->scores, l->folder.measures, &l->study, &nonmated_max));
   // Pairs that labels call one person's say nothing of two people's.
-  SB_TRY(sb_tail_of_study(&l->study, false, &l->tail));
+  if (as_is != NULL && l->likely_known)
+    l->tail = as_is->tail;
+  else
+    SB_TRY(sb_tail_of_study(&l->study, false, &l->tail));
 cleanup:
   return status;
 }
@@ -63,22 +66,28 @@ bool sb_likeness_is_bulk_alike(const sb_likeness *l) {
   return l->likely_known && tanh(l->tail.location) > SB_LIKELY_DIFFERENT;
 }
 
-// From which closeness pairs are found to be of one person, and the pairs that are.
-static sb_status find_pairs(const sb_check_options *options, bool mirrored, sb_likeness *l) {
+// From which closeness pairs are found to be of one person, and the pairs that are. Mirrored ones that could
+// be copies are listed too: their noise will say.
+static sb_status find_pairs(const sb_check_options *options, const sb_likeness *as_is,
+                            sb_likeness *l) {
+  const double usual = as_is != NULL ? SB_LIKELY_MIRRORED : SB_LIKELY_SAME;
   sb_status status = sb_ok();
   l->rely = true;
-  if (options->has_threshold) {
+  l->given = options->has_threshold;
+  if (l->given) {
     l->threshold = l->direction * options->threshold;
   } else {
     SB_TRY(sb_links_propose(&l->study, &l->tail, options->expected_false, true, false, &l->found));
     l->threshold = l->found.threshold;
     sb_proposals_free(&l->found);
     l->rely = !isnan(l->threshold) && !sb_likeness_is_bulk_alike(l);
-    const double usual = mirrored ? SB_LIKELY_MIRRORED : SB_LIKELY_SAME;
     if (!l->rely) l->threshold = l->likely_known ? usual : INFINITY;
+    if (l->rely && as_is != NULL && as_is->rely && !as_is->given)
+      l->threshold = fmax(l->threshold, as_is->threshold);
   }
-  if (isfinite(l->threshold))
-    SB_TRY(sb_links_above(&l->study, &l->tail, l->threshold, true, &l->found));
+  l->listed = as_is != NULL && l->likely_known ? fmin(l->threshold, usual) : l->threshold;
+  if (as_is != NULL && sb_likeness_is_bulk_alike(l)) l->listed = INFINITY; // nothing could be told
+  if (isfinite(l->listed)) SB_TRY(sb_links_above(&l->study, &l->tail, l->listed, true, &l->found));
 cleanup:
   return status;
 }
@@ -97,18 +106,19 @@ void sb_likeness_close(sb_likeness *l) {
   memset(l, 0, sizeof *l);
 }
 
-sb_status sb_likeness_open(const sb_store *store, const sb_check_options *options, bool mirrored,
-                           const char *out, const sb_progress *progress, sb_likeness *l) {
+sb_status sb_likeness_open(const sb_store *store, const sb_check_options *options,
+                           const sb_likeness *as_is, const char *out, const sb_progress *progress,
+                           sb_likeness *l) {
   sb_status status = sb_ok();
   memset(l, 0, sizeof *l);
   SB_TRY(choose_measure(options, l));
-  SB_TRY(link_store(store, options, mirrored, out, progress, (double)NAN, l));
-  SB_TRY(find_pairs(options, mirrored, l));
+  SB_TRY(link_store(store, options, as_is, out, progress, (double)NAN, l));
+  SB_TRY(find_pairs(options, as_is, l));
   if (!l->found.cut_short) goto cleanup;
-  const double threshold = l->threshold;
+  const double listed = l->listed;
   forget_link(l); // somebody has more scans than were listed
-  SB_TRY(link_store(store, options, mirrored, out, progress, threshold, l));
-  SB_TRY(find_pairs(options, mirrored, l));
+  SB_TRY(link_store(store, options, as_is, out, progress, listed, l));
+  SB_TRY(find_pairs(options, as_is, l));
 cleanup:
   return status;
 }

@@ -1,57 +1,10 @@
 #include "evaluate/mirrored.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "core/file.h"
 #include "core/memory.h"
-#include "evaluate/groups.h"
 #include "measure/likely.h"
-
-// ---- Who is one person --------------------------------------------------------------------------
-
-// The first scan of each person, over all scans; free() *parent.
-static sb_status group_persons(const sb_likeness *l, int64_t **parent) {
-  const sb_people *people = &l->scores.now;
-  int64_t *first = NULL; // per person: its first scan; -1: none yet
-  sb_status status;
-  SB_TRY(SB_NEW(parent, people->probe_count, "persons"));
-  SB_TRY(SB_NEW(&first, people->probe_count, "persons"));
-  for (int64_t i = 0; i < people->probe_count; i++) {
-    (*parent)[i] = i;
-    first[i] = -1;
-  }
-  for (int64_t i = 0; i < people->probe_count; i++) {
-    const int64_t person = people->probe[i];
-    if (person < 0) continue;
-    if (first[person] < 0) first[person] = i;
-    sb_group_unite(*parent, i, first[person]);
-  }
-  for (int64_t i = 0; i < l->found.count; i++)
-    sb_group_unite(*parent, l->found.items[i].pair.probe, l->found.items[i].pair.gallery);
-cleanup:
-  free(first);
-  return status;
-}
-
-sb_status sb_write_persons(const sb_likeness *l, const char *path) {
-  const sb_identity *scans = l->folder.scans.probe;
-  int64_t *parent = NULL;
-  sb_new_file file = {0};
-  sb_status status;
-  SB_TRY(group_persons(l, &parent));
-  SB_TRY(sb_file_create(path, &file));
-  fputs("dataset\tscan_id\tperson\n", file.file);
-  for (int64_t i = 0; i < l->folder.scans.probe_count; i++)
-    fprintf(file.file, "%s\t%s\t%lld\n", scans[i].dataset, scans[i].scan_id,
-            (long long)sb_group_first(parent, i) + 1);
-  SB_TRY(sb_file_commit(&file));
-cleanup:
-  sb_file_abandon(&file);
-  free(parent);
-  return status;
-}
 
 // ---- Which pairs --------------------------------------------------------------------------------
 
@@ -88,13 +41,35 @@ static sb_status list_seen(const sb_likeness *l, seen **list, int64_t *count) {
   return status;
 }
 
-static bool is_mirrored(const sb_likeness *l, double expected_false, const sb_case *c) {
-  const double score = c->mirrored_score;
-  if (!(score > c->score)) return false;
-  if (l->likely_known && score < SB_LIKELY_MIRRORED) return false;
-  if (!l->rely) return l->likely_known && !sb_likeness_is_bulk_alike(l);
-  if (c->expected != SB_EXPECTED_SAME) return score >= l->threshold;
-  return sb_tail_above(&l->tail, score) * (double)l->study.mated.count <= expected_false;
+static bool may_be_mirrored(const sb_likeness *l, const sb_case *c) {
+  const bool usual = !l->likely_known || c->mirrored_score >= SB_LIKELY_MIRRORED;
+  return c->mirrored_score > c->score && usual && !sb_likeness_is_bulk_alike(l);
+}
+
+// Of those that may be.
+static bool is_beyond_chance(const sb_likeness *l, double expected_false, const sb_case *c) {
+  if (!l->rely) return l->likely_known;
+  if (c->expected != SB_EXPECTED_SAME) return c->mirrored_score >= l->threshold;
+  return l->likely_known ||
+         sb_tail_above(&l->tail, c->mirrored_score) * (double)l->study.mated.count <=
+             expected_false;
+}
+
+// Of cases that only a mirror image made.
+static void drop_unmirrored(sb_cases *cases) {
+  int64_t kept = 0;
+  for (int64_t i = 0; i < cases->count; i++)
+    if (!cases->items[i].by_mirror || cases->items[i].mirrored)
+      cases->items[kept++] = cases->items[i];
+  cases->count = kept;
+}
+
+void sb_settle_mirrored(sb_cases *cases) {
+  for (int64_t i = 0; i < cases->count; i++) {
+    sb_case *c = cases->items + i;
+    c->mirrored = c->mirrored && (c->copy || c->observed == SB_OBSERVED_SAME);
+  }
+  drop_unmirrored(cases);
 }
 
 sb_status sb_observe_mirrored(const sb_likeness *mirrored, double expected_false, sb_cases *cases) {
@@ -107,9 +82,13 @@ sb_status sb_observe_mirrored(const sb_likeness *mirrored, double expected_false
     while (at < count && by_scans(list + at, &wanted) < 0) at++;
     const bool found = at < count && list[at].a == c->a && list[at].b == c->b;
     c->mirrored_score = found ? list[at].score : (double)NAN;
-    c->mirrored = is_mirrored(mirrored, expected_false, c);
-    if (c->mirrored) c->observed = SB_OBSERVED_SAME;
+    c->mirrored = may_be_mirrored(mirrored, c);
+    if (c->mirrored && is_beyond_chance(mirrored, expected_false, c))
+      c->observed = SB_OBSERVED_SAME;
+    else if (c->by_mirror)
+      c->observed = SB_OBSERVED_UNSURE;
   }
+  if (status.code == SB_OK) drop_unmirrored(cases);
   free(list);
   return status;
 }

@@ -4,17 +4,31 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "evaluate/groups.h"
 
 // ---- Groups -------------------------------------------------------------------------------------
+
+// The first scan of i's group (union-find; parents come before their children).
+static int64_t first_of(int64_t *parent, int64_t i) {
+  while (parent[i] != i) i = parent[i] = parent[parent[i]];
+  return i;
+}
+
+static void unite(int64_t *parent, int64_t a, int64_t b) {
+  a = first_of(parent, a);
+  b = first_of(parent, b);
+  if (a < b)
+    parent[b] = a;
+  else
+    parent[a] = b;
+}
 
 static void find_groups(const sb_cases *cases, int64_t scans, int64_t *group) {
   for (int64_t i = 0; i < scans; i++) group[i] = i;
   for (int64_t c = 0; c < cases->count; c++)
     if (cases->items[c].copy || cases->items[c].observed == SB_OBSERVED_SAME)
-      sb_group_unite(group, cases->items[c].a, cases->items[c].b);
+      unite(group, cases->items[c].a, cases->items[c].b);
   int64_t next = 0;
-  for (int64_t i = 0; i < scans; i++) group[i] = sb_group_first(group, i);
+  for (int64_t i = 0; i < scans; i++) group[i] = first_of(group, i);
   for (int64_t i = 0; i < scans; i++) // a group's first scan comes first, and is numbered by then
     group[i] = group[i] == i ? next++ : group[group[i]];
 }
@@ -36,9 +50,9 @@ static sb_status find_originals(const sb_cases *cases, const int64_t *label, int
     if (label[i] >= 0) size[label[i]]++;
   }
   for (int64_t c = 0; c < cases->count; c++)
-    if (cases->items[c].copy) sb_group_unite(original, cases->items[c].a, cases->items[c].b);
+    if (cases->items[c].copy) unite(original, cases->items[c].a, cases->items[c].b);
   for (int64_t i = 0; i < scans; i++) {
-    original[i] = sb_group_first(original, i);
+    original[i] = first_of(original, i);
     int64_t *of = best + original[i];
     if (size_of_label(label, size, i) > size_of_label(label, size, *of)) *of = i;
   }
@@ -234,7 +248,7 @@ static bool shows_better(const sb_case *c, const sb_case *than, int64_t scan,
                          const int64_t *original) {
   int64_t other = c->a == scan ? c->b : c->a, others = than->a == scan ? than->b : than->a;
   bool first = original[other] == other, firsts = original[others] == others;
-  return first != firsts ? first : c->score > than->score;
+  return first != firsts ? first : sb_case_closeness(c) > sb_case_closeness(than);
 }
 
 // Per scan the case that shows best whose it is, if not its label's.

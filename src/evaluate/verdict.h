@@ -65,6 +65,11 @@ typedef struct sb_case {
   int64_t owner[2];
 } sb_case;
 
+// Of a mirrored case with one of its scans mirrored.
+static inline double sb_case_closeness(const sb_case *c) {
+  return c->mirrored ? c->mirrored_score : c->score;
+}
+
 typedef struct sb_cases {
   sb_case *items;
   int64_t count;
