@@ -171,7 +171,7 @@ static void compare(const sb_store *store, const sb_scan_list *scans) {
   }
   for (int64_t i = 0; i < cases.count; i++)
     cases.items[i] = (sb_case){.a = pairs[i].probe, .b = pairs[i].gallery};
-  must(sb_find_copies(store, 0, 0, NULL, &cases, &missing));
+  must(sb_find_copies(store, NULL, 0, 0, NULL, &cases, &missing));
   must(sb_score_pairs(store, store, sb_measure_row_find(SB_LIKELY_MEASURE), NULL, pairs,
                       cases.count, rows));
   for (int64_t i = 0; i < cases.count; i++)

@@ -50,4 +50,14 @@ if [ -n "$module" ]; then # its streams run late
     echo "$precision on an emulated GPU: bounds $(sed -n 's/.*"screen_bound":[^0-9]*\([0-9.e-]*\).*/\1/p' found/summary.json | paste -sd ' ')"
   done
 fi
+# Of mirror images, which the host embeds whatever the backend.
+link expected --mirrored --backend cpu --precision fp32 --threads 1
+for precision in fp32 int8; do
+  link found --mirrored --backend cpu --precision $precision --threads 2 --memory 56M
+  expect_the_same "$precision, mirrored"
+done
+for precision in ${module:+fp32 fp16 int8}; do
+  link found --mirrored --backend cuda --precision $precision
+  expect_the_same "$precision on an emulated GPU, mirrored"
+done
 echo "the same files from every screen"

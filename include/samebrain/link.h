@@ -25,6 +25,7 @@ typedef struct sb_link_options {
   bool has_threshold;     // also list every pair at least this close
   double threshold;       // in the measure's own direction
   const char *identities; // see above
+  bool mirrored;          // compare the probes' mirror images: left and right exchanged
   bool matrix;            // write the dense scores-MEASURE.npy
   const char *backend;    // "auto", "cpu" or "cuda"
   const char
@@ -52,6 +53,7 @@ typedef struct sb_link_summary {
   int64_t gallery, probes, measures;
   int64_t pairs; // compared, per measure
   int64_t mated; // mated pairs known
+  bool mirrored; // the probes' mirror images were compared
   double seconds;
 } sb_link_summary;
 
@@ -61,6 +63,9 @@ typedef struct sb_link_summary {
 //   probe  NULL: the gallery against itself. Scans of two stores with the same (dataset, scan_id)
 //          and the same file (source_sha256) are one scan, never matched with itself; namesakes
 //          from different files are compared like any other two, with a warning
+//   options->mirrored  each probe is compared as its mirror image, with every gallery scan but itself; of a gallery
+//          against itself all ordered pairs are compared then, as the mirror image of one scan beside the
+//          other is not what the other's is beside it
 //   progress  told of these, of rows that a store has lost, and of what `identities` leaves open
 //   options->refine  its lines come last in matches.tsv: a probe's candidates, which are all that any
 //          of the other measures lists for it, ranked anew

@@ -19,7 +19,8 @@ typedef struct sb_volume {
 typedef enum sb_orientation_source {
   SB_FROM_SFORM = 0,
   SB_FROM_QFORM = 1,
-  SB_ASSUMED = 2 // no code in the header: axes taken as LAS, origin at the centre of the grid
+  SB_ASSUMED = 2, // no code in the header: axes taken as LAS, origin at the centre of the grid
+  SB_FROM_DISPUTED_SFORM = 3 // the sform, of which the qform is a mirror image
 } sb_orientation_source;
 
 // What loading found out about a file.

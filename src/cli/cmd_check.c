@@ -70,17 +70,22 @@ static sb_status print_text(const char *out, const sb_check_summary *s) {
   return status;
 }
 
+static void print_threshold(const char *name, double value) {
+  if (isnan(value))
+    printf(", \"%s\": null", name);
+  else
+    printf(", \"%s\": %.9g", name, value);
+}
+
 static void print_json(const sb_check_summary *s) {
   printf("{\"scans\": %" PRId64 ", \"labels\": %" PRId64 ", \"people\": %" PRId64
          ", \"found\": %" PRId64 ", \"pairs\": {",
          s->scans, s->labels, s->people, s->found);
   for (int v = 0; v < SB_VERDICT_COUNT; v++)
     printf("%s\"%s\": %" PRId64, v == 0 ? "" : ", ", sb_verdict_name((sb_verdict)v), s->pairs[v]);
-  printf("}, \"threshold\": ");
-  if (isnan(s->threshold))
-    printf("null");
-  else
-    printf("%.9g", s->threshold);
+  printf("}");
+  print_threshold("threshold", s->threshold);
+  print_threshold("mirrored_threshold", s->mirrored_threshold);
   printf(", \"not_compared\": %" PRId64 ", \"note\": \"%s\"}\n", s->not_compared, s->note);
 }
 
@@ -95,6 +100,7 @@ static bool read_options(const sb_arguments *a, sb_check_options *options) {
     return false;
   options->has_threshold = sb_arg_flag(a, "--threshold");
   options->identities = sb_arg_text(a, "--identities", NULL);
+  options->mirrored = !sb_arg_flag(a, "--no-mirrored");
   options->backend = backends[backend];
   options->keep = !sb_arg_flag(a, "--overwrite");
   if (sb_arg_text(a, "-o", NULL) != NULL) return true;
@@ -133,6 +139,7 @@ static const sb_option OPTIONS[] = {
     {"--identities", "TSV", "who is who: dataset, scan_id, person; \"none\" (labels in the store)"},
     {"--expected-false", "N", "pairs to be found by chance among all (0.01)"},
     {"--threshold", "S", "find pairs by this score instead, and believe it"},
+    {"--no-mirrored", NULL, "do not look for scans whose left and right are exchanged"},
     {"--backend", "NAME", "auto, cpu or cuda (auto)"},
     {"--memory", "SIZE", "memory to use, such as 512M or 4G (4G or a quarter of the machine's)"},
     {"--threads", "N", "processors to use; changes no result (all)"},
@@ -150,8 +157,8 @@ const sb_command sb_cmd_check = {
         "be of one person gets a verdict: same; duplicate (one image twice, also re-encoded, "
         "turned\n"
         "or renamed); same_person (one person under two ids); suspected_swap (scans that bear\n"
-        "another person's label, and whose they probably are); different; unsure. Writes "
-        "check.tsv\n"
+        "another person's label, and whose they probably are); mirrored (one person, but one of\n"
+        "the scans has left and right exchanged); different; unsure. Writes check.tsv\n"
         "with a reason for each, groups.tsv with the people found, what link writes, and\n"
         "report.html, a page to look at. Exit code 6 when something is found, 0 when not.",
     .example = "samebrain check my.store -o checked",

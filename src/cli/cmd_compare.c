@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "core/half.h"
 #include "core/memory.h"
+#include "image/orient.h"
 #include "measure/likely.h"
 
 static const char DECIDING_MEASURE[] = SB_LIKELY_MEASURE; // what the sentence rests on
@@ -67,6 +68,8 @@ static void print_json(const char *const paths[2], const sb_prepared scans[2], s
     cJSON_AddNumberToObject(scan, "template_correlation", scans[i].quality.template_correlation);
     cJSON_AddNumberToObject(scan, "mask_overlap", scans[i].quality.mask_overlap);
     cJSON_AddBoolToObject(scan, "orientation_assumed", scans[i].quality.orientation == SB_ASSUMED);
+    cJSON_AddBoolToObject(scan, "orientation_disputed",
+                          scans[i].quality.orientation == SB_FROM_DISPUTED_SFORM);
   }
   cJSON *list = cJSON_AddObjectToObject(root, "scores");
   for (size_t m = 0; m < count; m++)
@@ -111,11 +114,9 @@ cleanup:
 
 // What a person should know about how a file was read.
 static void warn(const char *path, const sb_prepared *scan) {
-  if (scan->quality.orientation == SB_ASSUMED)
-    fprintf(stderr,
-            "samebrain: warning: left and right may be swapped, as the header of %s has no "
-            "orientation: left, front, up was assumed\n",
-            path);
+  char *doubt = sb_sides_doubt(scan->quality.orientation, path);
+  if (doubt != NULL) fprintf(stderr, "samebrain: warning: %s\n", doubt);
+  free(doubt);
   if (scan->unit_doubted)
     fprintf(
         stderr,

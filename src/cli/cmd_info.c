@@ -32,7 +32,8 @@ typedef struct store_facts {
   double lowest, median; // of template_correlation
   int64_t *outliers;     // scans far below the others in it
   int64_t outlier_count;
-  int64_t assumed; // scans whose header has no orientation
+  int64_t assumed;  // scans whose header has no orientation
+  int64_t disputed; // and those whose header has two that are mirror images of each other
 } store_facts;
 
 static int compare_text(const void *a, const void *b) {
@@ -74,7 +75,7 @@ static sb_status count_datasets(const sb_store *store, store_facts *facts) {
 }
 
 // Scans to look at: those beyond Tukey's far fence below the lower quartile are most likely badly
-// aligned, those without an orientation maybe mirrored.
+// aligned, those without an orientation, or with two, maybe mirrored.
 static sb_status find_doubtful(const sb_store *store, store_facts *facts) {
   size_t count = (size_t)sb_store_count(store);
   double *values = NULL;
@@ -86,8 +87,11 @@ static sb_status find_doubtful(const sb_store *store, store_facts *facts) {
   qsort(values, count, sizeof *values, sb_order_doubles);
   facts->lowest = values[0];
   facts->median = 0.5 * (values[(count - 1) / 2] + values[count / 2]);
-  for (size_t i = 0; i < count; i++)
-    facts->assumed += sb_store_record(store, (int64_t)i)->quality.orientation == SB_ASSUMED;
+  for (size_t i = 0; i < count; i++) {
+    const sb_orientation_source from = sb_store_record(store, (int64_t)i)->quality.orientation;
+    facts->assumed += from == SB_ASSUMED;
+    facts->disputed += from == SB_FROM_DISPUTED_SFORM;
+  }
   enum { FENCE = 3 };
   const double least = 0.02; // between the quartiles: of copies and rescans they lie closer
   const double low = values[count / 4], high = values[count - 1 - count / 4];
@@ -153,6 +157,10 @@ static void print_store(const sb_store *store, const store_facts *f) {
     printf("orientation  assumed for %" PRId64 " %s, whose header has none: left and right may be "
            "swapped\n",
            f->assumed, scans(f->assumed));
+  if (f->disputed > 0)
+    printf("orientation  disputed in %" PRId64 " %s, whose header has a sform and a qform that are "
+           "mirror images: left and right may be swapped\n",
+           f->disputed, scans(f->disputed));
   if (sb_store_lost_count(store) > 0)
     printf("lost         %" PRId64 " rows that the tables list are not in the array files; prepare "
            "their scans again\n",
@@ -199,6 +207,7 @@ static void print_store_json(const sb_store *store, const store_facts *f, const 
     cJSON_AddNumberToObject(root, "template_correlation_min", f->lowest);
   }
   cJSON_AddNumberToObject(root, "orientation_assumed", (double)f->assumed);
+  cJSON_AddNumberToObject(root, "orientation_disputed", (double)f->disputed);
   list = cJSON_AddArrayToObject(root, "quality_outliers");
   for (int64_t i = 0; i < f->outlier_count; i++) {
     const sb_scan_record *r = sb_store_record(store, f->outliers[i]);
@@ -262,6 +271,8 @@ static const char *orientation_text(sb_orientation_source source) {
     return "qform";
   case SB_ASSUMED:
     break;
+  case SB_FROM_DISPUTED_SFORM:
+    return "disputed";
   }
   return "assumed";
 }
@@ -273,9 +284,11 @@ static void print_file(const char *path, const sb_volume_info *info, float low, 
   printf("voxel size   %.4g x %.4g x %.4g mm (right, front, up)\n", info->voxel_size_mm[0],
          info->voxel_size_mm[1], info->voxel_size_mm[2]);
   printf("datatype     %s\n", info->datatype);
-  printf("orientation  from %s\n", info->orientation == SB_ASSUMED
-                                       ? "nothing in the header: assumed left, front, up"
-                                       : orientation_text(info->orientation));
+  printf("orientation  from %s\n",
+         info->orientation == SB_ASSUMED ? "nothing in the header: assumed left, front, up"
+         : info->orientation == SB_FROM_DISPUTED_SFORM
+             ? "sform, of which the qform is a mirror image: left and right may be swapped"
+             : orientation_text(info->orientation));
   if (info->unit_doubted)
     printf("unit         millimetres were assumed: no brain has the size that the header's unit "
            "gives\n");

@@ -132,25 +132,27 @@ static sb_status print_summary(const sb_arguments *a, const char *out, bool shar
                                const sb_link_summary *summary) {
   if (a->json) {
     printf("{\"gallery\": %" PRId64 ", \"probes\": %" PRId64 ", \"measures\": %" PRId64
-           ", \"pairs\": %" PRId64 ", \"mated_pairs\": %" PRId64 ", \"seconds\": %.3f}\n",
+           ", \"pairs\": %" PRId64 ", \"mated_pairs\": %" PRId64
+           ", \"mirrored\": %s, \"seconds\": %.3f}\n",
            summary->gallery, summary->probes, summary->measures, summary->pairs, summary->mated,
-           summary->seconds);
+           summary->mirrored ? "true" : "false", summary->seconds);
     return sb_ok();
   }
   if (a->quiet) return sb_ok();
-  printf("%" PRId64 " probes, %" PRId64 " gallery scans, %" PRId64 " pairs compared by %" PRId64
+  printf("%" PRId64 " probes%s, %" PRId64 " gallery scans, %" PRId64 " pairs compared by %" PRId64
          " measure%s in %.1f s; %" PRId64 " pairs known to be mated\n",
-         summary->probes, summary->gallery, summary->pairs, summary->measures,
-         summary->measures == 1 ? "" : "s", summary->seconds, summary->mated);
+         summary->probes, summary->mirrored ? " (their mirror images)" : "", summary->gallery,
+         summary->pairs, summary->measures, summary->measures == 1 ? "" : "s", summary->seconds,
+         summary->mated);
   if (shard) {
     printf("This is one shard, in %s: samebrain merge joins them all\n", out);
     return sb_ok();
   }
   sb_status status = print_tables(out);
   if (status.code == SB_OK)
-    printf("\nA high score says that two scans are of one person, not who that is. All results: "
+    printf("\nA high score says that two scans are of one person%s, not who that is. All results: "
            "%s\n",
-           out);
+           summary->mirrored ? ", one of them with left and right exchanged" : "", out);
   return status;
 }
 
@@ -186,6 +188,7 @@ static bool read_options(const sb_arguments *a, sb_link_options *options, char *
   options->measures = (const char *const *)*measures;
   options->has_threshold = sb_arg_text(a, "--threshold", NULL) != NULL;
   options->identities = sb_arg_text(a, "--identities", NULL);
+  options->mirrored = sb_arg_flag(a, "--mirrored");
   options->matrix = sb_arg_flag(a, "--matrix");
   options->keep = !sb_arg_flag(a, "--overwrite");
   options->backend = backends[backend];
@@ -235,6 +238,7 @@ static const sb_option OPTIONS[] = {
      "compare what is listed for each probe by this measure too, and rank it anew"},
     {"--threshold", "S", "also list every pair whose score reaches S"},
     {"--identities", "TSV|none", "who is who: dataset, scan_id, person; none ignores all labels"},
+    {"--mirrored", NULL, "compare each probe's mirror image: scans with left and right exchanged"},
     {"--matrix", NULL, "also write every score, scores-MEASURE.npy"},
     {"--precision", "P", "of the screen: auto, fp32, int8; on a GPU also tf32, fp16, bf16 (auto)"},
     {"--backend", "B", "auto, cpu or cuda (auto)"},
@@ -262,6 +266,7 @@ const sb_command sb_cmd_link = {
     .example = "samebrain link brains -o links\n  "
                "samebrain link hospital release -o risk -m pearson,bandpass --identities none\n  "
                "samebrain link brains -o links -m bandpass --top 20 --refine lncc\n  "
+               "samebrain link brains -o mirrored --mirrored\n  "
                "srun samebrain link brains -o links.shards --shard auto",
     .options = OPTIONS,
     .min_arguments = 1,

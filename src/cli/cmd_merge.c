@@ -44,13 +44,15 @@ static void print_summary(const sb_arguments *a, const char *out, size_t shards,
                           const sb_link_summary *summary) {
   if (a->json)
     printf("{\"shards\": %zu, \"gallery\": %" PRId64 ", \"probes\": %" PRId64
-           ", \"measures\": %" PRId64 ", \"pairs\": %" PRId64 ", \"mated_pairs\": %" PRId64 "}\n",
+           ", \"measures\": %" PRId64 ", \"pairs\": %" PRId64 ", \"mated_pairs\": %" PRId64
+           ", \"mirrored\": %s}\n",
            shards, summary->gallery, summary->probes, summary->measures, summary->pairs,
-           summary->mated);
+           summary->mated, summary->mirrored ? "true" : "false");
   else if (!a->quiet)
-    printf("%zu shards: %" PRId64 " probes, %" PRId64 " gallery scans, %" PRId64 " pairs, %" PRId64
-           " of them known to be mated. All results: %s\n",
-           shards, summary->probes, summary->gallery, summary->pairs, summary->mated, out);
+    printf("%zu shards: %" PRId64 " probes%s, %" PRId64 " gallery scans, %" PRId64
+           " pairs, %" PRId64 " of them known to be mated. All results: %s\n",
+           shards, summary->probes, summary->mirrored ? " (their mirror images)" : "",
+           summary->gallery, summary->pairs, summary->mated, out);
 }
 
 static int run(const sb_arguments *a) {

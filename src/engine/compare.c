@@ -11,6 +11,7 @@
 #include "engine/select.h"
 #include "engine/tile.h"
 #include "engine/warn.h"
+#include "store/mirror.h"
 
 sb_status sb_comparison_open(sb_comparison *c) {
   const sb_plan *plan = c->plan;
@@ -65,7 +66,7 @@ static sb_status put(sb_comparison *c, sb_slot slot) {
   return status;
 }
 
-// Whether the backend embeds the rows itself. A coarse screen is settled from the host's embeddings.
+// Whether the backend embeds rows itself. A coarse screen is settled from the host's embeddings.
 static bool backend_embeds(const sb_comparison *c) {
   return c->compute != NULL && !sb_comparison_is_ready(c) && c->screen->put_rows != NULL &&
          c->screen->embed_supports(&c->embedder->recipe);
@@ -105,7 +106,7 @@ static sb_status fill(sb_comparison *c, sb_slot slot, sb_block *block) {
   const sb_store *store = slot == SB_SLOT_PROBES ? c->probe : c->gallery;
   sb_status status = sb_ok();
   sb_stored_row *rows = NULL;
-  block->elsewhere = backend_embeds(c);
+  block->elsewhere = backend_embeds(c) && sb_store_mirror(store) == NULL;
   if (block->elsewhere) {
     bool well = false;
     SB_TRY(SB_NEW(&rows, block->count, "rows"));

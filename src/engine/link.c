@@ -13,6 +13,7 @@
 #include "engine/results.h"
 #include "engine/run.h"
 #include "engine/warn.h"
+#include "store/mirror.h"
 
 sb_link_options sb_link_options_default(void) {
   return (sb_link_options){.top = 10, .backend = "auto", .precision = "auto"};
@@ -95,7 +96,7 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   SB_TRY(sb_compute_open(options->backend, options->precision, run->threads,
                          run->limits != NULL ? run->limits->k_chunk : 0, &run->compute));
   SB_TRY(list_scans(run->gallery, &run->scans.gallery, &run->scans.gallery_count));
-  if (run->scans.self) {
+  if (sb_store_is_of(run->probe, run->gallery)) {
     run->scans.probe = run->scans.gallery;
     run->scans.probe_count = run->scans.gallery_count;
   } else {
@@ -121,7 +122,7 @@ static void tear_down(sb_run *run) {
   free(run->survivors.items);
   free(run->mated);
   sb_people_free(&run->people);
-  if (!run->scans.self) free(run->scans.probe);
+  if (run->scans.probe != run->scans.gallery) free(run->scans.probe);
   free(run->scans.gallery);
 }
 
@@ -394,6 +395,7 @@ static void summarise(const sb_run *run, sb_link_summary *summary) {
                                .measures = (int64_t)run->measure_count,
                                .pairs = sb_people_range_pairs(&run->people, run->range),
                                .mated = run->mated_count,
+                               .mirrored = run->options->mirrored,
                                .seconds = sb_now_s() - run->started_s};
 }
 

@@ -70,6 +70,7 @@ static sb_status write_summary(const sb_merging *m, sb_results *results, sb_link
       .measures = m->measure_count,
       .pairs = (int64_t)pairs,
       .mated = (int64_t)mated,
+      .mirrored = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "mirrored")),
       .seconds = sb_json_number_or(cJSON_GetObjectItemCaseSensitive(root, "seconds"), "total", 0)};
   char *printed = cJSON_Print(root);
   char *text = printed == NULL ? NULL : sb_format("%s\n", printed);

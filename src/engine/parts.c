@@ -11,6 +11,7 @@
 #include "engine/merge.h"
 #include "engine/results.h"
 #include "engine/run.h"
+#include "store/mirror.h"
 
 // A part does about as many multiplications: a quarter of an hour of two cores, a second of a GPU.
 static const double PART_WORK = 1e14;
@@ -106,16 +107,25 @@ sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
   sb_share share = {0, 0};
   int64_t parts;
   sb_link_summary unread;
+  sb_store *mirrored = NULL;
+  sb_status status = sb_ok();
   if (options->shard_count > 0) share = (sb_share){options->shard_index - 1, options->shard_count};
   if (share.index < 0 || share.index >= sb_share_count(share))
     return sb_error(SB_USAGE, "shard %d of %d: expects 1 to %d", options->shard_index,
                     options->shard_count, options->shard_count);
-  sb_status status = part_count(options, gallery, probe, share, &parts);
-  if (status.code != SB_OK) return status;
+  if (options->mirrored) {
+    SB_TRY(sb_store_mirrored(probe != NULL ? probe : gallery, &mirrored));
+    probe = mirrored;
+  }
+  SB_TRY(part_count(options, gallery, probe, share, &parts));
   if (summary == NULL) summary = &unread;
   if (parts == 1)
-    return sb_link_share(gallery, probe, options, limits, share, out, progress, summary);
-  return link_parts(gallery, probe, options, limits, share, parts, out, progress, summary);
+    status = sb_link_share(gallery, probe, options, limits, share, out, progress, summary);
+  else
+    status = link_parts(gallery, probe, options, limits, share, parts, out, progress, summary);
+cleanup:
+  sb_store_close(mirrored);
+  return status;
 }
 
 sb_status sb_link(const sb_store *gallery, const sb_store *probe, const sb_link_options *options,

@@ -105,7 +105,7 @@ sb_status sb_identities_assign(sb_identity_mode mode, const char *path, sb_scans
 // a "sub-01" are many.
 static int64_t find_same(const sb_scans *scans, int64_t probe) {
   const sb_identity *scan = scans->probe + probe;
-  if (scans->self) return probe;
+  if (scans->probe == scans->gallery) return probe;
   int64_t g = sb_identity_find(scans->gallery, scans->gallery_count, scan->dataset, scan->scan_id);
   bool one_file = g >= 0 && *scan->source_sha256 != '\0' &&
                   strcmp(scan->source_sha256, scans->gallery[g].source_sha256) == 0;

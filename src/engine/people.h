@@ -32,7 +32,8 @@ typedef struct sb_identity {
   const char *source_sha256; // of its file; "" when unknown
 } sb_identity;
 
-// The probe scans and the gallery scans. In a self-comparison both lists are the same pointer.
+// The probe scans and the gallery scans. In a self-comparison, and where the probes are the gallery's
+// mirror images, both lists are the same pointer.
 typedef struct sb_scans {
   sb_identity *probe, *gallery;
   int64_t probe_count, gallery_count;

@@ -37,6 +37,7 @@ void sb_run_digest(const sb_run *run, char hex[SB_SHA256_HEX]) {
   add_text(&hash, sb_version());
   sb_sha256_add(&hash, numbers, sizeof numbers);
   sb_sha256_add(&hash, &threshold, sizeof threshold);
+  if (o->mirrored) add_text(&hash, "mirrored");
   for (size_t m = 0; m < run->measure_count; m++)
     add_text(&hash, run->measured[m].measure->info.name);
   add_text(&hash, run->refine != NULL ? run->refine->info.name : "");
@@ -66,6 +67,7 @@ char *sb_link_command(const sb_store *gallery, const sb_store *probe, const sb_l
   fprintf(text, " --top %lld", (long long)o->top);
   if (o->has_threshold) fprintf(text, " --threshold %.15g", o->threshold);
   if (identities != NULL) fputs(identities, text);
+  if (o->mirrored) fputs(" --mirrored", text);
   if (o->matrix) fputs(" --matrix", text);
   if (fclose(text) != 0 || identities == NULL) {
     free(words);

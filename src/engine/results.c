@@ -42,7 +42,11 @@ static bool known_file(const char *name) {
 }
 
 static bool may_be_there(const char *name) {
-  return known_file(name) || strcmp(name, SB_PARTS_FOLDER) == 0 || strcmp(name, SB_HOLD_FILE) == 0;
+  static const char *const others[] = {SB_PARTS_FOLDER, SB_MIRRORED_FOLDER, SB_HOLD_FILE};
+  bool found = known_file(name);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    found = found || strcmp(name, others[i]) == 0;
+  return found;
 }
 
 // The command whose results these are, "" where that is not told; free() it. NULL: unfinished.
@@ -142,36 +146,6 @@ static sb_status remove_file(const char *folder, const char *name) {
   return status;
 }
 
-// Whether the file is one that is about to be published.
-static bool is_new(const sb_results *results, const char *name) {
-  for (size_t i = 0; i < results->count; i++) {
-    const char *slash = strrchr(results->files[i].temporary, '/');
-    if (strcmp(slash + 1, name) == 0) return true;
-  }
-  return false;
-}
-
-sb_status sb_results_publish(sb_results *results, const char *summary) {
-  char **names = NULL, *path = NULL;
-  size_t count = 0;
-  sb_status status = sb_ok();
-  SB_TRY(remove_file(results->folder, "summary.json"));
-  SB_TRY(sb_list_folder(results->folder, &names, &count));
-  for (size_t i = 0; i < count; i++)
-    if (known_file(names[i]) && !is_new(results, names[i]))
-      SB_TRY(remove_file(results->folder, names[i]));
-  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
-  path = sb_path_join(results->folder, "summary.json");
-  if (path == NULL)
-    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
-  else
-    status = sb_write_file(path, summary, strlen(summary));
-cleanup:
-  free(path);
-  sb_free_names(names, count);
-  return status;
-}
-
 static sb_status remove_known_files(const char *folder) {
   char **names = NULL;
   size_t count = 0;
@@ -199,6 +173,53 @@ sb_status sb_results_remove(const char *path) {
   }
   rmdir(path);
 cleanup:
+  sb_free_names(names, count);
+  return status;
+}
+
+// What an earlier check found of mirror images.
+static sb_status remove_mirrored(const char *results) {
+  char *folder = sb_path_join(results, SB_MIRRORED_FOLDER);
+  char *parts = sb_format("%s/" SB_MIRRORED_FOLDER "/" SB_PARTS_FOLDER, results);
+  sb_status status = sb_ok();
+  if (folder == NULL || parts == NULL)
+    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results);
+  else if (sb_is_folder(parts))
+    status = sb_results_remove(parts);
+  if (status.code == SB_OK && folder != NULL && sb_is_folder(folder))
+    status = remove_known_files(folder);
+  free(folder);
+  free(parts);
+  return status;
+}
+
+// Whether the file is one that is about to be published.
+static bool is_new(const sb_results *results, const char *name) {
+  for (size_t i = 0; i < results->count; i++) {
+    const char *slash = strrchr(results->files[i].temporary, '/');
+    if (strcmp(slash + 1, name) == 0) return true;
+  }
+  return false;
+}
+
+sb_status sb_results_publish(sb_results *results, const char *summary) {
+  char **names = NULL, *path = NULL;
+  size_t count = 0;
+  sb_status status = sb_ok();
+  SB_TRY(remove_file(results->folder, "summary.json"));
+  SB_TRY(sb_list_folder(results->folder, &names, &count));
+  for (size_t i = 0; i < count; i++)
+    if (known_file(names[i]) && !is_new(results, names[i]))
+      SB_TRY(remove_file(results->folder, names[i]));
+  SB_TRY(remove_mirrored(results->folder));
+  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
+  path = sb_path_join(results->folder, "summary.json");
+  if (path == NULL)
+    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
+  else
+    status = sb_write_file(path, summary, strlen(summary));
+cleanup:
+  free(path);
   sb_free_names(names, count);
   return status;
 }

@@ -15,6 +15,8 @@
 
 // Below a link's results: the parts of one that has not finished.
 #define SB_PARTS_FOLDER "parts"
+// Below a check's: the link of mirror images.
+#define SB_MIRRORED_FOLDER "mirrored"
 
 typedef struct sb_results {
   char *folder;

@@ -9,11 +9,15 @@
 
 #include "core/half.h"
 #include "core/memory.h"
+#include "core/order.h"
+#include "store/mirror.h"
 
-// A thread's memory: the embedder's, a row, and the row as it is stored.
+// A thread's memory: the embedder's, a row, and the row as it is stored, then perhaps its mirrored mask.
 static int64_t private_floats(const sb_embedder *embedder) {
-  const int64_t length = embedder->grid.row_length;
-  return sb_round_up(embedder->scratch) + sb_round_up(length) + sb_round_up((length + 1) / 2);
+  const int64_t length = embedder->grid.row_length, *dims = embedder->grid.dims;
+  const int64_t mask = (dims[0] * dims[1] * dims[2] + 31) / 32;
+  return sb_round_up(embedder->scratch) + sb_round_up(length) +
+         sb_round_up(sb_larger((length + 1) / 2, mask));
 }
 
 int64_t sb_reader_bytes(const sb_embedder *embedder, int threads) {
@@ -60,17 +64,23 @@ sb_stored_row sb_store_stored_row(const sb_store *store, int64_t i) {
   return (sb_stored_row){sb_store_row(store, i), record->scale, record->offset};
 }
 
-static void decode(const sb_store *store, int64_t i, const uint16_t *stored, float *row) {
+static sb_status decode(const sb_store *store, int64_t i, const uint16_t *stored, float *row) {
   const sb_scan_record *record = sb_store_record(store, i);
+  const sb_mirror *mirror = sb_store_mirror(store);
   int64_t length = sb_store_row_length(store);
   double scale = record->scale, offset = record->offset;
-  sb_half_to_floats((size_t)length, stored, row);
-  if (scale == 1 && offset == 0) return;
+  sb_status status = sb_ok();
+  if (mirror != NULL)
+    status = sb_mirror_row(mirror, stored, row);
+  else
+    sb_half_to_floats((size_t)length, stored, row);
+  if (scale == 1 && offset == 0) return status;
   for (int64_t v = 0; v < length; v++) row[v] = sb_row_value(row[v], scale, offset);
+  return status;
 }
 
-void sb_row_values(const sb_store *store, int64_t i, float *row) {
-  decode(store, i, sb_store_row(store, i), row);
+sb_status sb_row_values(const sb_store *store, int64_t i, float *row) {
+  return decode(store, i, sb_store_row(store, i), row);
 }
 
 float *sb_reader_scratch(const sb_reader *reader) {
@@ -110,6 +120,21 @@ static void forget_behind(const sb_rows *rows, int64_t at) {
   if (at >= 2 * behind && at % behind == 0) sb_rows_forget(rows->store, rows->first, at - behind);
 }
 
+// A scan's row and mask, and its embedding.
+//   memory  for the row as it is stored, then for its mirrored mask
+static sb_status embed(const sb_reader *reader, const sb_store *store, int64_t i,
+                       const uint16_t *stored, float *row, void *memory, float *embedding) {
+  const sb_mirror *mirror = sb_store_mirror(store);
+  const sb_status status = decode(store, i, stored, row);
+  if (status.code != SB_OK) return status;
+  sb_scan_data data = {.row = row, .own_mask = sb_store_own_mask(store, i)};
+  if (mirror != NULL) {
+    sb_mirror_mask(mirror, data.own_mask, memory);
+    data.own_mask = memory;
+  }
+  return sb_embed(reader->embedder, &data, embedding, sb_reader_scratch(reader));
+}
+
 sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const int64_t *index,
                           int64_t first, int64_t count, float *embeddings) {
   sb_status failure = sb_ok();
@@ -124,10 +149,10 @@ sb_status sb_reader_embed(const sb_reader *reader, const sb_store *store, const 
     float *stored = row + sb_round_up(reader->embedder->grid.row_length);
     int64_t scan = sb_rows_scan(&rows, i);
     sb_fetch_take(reader->fetch, i);
-    decode(store, scan, read_row(reader, store, scan, (uint16_t *)(void *)stored), row);
+    const uint16_t *halves = read_row(reader, store, scan, (uint16_t *)(void *)stored);
+    sb_status status =
+        embed(reader, store, scan, halves, row, stored, embeddings + i * reader->stride);
     if (forgets) forget_behind(&rows, i);
-    const sb_scan_data data = {.row = row, .own_mask = sb_store_own_mask(store, scan)};
-    sb_status status = sb_embed(reader->embedder, &data, embeddings + i * reader->stride, scratch);
     if (status.code != SB_OK) {
 #pragma omp critical(sb_reader_failure)
       if (scan < failed) {

@@ -132,6 +132,7 @@ sb_status sb_run_summary(const sb_run *run, char **text) {
   cJSON_AddStringToObject(root, "version", sb_version());
   cJSON_AddStringToObject(root, "command", run->command);
   cJSON_AddBoolToObject(root, "self", run->scans.self);
+  cJSON_AddBoolToObject(root, "mirrored", run->options->mirrored);
   add_integer(root, "probes", run->scans.probe_count);
   add_integer(root, "gallery", run->scans.gallery_count);
   if (!sb_share_is_whole(run->share)) {

@@ -67,7 +67,7 @@ static void warn_of_shared_datasets(const sb_run *run) {
 
 void sb_run_warn(const sb_run *run) {
   warn_of_lost_rows(run, run->gallery);
-  if (run->scans.self) return;
+  if (run->scans.probe == run->scans.gallery) return;
   if (run->probe != run->gallery) warn_of_lost_rows(run, run->probe);
   warn_of_namesakes(run);
   if (run->mode == SB_IDENTITIES_LABELS) warn_of_shared_datasets(run);

@@ -8,20 +8,22 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "engine/pairs.h"
+#include "engine/results.h"
 #include "evaluate/check_outputs.h"
 #include "evaluate/copies.h"
-#include "evaluate/links.h"
+#include "evaluate/mirrored.h"
 #include "evaluate/outputs.h"
 #include "measure/likely.h"
-#include "samebrain/link.h"
+#include "store/mirror.h"
 
 // A pair is observed to be different where at least this share of the pairs of two people are as
 // close: where most of them are, and not in their tail.
 static const double USUAL_SHARE = 0.01;
 
 sb_check_options sb_check_options_default(void) {
-  return (sb_check_options){.expected_false = 0.01, .backend = "auto"};
+  return (sb_check_options){.expected_false = 0.01, .mirrored = true, .backend = "auto"};
 }
 
 typedef struct checker {
@@ -29,134 +31,46 @@ typedef struct checker {
   const sb_check_options *options;
   const char *out;
   const sb_progress *progress;
-  const sb_measure *measure;
-  char *command;     // this one, for summary.json
-  bool likely_known; // what scores suggest by themselves is known of this measure
-  double direction;
-  sb_link_folder folder;
-  sb_tsv table;
-  sb_scores scores;
-  sb_study study;
-  sb_tail tail;
-  sb_proposals found;
-  bool rely;        // on the images, against the labels
-  double threshold; // closeness from which pairs are listed
-  int64_t *label;   // per scan; -1: none
+  sb_likeness as_is, mirrored;
+  sb_store *mirror;    // the store's mirror images; NULL: not looked for
+  char no_mirror[200]; // why not, though that was asked for
+  int64_t *label;      // per scan; -1: none
   sb_cases cases;
   int64_t *group, *original; // per scan
 } checker;
 
-// As sb_link_command writes a link's.
-static sb_status tell_command(checker *k) {
-  const sb_check_options *o = k->options;
-  char *store = sb_path_real(sb_store_path(k->store));
-  char *identities = sb_identities_words(o->identities);
-  if (store != NULL && identities != NULL)
-    k->command = sb_format("samebrain check %s -m %s %s %.15g%s", store, k->measure->info.name,
-                           o->has_threshold ? "--threshold" : "--expected-false",
-                           o->has_threshold ? o->threshold : o->expected_false, identities);
-  free(store);
-  free(identities);
-  return k->command != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "out of memory");
-}
-
-static sb_status set_up(checker *k) {
-  const sb_check_options *options = k->options;
-  if (!(options->expected_false > 0 && isfinite(options->expected_false)))
-    return sb_error(SB_USAGE, "the number of false pairs to expect must be above 0 (%g)",
-                    options->expected_false);
-  sb_status status =
-      sb_measure_need(options->measure != NULL ? options->measure : SB_LIKELY_MEASURE, &k->measure);
-  if (status.code != SB_OK) return status;
-  const sb_measure_info *info = &k->measure->info;
-  if (!isfinite(info->range_max))
-    return sb_error(SB_UNSUPPORTED,
-                    "%s is a distance without an upper limit, by which pairs cannot be judged: "
-                    "check by nrmse, which compares the same differences, or by %s",
-                    info->name, SB_LIKELY_MEASURE);
-  if (options->has_threshold &&
-      !(options->threshold >= info->range_min && options->threshold <= info->range_max))
-    return sb_error(SB_USAGE, "the threshold must be a score of %s, from %g to %g", info->name,
-                    info->range_min, info->range_max);
-  k->direction = info->higher_is_closer ? 1 : -1;
-  k->likely_known = strcmp(info->name, SB_LIKELY_MEASURE) == 0;
-  return tell_command(k);
-}
-
 // ---- Likeness -----------------------------------------------------------------------------------
 
-static void forget_link(checker *k) {
-  sb_proposals_free(&k->found);
-  sb_study_free(&k->study);
-  sb_scores_close(&k->scores);
-  sb_tsv_free(&k->table);
-  sb_link_folder_close(&k->folder);
-}
-
-// Links the store, and reads what came of it. `listed_from`: a closeness from which every pair is to
-// be listed; NaN: the closest few of each scan.
-static sb_status link_store(checker *k, double listed_from) {
-  // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): found by set_up, or that failed
-  const char *names[1] = {k->measure->info.name};
-  sb_link_options options = sb_link_options_default();
-  sb_link_summary summary;
-  double nonmated_max;
-  options.measures = names;
-  options.measure_count = 1;
-  options.identities = k->options->identities;
-  options.backend = k->options->backend;
-  options.memory_bytes = k->options->memory_bytes;
-  options.threads = k->options->threads;
-  options.keep = k->options->keep;
-  options.command = k->command;
-  options.has_threshold = !isnan(listed_from);
-  options.threshold = k->direction * listed_from;
-  sb_status status = sb_ok();
-  SB_TRY(sb_link(k->store, NULL, &options, k->out, k->progress, &summary));
-  SB_TRY(sb_link_folder_open(k->out, &k->folder));
-  SB_TRY(sb_scores_open(&k->folder, NULL, &k->table, k->progress, &k->scores));
-  SB_TRY(sb_scores_study(&k->scores, k->folder.measures, &k->study, &nonmated_max));
-  // Pairs that labels call one person's say nothing of two people's.
-  SB_TRY(sb_tail_of_study(&k->study, false, &k->tail));
-cleanup:
+// Links the mirror images. The threshold that may be given is one of scans as they are, and what there is to
+// warn of the first link has said.
+static sb_status link_mirrored(checker *k) {
+  char *folder = sb_path_join(k->out, SB_MIRRORED_FOLDER);
+  if (folder == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", k->out);
+  sb_check_options options = *k->options;
+  sb_progress progress = {0};
+  options.has_threshold = false;
+  if (k->progress != NULL) progress = *k->progress;
+  progress.warn = NULL;
+  const sb_status status =
+      sb_likeness_open(k->store, &options, &k->as_is, folder, &progress, &k->mirrored);
+  free(folder);
   return status;
 }
 
-// Whether half of what should be pairs of two people are as close as one person's: then labels are
-// missing, or the scans are blurred.
-static bool is_bulk_alike(const checker *k) {
-  return k->likely_known && tanh(k->tail.location) > SB_LIKELY_DIFFERENT;
-}
-
-// From which closeness pairs are found to be of one person, and the pairs that are.
-static sb_status find_pairs(checker *k) {
-  const sb_check_options *options = k->options;
-  sb_status status = sb_ok();
-  k->rely = true;
-  if (options->has_threshold) {
-    k->threshold = k->direction * options->threshold;
-  } else {
-    SB_TRY(sb_links_propose(&k->study, &k->tail, options->expected_false, true, false, &k->found));
-    k->threshold = k->found.threshold;
-    sb_proposals_free(&k->found);
-    k->rely = !isnan(k->threshold) && !is_bulk_alike(k);
-    if (!k->rely) k->threshold = k->likely_known ? SB_LIKELY_SAME : INFINITY;
-  }
-  if (isfinite(k->threshold))
-    SB_TRY(sb_links_above(&k->study, &k->tail, k->threshold, true, &k->found));
-cleanup:
-  return status;
+// Where the template can be aligned to its own mirror image: that of a made-up store cannot.
+static sb_status compare_mirrored(checker *k) {
+  const sb_status status = sb_store_mirrored(k->store, &k->mirror);
+  if (status.code == SB_OK) return link_mirrored(k);
+  if (status.code == SB_NO_MEMORY) return status;
+  snprintf(k->no_mirror, sizeof k->no_mirror, "mirrored scans were not looked for: %.150s",
+           status.message);
+  return sb_ok();
 }
 
 static sb_status compare_scans(checker *k) {
-  sb_status status = sb_ok();
-  SB_TRY(link_store(k, (double)NAN));
-  SB_TRY(find_pairs(k));
-  if (!k->found.cut_short) goto cleanup;
-  double threshold = k->threshold;
-  forget_link(k); // somebody has more scans than were listed
-  SB_TRY(link_store(k, threshold));
-  SB_TRY(find_pairs(k));
+  sb_status status;
+  SB_TRY(sb_likeness_open(k->store, k->options, NULL, k->out, k->progress, &k->as_is));
+  if (k->options->mirrored) SB_TRY(compare_mirrored(k));
 cleanup:
   return status;
 }
@@ -184,8 +98,30 @@ static sb_status add_case(checker *k, int64_t *room, int64_t a, int64_t b, doubl
     cases->items = grown;
     *room = capacity;
   }
-  cases->items[cases->count++] = (sb_case){.a = a, .b = b, .score = score};
+  cases->items[cases->count++] =
+      (sb_case){.a = a, .b = b, .score = score, .mirrored_score = (double)NAN, .exchanged = -1};
   return sb_ok();
+}
+
+static sb_status add_pairs(checker *k, int64_t *room, const sb_proposals *found) {
+  sb_status status = sb_ok();
+  for (int64_t i = 0; i < found->count && status.code == SB_OK; i++) {
+    const sb_listed *pair = &found->items[i].pair;
+    status = add_case(k, room, pair->probe, pair->gallery, pair->score);
+  }
+  return status;
+}
+
+// Pairs found by the mirror image of either of their scans: how they score as they are is not known.
+static sb_status add_mirrored(checker *k, int64_t *room) {
+  sb_status status = sb_ok();
+  for (int64_t i = 0; i < k->mirrored.found.count && status.code == SB_OK; i++) {
+    const sb_listed *pair = &k->mirrored.found.items[i].pair;
+    status = add_case(k, room, sb_smaller(pair->probe, pair->gallery),
+                      sb_larger(pair->probe, pair->gallery), (double)NAN);
+    if (status.code == SB_OK) k->cases.items[k->cases.count - 1].by_mirror = true;
+  }
+  return status;
 }
 
 // Every two scans of one file, however they score.
@@ -207,12 +143,12 @@ cleanup:
   return status;
 }
 
-// By scans, known scores first.
+// By scans, known scores first, and last what only mirror images made a case.
 static int by_scans(const void *left, const void *right) {
   const sb_case *a = left, *b = right;
   if (a->a != b->a) return a->a < b->a ? -1 : 1;
   if (a->b != b->b) return a->b < b->b ? -1 : 1;
-  return (isnan(a->score) ? 1 : 0) - (isnan(b->score) ? 1 : 0);
+  return (isnan(a->score) ? 1 : 0) + a->by_mirror - (isnan(b->score) ? 1 : 0) - b->by_mirror;
 }
 
 static void keep_once(sb_cases *cases) {
@@ -228,27 +164,36 @@ static void keep_once(sb_cases *cases) {
 
 // Scores that the link did not list.
 static sb_status score_missing(checker *k) {
+  sb_pair *pairs = NULL;
+  double *scores = NULL;
+  int64_t missing = 0, used = 0;
   sb_status status = sb_ok();
-  for (int64_t i = 0; i < k->cases.count && status.code == SB_OK; i++) {
-    sb_case *c = k->cases.items + i;
-    const sb_pair pair = {c->a, c->b};
-    if (!isnan(c->score)) continue;
-    status = sb_score_pairs(k->store, k->store, k->measure, k->folder.measures->weights, &pair, 1,
-                            &c->score);
-    c->score *= k->direction;
-  }
+  SB_TRY(SB_NEW(&pairs, k->cases.count, "pairs"));
+  SB_TRY(SB_NEW(&scores, k->cases.count, "scores"));
+  for (int64_t i = 0; i < k->cases.count; i++)
+    if (isnan(k->cases.items[i].score))
+      pairs[missing++] = (sb_pair){k->cases.items[i].a, k->cases.items[i].b};
+  if (missing == 0) goto cleanup;
+  SB_TRY(sb_score_pairs(k->store, k->store, k->as_is.measure, k->as_is.folder.measures->weights,
+                        pairs, missing, scores));
+  for (int64_t i = 0; i < k->cases.count; i++)
+    if (isnan(k->cases.items[i].score))
+      k->cases.items[i].score = k->as_is.direction * scores[used++];
+cleanup:
+  free(pairs);
+  free(scores);
   return status;
 }
 
 static sb_expected expected_of(const checker *k, int64_t a, int64_t b) {
-  const char *word = sb_expected_of(&k->scores, a, b);
+  const char *word = sb_expected_of(&k->as_is.scores, a, b);
   return strcmp(word, "same") == 0        ? SB_EXPECTED_SAME
          : strcmp(word, "different") == 0 ? SB_EXPECTED_DIFFERENT
                                           : SB_EXPECTED_UNKNOWN;
 }
 
 static sb_observed observe_by_limits(const checker *k, double score) {
-  if (!k->likely_known) return SB_OBSERVED_UNSURE;
+  if (!k->as_is.likely_known) return SB_OBSERVED_UNSURE;
   return score >= SB_LIKELY_SAME        ? SB_OBSERVED_SAME
          : score <= SB_LIKELY_DIFFERENT ? SB_OBSERVED_DIFFERENT
                                         : SB_OBSERVED_UNSURE;
@@ -257,15 +202,16 @@ static sb_observed observe_by_limits(const checker *k, double score) {
 // What the images say. Against a label only what is both beyond chance and as close as one person's
 // scans are; for it, either will do.
 static sb_observed observe(const checker *k, const sb_case *c) {
+  const sb_likeness *l = &k->as_is;
   if (k->options->has_threshold)
-    return c->score >= k->threshold ? SB_OBSERVED_SAME : SB_OBSERVED_DIFFERENT;
-  if (!k->rely) return observe_by_limits(k, c->score);
-  bool usual = k->likely_known && c->score >= SB_LIKELY_SAME;
+    return c->score >= l->threshold ? SB_OBSERVED_SAME : SB_OBSERVED_DIFFERENT;
+  if (!l->rely) return observe_by_limits(k, c->score);
+  bool usual = l->likely_known && c->score >= SB_LIKELY_SAME;
   if (c->expected != SB_EXPECTED_SAME)
-    return c->score >= k->threshold && (usual || !k->likely_known) ? SB_OBSERVED_SAME
+    return c->score >= l->threshold && (usual || !l->likely_known) ? SB_OBSERVED_SAME
                                                                    : SB_OBSERVED_UNSURE;
-  double above = sb_tail_above(&k->tail, c->score);
-  if (usual || above * (double)k->study.mated.count <= k->options->expected_false)
+  double above = sb_tail_above(&l->tail, c->score);
+  if (usual || above * (double)l->study.mated.count <= k->options->expected_false)
     return SB_OBSERVED_SAME;
   return above >= USUAL_SHARE ? SB_OBSERVED_DIFFERENT : SB_OBSERVED_UNSURE;
 }
@@ -277,16 +223,14 @@ static bool is_doubtful(const sb_store *store, int64_t scan) {
 
 // Each pair that is expected or found to be of one person, or of one file, once.
 static sb_status collect_cases(checker *k) {
-  const sb_listed_array *mated = &k->study.mated;
+  const sb_listed_array *mated = &k->as_is.study.mated;
   int64_t room = 0;
   sb_status status = sb_ok();
   for (int64_t i = 0; i < mated->count; i++)
     SB_TRY(
         add_case(k, &room, mated->items[i].probe, mated->items[i].gallery, mated->items[i].score));
-  for (int64_t i = 0; i < k->found.count; i++) {
-    const sb_listed *pair = &k->found.items[i].pair;
-    SB_TRY(add_case(k, &room, pair->probe, pair->gallery, pair->score));
-  }
+  SB_TRY(add_pairs(k, &room, &k->as_is.found));
+  SB_TRY(add_mirrored(k, &room));
   SB_TRY(add_same_files(k, &room));
   keep_once(&k->cases);
   SB_TRY(score_missing(k));
@@ -296,53 +240,70 @@ static sb_status collect_cases(checker *k) {
     c->observed = observe(k, c);
     c->doubtful = is_doubtful(k->store, c->a) || is_doubtful(k->store, c->b);
   }
+  if (k->mirror != NULL)
+    SB_TRY(sb_observe_mirrored(&k->mirrored, k->options->expected_false, &k->cases));
 cleanup:
   return status;
 }
 
 // ---- All ----------------------------------------------------------------------------------------
 
+static double threshold_of(const sb_likeness *l) {
+  return l->measure != NULL && isfinite(l->threshold) ? l->direction * l->threshold : (double)NAN;
+}
+
+// What limits the result.
+static void note(const checker *k, sb_check_summary *s) {
+  const bool known = k->as_is.likely_known, limited = !k->as_is.rely;
+  int used = 0;
+  if (limited)
+    used = snprintf(
+        s->note, sizeof s->note,
+        "%s, so that chance cannot be told from a match: only duplicates are found for certain%s",
+        sb_likeness_is_bulk_alike(&k->as_is)
+            ? "half of the pairs that should be of two people are as close as one "
+              "person's"
+            : "there are too few pairs of scans of different people",
+        known ? ", and other pairs that do not fit their labels are unsure"
+              : "; bandpass would say more");
+  snprintf(s->note + used, sizeof s->note - (size_t)used, "%s%s",
+           limited && *k->no_mirror != '\0' ? "; " : "", k->no_mirror);
+}
+
 static void summarise(const checker *k, sb_check_summary *s) {
-  int64_t scans = k->scores.now.probe_count;
+  int64_t scans = k->as_is.scores.now.probe_count;
   s->scans = scans;
-  s->threshold = isfinite(k->threshold) ? k->direction * k->threshold : (double)NAN;
+  s->threshold = threshold_of(&k->as_is);
+  s->mirrored_threshold = threshold_of(&k->mirrored);
   for (int64_t i = 0; i < scans; i++) {
     if (k->label[i] >= s->labels) s->labels = k->label[i] + 1;
     if (k->group[i] >= s->people) s->people = k->group[i] + 1;
   }
   for (int64_t i = 0; i < k->cases.count; i++) s->pairs[k->cases.items[i].verdict]++;
-  s->found = s->pairs[SB_VERDICT_DUPLICATE] + s->pairs[SB_VERDICT_SAME_PERSON] +
-             s->pairs[SB_VERDICT_SUSPECTED_SWAP] + s->pairs[SB_VERDICT_DIFFERENT];
-  if (k->rely) return;
-  snprintf(
-      s->note, sizeof s->note,
-      "%s, so that chance cannot be told from a match: only duplicates are found for certain%s",
-      is_bulk_alike(k) ? "half of the pairs that should be of two people are as close as one "
-                         "person's"
-                       : "there are too few pairs of scans of different people",
-      k->likely_known ? ", and other pairs that do not fit their labels are unsure"
-                      : "; bandpass would say more");
+  for (int v = 0; v < SB_VERDICT_COUNT; v++)
+    if (v != SB_VERDICT_SAME && v != SB_VERDICT_UNSURE) s->found += s->pairs[v];
+  note(k, s);
 }
 
 static sb_status judge_and_write(checker *k, sb_check_summary *summary) {
   const sb_check_options *options = k->options;
+  const sb_mirror *mirror = k->mirror != NULL ? sb_store_mirror(k->mirror) : NULL;
   sb_status status = sb_ok();
-  int64_t scans = k->scores.now.probe_count;
+  int64_t scans = k->as_is.scores.now.probe_count;
   SB_TRY(collect_cases(k));
-  SB_TRY(sb_find_copies(k->store, options->memory_bytes, options->threads, k->progress, &k->cases,
-                        &summary->not_compared));
-  k->label = k->scores.now.probe;
+  SB_TRY(sb_find_copies(k->store, mirror, options->memory_bytes, options->threads, k->progress,
+                        &k->cases, &summary->not_compared));
+  sb_settle_mirrored(&k->cases);
+  SB_TRY(sb_tell_exchanged(k->store, &k->cases));
+  k->label = k->as_is.scores.now.probe;
   SB_TRY(SB_NEW(&k->group, scans, "scans"));
   SB_TRY(SB_NEW(&k->original, scans, "scans"));
-  SB_TRY(sb_judge(k->label, scans, k->rely, &k->cases, k->group, k->original));
+  SB_TRY(sb_judge(k->label, scans, k->as_is.rely, &k->cases, k->group, k->original));
   summarise(k, summary);
   const sb_checked checked = {.store = k->store,
                               .options = options,
-                              .scores = &k->scores,
-                              .measure = k->measure,
-                              .direction = k->direction,
-                              .tail = &k->tail,
-                              .pairs = (double)k->study.pairs,
+                              .as_is = &k->as_is,
+                              .mirrored = mirror != NULL ? &k->mirrored : NULL,
                               .cases = k->cases,
                               .group = k->group,
                               .original = k->original};
@@ -360,14 +321,14 @@ sb_status sb_check(const sb_store *store, const sb_check_options *options, const
                .progress = progress};
   sb_status status = sb_ok();
   memset(summary, 0, sizeof *summary);
-  SB_TRY(set_up(&k));
   SB_TRY(compare_scans(&k));
   SB_TRY(judge_and_write(&k, summary));
 cleanup:
   free(k.cases.items);
   free(k.group);
   free(k.original);
-  free(k.command);
-  forget_link(&k);
+  sb_likeness_close(&k.as_is);
+  sb_likeness_close(&k.mirrored);
+  sb_store_close(k.mirror);
   return status;
 }

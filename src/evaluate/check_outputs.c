@@ -14,15 +14,15 @@ static const char *const EXPECTED[] = {"unknown", "same", "different"};
 static const char *const OBSERVED[] = {"same", "different", "unsure"};
 
 const char *sb_verdict_name(sb_verdict verdict) {
-  static const char *const names[SB_VERDICT_COUNT] = {"same",        "different",      "duplicate",
-                                                      "same_person", "suspected_swap", "unsure"};
+  static const char *const names[SB_VERDICT_COUNT] = {
+      "same", "different", "duplicate", "same_person", "suspected_swap", "mirrored", "unsure"};
   return names[verdict];
 }
 
 // ---- Reasons, in words --------------------------------------------------------------------------
 
 static const sb_identity *scan_of(const sb_checked *k, int64_t i) {
-  return k->scores->folder->scans.probe + i;
+  return k->as_is->scores.folder->scans.probe + i;
 }
 
 // Whose a scan is by its label.
@@ -32,11 +32,35 @@ static const char *label_of(const sb_checked *k, int64_t i) {
 }
 
 // How likely chance is, where that is known.
-static void say_chance(FILE *file, const sb_checked *k, double closeness) {
-  double above = sb_tail_above(k->tail, closeness);
+static void say_chance(FILE *file, const sb_likeness *l, double closeness) {
+  double above = sb_tail_above(&l->tail, closeness);
   if (!isnan(above))
     fprintf(file, " (probability that two people's scans are as close: %.1g)",
-            -expm1(-k->pairs * above));
+            -expm1(-(double)l->study.pairs * above));
+}
+
+// The same of a case, as it was found.
+static void say_chance_of(FILE *file, const sb_checked *k, const sb_case *c) {
+  say_chance(file, c->mirrored ? k->mirrored : k->as_is, sb_case_closeness(c));
+}
+
+// Of a mirrored case that one of its scans is, and which.
+static void say_mirrored(FILE *file, const sb_checked *k, const sb_case *c) {
+  if (!c->mirrored) return;
+  fprintf(file,
+          "; one of the two has left and right exchanged, as with one mirrored they score %.4f",
+          k->as_is->direction * c->mirrored_score);
+  if (c->exchanged < 0) {
+    fputs(": images cannot say which", file);
+    return;
+  }
+  const char *id = scan_of(k, c->exchanged == 0 ? c->a : c->b)->scan_id;
+  const char *other = scan_of(k, c->exchanged == 0 ? c->b : c->a)->scan_id;
+  if (c->alike > 0)
+    fprintf(file, ": probably %s, as %lld more of this person %s as %s does", id,
+            (long long)c->alike, c->alike == 1 ? "lies" : "lie", other);
+  else
+    fprintf(file, ": probably %s, whose header leaves open which side is left", id);
 }
 
 static void say_labels(FILE *file, const sb_checked *k, const sb_case *c) {
@@ -44,7 +68,7 @@ static void say_labels(FILE *file, const sb_checked *k, const sb_case *c) {
     fputs("one person under two ids", file);
   else
     fprintf(file, "one person under the labels %s and %s", label_of(k, c->a), label_of(k, c->b));
-  say_chance(file, k, c->score);
+  say_chance_of(file, k, c);
 }
 
 // That it is not one image twice.
@@ -72,6 +96,7 @@ static void say_copy(FILE *file, const sb_checked *k, const sb_case *c) {
             "the same image: its rows agree as only copies do (%.5f); the files' noise could not "
             "be compared",
             c->agreement);
+  say_mirrored(file, k, c);
   if (c->expected == SB_EXPECTED_DIFFERENT)
     fprintf(file, "; its labels are %s and %s", label_of(k, c->a), label_of(k, c->b));
 }
@@ -91,13 +116,13 @@ static void say_owner(FILE *file, const sb_checked *k, int64_t scan, int64_t sho
   int64_t other = c->a == scan ? c->b : c->a;
   fprintf(file, "%s is probably of %s", scan_of(k, scan)->scan_id, label_of(k, other));
   if (!c->copy) say_labels_of_copies(file, k, other);
-  fprintf(file, ", being as close to %s as %.4f", scan_of(k, other)->scan_id,
-          k->direction * c->score);
-  say_chance(file, k, c->score);
+  fprintf(file, ", being as close to %s as %.4f%s", scan_of(k, other)->scan_id,
+          k->as_is->direction * sb_case_closeness(c), c->mirrored ? " with one mirrored" : "");
+  say_chance_of(file, k, c);
 }
 
 static void say_two_people(FILE *file, const sb_checked *k, const sb_case *c) {
-  double above = sb_tail_above(k->tail, c->score);
+  double above = sb_tail_above(&k->as_is->tail, c->score);
   fprintf(file, "two people under the label %s", label_of(k, c->a));
   if (!isnan(above))
     fprintf(file, " (%.2g %% of pairs of two people are at least as close)", 100 * above);
@@ -127,6 +152,7 @@ static void say_few(FILE *file, const sb_checked *k, const sb_case *c) {
     fprintf(file, "the label %s", label_of(k, c->a));
   else
     fprintf(file, "the labels %s and %s", label_of(k, c->a), label_of(k, c->b));
+  say_mirrored(file, k, c);
   fputs("; but how likely that is by chance cannot be told here: look at both", file);
 }
 
@@ -136,7 +162,7 @@ static void say_between(FILE *file, const sb_checked *k, const sb_case *c) {
             ? "too far apart for one person's scans, and too close for two people's"
             : "closer than chance explains, but not as close as one person's scans usually are",
         file);
-  say_chance(file, k, c->score);
+  say_chance_of(file, k, c);
   fputs(expected ? ": look at both"
                  : ": a relative, many years between, or another kind of scan; look at both",
         file);
@@ -152,8 +178,13 @@ static void say_why(FILE *file, const sb_checked *k, const sb_case *c) {
   switch (c->why) {
   case SB_WHY_AGREED:
     fputs("as the label says", file);
-    say_chance(file, k, c->score);
+    say_chance_of(file, k, c);
     say_noise(file, c);
+    return;
+  case SB_WHY_MIRRORED:
+    fputs("one person, as the label says", file);
+    say_chance_of(file, k, c);
+    say_mirrored(file, k, c);
     return;
   case SB_WHY_THROUGH:
     fputs("not alike themselves, but both are like other scans of this person: is one damaged?",
@@ -171,9 +202,11 @@ static void say_why(FILE *file, const sb_checked *k, const sb_case *c) {
   case SB_WHY_MISPLACED:
     say_labels(file, k, c);
     fputs(", one of which holds scans of somebody else too: mislabelled", file);
+    say_mirrored(file, k, c);
     return;
   case SB_WHY_TWO_LABELS:
     say_labels(file, k, c);
+    say_mirrored(file, k, c);
     say_noise(file, c);
     return;
   case SB_WHY_DOUBTFUL:
@@ -203,7 +236,7 @@ static void put_cases(FILE *file, const sb_checked *k) {
     const sb_case *c = k->cases.items + i;
     put_scan(file, scan_of(k, c->a));
     put_scan(file, scan_of(k, c->b));
-    fprintf(file, "%.9f\t%s\t%s\t%s\t", k->direction * c->score, EXPECTED[c->expected],
+    fprintf(file, "%.9f\t%s\t%s\t%s\t", k->as_is->direction * c->score, EXPECTED[c->expected],
             OBSERVED[c->observed], sb_verdict_name(c->verdict));
     say_why(file, k, c);
     fputc('\n', file);
@@ -230,7 +263,7 @@ static int64_t count_labels(const grouped *list, int64_t count) {
 }
 
 static sb_status put_groups(FILE *file, const sb_checked *k) {
-  const sb_people *people = &k->scores->now;
+  const sb_people *people = &k->as_is->scores.now;
   int64_t scans = people->probe_count;
   grouped *list = NULL;
   sb_status status = SB_NEW(&list, scans, "scans");
@@ -263,7 +296,7 @@ static char *json_of(const sb_checked *k, const sb_check_summary *s) {
   cJSON *root = cJSON_CreateObject();
   cJSON_AddStringToObject(root, "kind", "samebrain check");
   cJSON_AddStringToObject(root, "version", sb_version());
-  cJSON_AddStringToObject(root, "measure", k->measure->info.name);
+  cJSON_AddStringToObject(root, "measure", k->as_is->measure->info.name);
   cJSON_AddStringToObject(root, "identities",
                           k->options->identities != NULL
                               ? k->options->identities
@@ -273,6 +306,11 @@ static char *json_of(const sb_checked *k, const sb_check_summary *s) {
     cJSON_AddNumberToObject(root, "threshold", s->threshold);
   else
     cJSON_AddNullToObject(root, "threshold");
+  if (isfinite(s->mirrored_threshold))
+    cJSON_AddNumberToObject(root, "mirrored_threshold", s->mirrored_threshold);
+  else
+    cJSON_AddNullToObject(root, "mirrored_threshold");
+  cJSON_AddBoolToObject(root, "mirrored", k->mirrored != NULL);
   cJSON_AddBoolToObject(root, "threshold_given", k->options->has_threshold);
   cJSON_AddNumberToObject(root, "duplicate_noise", sb_copy_noise);
   cJSON_AddNumberToObject(root, "duplicate_rows", sb_copy_rows);

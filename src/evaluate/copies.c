@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/geometry.h"
 #include "core/hash.h"
 #include "core/memory.h"
 #include "core/threads.h"
@@ -14,8 +15,13 @@
 
 const double sb_copy_noise = 0.7, sb_copy_rows = 0.999, sb_rescan_noise = 0.4;
 
+// How far alignment may put a voxel of a copy from where it is, in voxels: less than one; through the mirror image,
+// which fits every brain only so well, more.
+enum { REACH = 1, MIRRORED_REACH = 3 };
+
 typedef struct finder {
   const sb_store *store;
+  const sb_mirror *mirror;
   sb_grid grid;
   bool *intact;       // per scan: its file is there, and the one that was prepared
   int64_t most_bytes; // that loading one of the files takes
@@ -65,14 +71,21 @@ cleanup:
   return status;
 }
 
-// Both brains and the template's mask, one voxel within their edges; free() *out.
-static sb_status common_brain(const finder *f, int64_t a, int64_t b, uint8_t **out) {
+// Both brains and the template's mask, one voxel within their edges; free() *out. Of a mirrored case b's
+// mirror image.
+static sb_status common_brain(const finder *f, const sb_case *c, uint8_t **out) {
   const int64_t *dims = f->grid.dims, row = dims[0], slice = row * dims[1];
   const int64_t steps[6] = {1, -1, row, -row, slice, -slice};
-  const uint8_t *own_a = sb_store_own_mask(f->store, a), *own_b = sb_store_own_mask(f->store, b);
+  const uint8_t *own_a = sb_store_own_mask(f->store, c->a),
+                *own_b = sb_store_own_mask(f->store, c->b);
   int64_t voxels = slice * dims[2];
-  uint8_t *both = NULL;
+  uint8_t *both = NULL, *mirrored = NULL;
   sb_status status = sb_ok();
+  if (c->mirrored) {
+    SB_TRY(SB_NEW(&mirrored, (voxels + 7) / 8, "mask"));
+    sb_mirror_mask(f->mirror, own_b, mirrored);
+    own_b = mirrored;
+  }
   SB_TRY(SB_NEW_ZERO(&both, voxels, "mask"));
   SB_TRY(SB_NEW_ZERO(out, voxels, "mask"));
   for (int64_t i = 0; i < voxels; i++)
@@ -85,6 +98,7 @@ static sb_status common_brain(const finder *f, int64_t a, int64_t b, uint8_t **o
         (*out)[i] = inside;
       }
 cleanup:
+  free(mirrored);
   free(both);
   return status;
 }
@@ -102,9 +116,11 @@ static sb_status compare_noise(const finder *f, sb_case *c) {
     placed[i].volume = &volumes[i];
     memcpy(placed[i].template_to_scan, record->template_to_scan, sizeof record->template_to_scan);
   }
-  SB_TRY(common_brain(f, c->a, c->b, &brain));
+  if (c->mirrored)
+    sb_affine_multiply(placed[1].template_to_scan, f->mirror->map_mm, placed[1].template_to_scan);
+  SB_TRY(common_brain(f, c, &brain));
   SB_TRY(sb_noise_agreement(&placed[0], &placed[1], &f->grid, sb_store_grid_affine(f->store), brain,
-                            &agreement));
+                            c->mirrored ? MIRRORED_REACH : REACH, &agreement));
   if (isnan(agreement)) goto cleanup;
   c->compared = SB_COMPARED_NOISE;
   c->agreement = agreement;
@@ -143,6 +159,11 @@ static sb_status compare_files(const finder *f, int64_t memory_bytes, int thread
 
 // ---- Rows ---------------------------------------------------------------------------------------
 
+// Rows of a mirrored copy are not much closer than those of a mirrored rescan.
+static bool is_for_rows(const sb_case *c) {
+  return is_open(c) && c->compared == SB_COMPARED_NOT && !c->mirrored;
+}
+
 static sb_status compare_rows(const sb_store *store, sb_cases *cases) {
   const sb_measure *measure = sb_measure_row_find(SB_LIKELY_MEASURE);
   sb_pair *pairs = NULL;
@@ -152,7 +173,7 @@ static sb_status compare_rows(const sb_store *store, sb_cases *cases) {
   SB_TRY(SB_NEW(&pairs, cases->count, "pairs"));
   SB_TRY(SB_NEW(&scores, cases->count, "scores"));
   for (int64_t i = 0; i < cases->count; i++)
-    if (is_open(cases->items + i) && cases->items[i].compared == SB_COMPARED_NOT)
+    if (is_for_rows(cases->items + i))
       pairs[count++] = (sb_pair){cases->items[i].a, cases->items[i].b};
   if (count > 0) SB_TRY(sb_score_pairs(store, store, measure, NULL, pairs, count, scores));
   for (int64_t i = 0; i < cases->count && used < count; i++) {
@@ -168,9 +189,10 @@ cleanup:
   return status;
 }
 
-sb_status sb_find_copies(const sb_store *store, int64_t memory_bytes, int threads,
-                         const sb_progress *progress, sb_cases *cases, int64_t *files_missing) {
-  finder f = {.store = store, .grid = sb_store_grid(store), .progress = progress};
+sb_status sb_find_copies(const sb_store *store, const sb_mirror *mirror, int64_t memory_bytes,
+                         int threads, const sb_progress *progress, sb_cases *cases,
+                         int64_t *files_missing) {
+  finder f = {.store = store, .mirror = mirror, .grid = sb_store_grid(store), .progress = progress};
   sb_status status = sb_ok();
   *files_missing = 0;
   threads = sb_thread_count(threads);

@@ -4,6 +4,7 @@
 
 #include "evaluate/verdict.h"
 #include "samebrain/store.h"
+#include "store/mirror.h"
 
 // Noise of copies agrees at least as much, of rescans less; and rows likewise, by bandpass. Where
 // they come from: docs/checking.md.
@@ -14,9 +15,12 @@ extern const double sb_rescan_noise;
 // Fills `compared`, `agreement` and `copy` of every case that is not observed to be different: by the
 // files' SHA-256; by the noise of their voxels, where both files are still what was prepared; else by
 // their rows. A case's scans are numbered as in the store.
+// Mirrored cases are compared through the template's mirror image, by noise alone.
+//   mirror         of the store; NULL: there are no mirrored cases
 //   files_missing  out: cases whose files are gone, changed or not readable any more
 // Errors: SB_NO_MEMORY, SB_CONTENT (rows that cannot be compared).
-sb_status sb_find_copies(const sb_store *store, int64_t memory_bytes, int threads,
-                         const sb_progress *progress, sb_cases *cases, int64_t *files_missing);
+sb_status sb_find_copies(const sb_store *store, const sb_mirror *mirror, int64_t memory_bytes,
+                         int threads, const sb_progress *progress, sb_cases *cases,
+                         int64_t *files_missing);
 
 #endif

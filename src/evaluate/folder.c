@@ -130,6 +130,7 @@ static sb_status read_summary(const char *folder, sb_link_folder *out) {
     goto cleanup;
   }
   out->scans.self = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "self"));
+  out->mirrored = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "mirrored"));
   const cJSON *stores = cJSON_GetObjectItemCaseSensitive(root, "stores");
   SB_TRY(read_mode(root, path, &out->mode));
   SB_TRY(read_store(stores, path, "gallery", &out->gallery));
@@ -333,7 +334,13 @@ static bool several_datasets(const sb_scans *scans) {
 
 // ---- All ----------------------------------------------------------------------------------------
 
-// In a self-comparison the probes are the gallery: one list for both.
+// Whether the probes are the gallery's scans, as they are or mirrored.
+static bool are_the_gallery(const sb_link_folder *folder) {
+  return folder->scans.self ||
+         (folder->mirrored && strcmp(folder->probe.path, folder->gallery.path) == 0);
+}
+
+// One list for both then.
 static sb_status unite(sb_scans *scans, const char *path) {
   bool same = scans->probe_count == scans->gallery_count;
   for (int64_t i = 0; same && i < scans->probe_count; i++)
@@ -363,7 +370,7 @@ sb_status sb_link_folder_open(const char *path, sb_link_folder *out) {
   SB_TRY(read_summary(path, out));
   SB_TRY(read_scans(paths[1], &out->gallery_table, &scans->gallery, &scans->gallery_count));
   SB_TRY(read_scans(paths[0], &out->probe_table, &scans->probe, &scans->probe_count));
-  if (scans->self) SB_TRY(unite(scans, paths[0]));
+  if (are_the_gallery(out)) SB_TRY(unite(scans, paths[0]));
   for (size_t i = 0; i < out->measure_count; i++) {
     SB_TRY(read_best(paths[0], &out->probe_table, out->measures + i));
     sb_linked_measure *m = out->measures + i;

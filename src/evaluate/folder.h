@@ -38,6 +38,7 @@ typedef struct sb_link_folder {
   char *path;
   sb_identity_mode mode; // the identities that link used
   sb_scans scans;        // their strings are in the tables
+  bool mirrored;         // the probes were compared as their mirror images
   sb_tsv probe_table, gallery_table;
   sb_linked_store probe, gallery; // the same text twice in a self-comparison
   sb_linked_measure *measures;

@@ -162,14 +162,16 @@ static double correlate(const sb_volume *a, const sb_volume *b, const lattice *l
   return (xy - x * y / n) / sqrt(var_x * var_y);
 }
 
-// Alignment errs by less than a voxel: the best of the 27 places around.
-static void find_shift(const sb_volume *a, const sb_volume *b, const voxel_list *voxels,
+// The best of the places around.
+static void find_shift(const sb_volume *a, const sb_volume *b, const voxel_list *voxels, int reach,
                        lattice *l) {
   const lattice start = *l;
+  const int wide = 2 * reach + 1;
   int64_t step = voxels->count / TRIED_VOXELS + 1;
   double best = -INFINITY;
-  for (int place = 0; place < 27; place++) {
-    const int64_t moved[3] = {place % 3 - 1, place / 3 % 3 - 1, place / 9 - 1};
+  for (int place = 0; place < wide * wide * wide; place++) {
+    const int64_t moved[3] = {place % wide - reach, place / wide % wide - reach,
+                              place / wide / wide - reach};
     lattice tried = start;
     for (int axis = 0; axis < 3; axis++) tried.shift[axis] += moved[axis];
     double r = correlate(a, b, &tried, voxels, step);
@@ -180,7 +182,7 @@ static void find_shift(const sb_volume *a, const sb_volume *b, const voxel_list 
 }
 
 sb_status sb_noise_agreement(const sb_placed *a, const sb_placed *b, const sb_grid *grid,
-                             const double grid_affine[16], const uint8_t *brain,
+                             const double grid_affine[16], const uint8_t *brain, int reach,
                              double *correlation) {
   double map[16];
   lattice l;
@@ -191,7 +193,7 @@ sb_status sb_noise_agreement(const sb_placed *a, const sb_placed *b, const sb_gr
   SB_TRY(list_brain(a, grid, grid_affine, brain, &voxels));
   if (voxels.count == 0 || !voxel_map(a, b, map) || !round_to_lattice(map, voxels.centre, &l))
     goto cleanup;
-  find_shift(a->volume, b->volume, &voxels, &l);
+  find_shift(a->volume, b->volume, &voxels, reach, &l);
   *correlation = correlate(a->volume, b->volume, &l, &voxels, 1);
 cleanup:
   free(voxels.at);

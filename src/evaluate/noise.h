@@ -15,14 +15,15 @@ typedef struct sb_placed {
 // voxels of `brain`. A copy has the same voxels, in whatever order, datatype and contrast, and
 // their noise; a rescan has other noise, and the brain lies otherwise between its voxels. Voxels are
 // matched through the alignment of both to the template, rounded to whole voxels and axes, and moved
-// by up to one voxel along each axis to where the noise agrees best; so nothing is interpolated, and
+// by up to `reach` voxels along each axis to where the noise agrees best; so nothing is interpolated, and
 // headers need not be right.
 //   grid, grid_affine, brain   the template's grid (voxel to RAS mm), and 1 where both have brain,
 //                              well inside
+//   reach        how far alignment may err, in voxels
 //   correlation  out: NaN when the voxels do not lie alike (other sizes or angles), are larger than
 //                1.5 mm (what is left of them is anatomy then), or have no noise
 sb_status sb_noise_agreement(const sb_placed *a, const sb_placed *b, const sb_grid *grid,
-                             const double grid_affine[16], const uint8_t *brain,
+                             const double grid_affine[16], const uint8_t *brain, int reach,
                              double *correlation);
 
 #endif

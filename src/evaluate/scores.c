@@ -8,6 +8,7 @@
 #include "engine/pairs.h"
 #include "engine/sink.h"
 #include "evaluate/scale.h"
+#include "store/mirror.h"
 
 // Beyond this many scores to compute one by one, linking again is cheaper.
 enum { MOST_COMPUTED = 10000000 };
@@ -121,6 +122,7 @@ static sb_status need_stores(sb_scores *e) {
   if (e->gallery_index != NULL) return sb_ok();
   sb_status status =
       reopen(&e->folder->probe, scans->probe, scans->probe_count, &e->probe, &e->probe_index);
+  if (status.code == SB_OK && e->folder->mirrored) status = sb_store_mirror_all(e->probe);
   if (status.code == SB_OK)
     status = reopen(&e->folder->gallery, scans->gallery, scans->gallery_count, &e->gallery,
                     &e->gallery_index);

@@ -208,7 +208,9 @@ static void decide(sb_case *c, sb_verdict verdict, sb_why why) {
 }
 
 static void judge_expected(sb_case *c, bool one_group, bool rely) {
-  if (c->observed == SB_OBSERVED_SAME)
+  if (c->mirrored)
+    decide(c, SB_VERDICT_MIRRORED, SB_WHY_MIRRORED);
+  else if (c->observed == SB_OBSERVED_SAME)
     decide(c, SB_VERDICT_SAME, SB_WHY_AGREED);
   else if (one_group)
     decide(c, SB_VERDICT_SAME, SB_WHY_THROUGH);
@@ -246,7 +248,7 @@ static bool shows_better(const sb_case *c, const sb_case *than, int64_t scan,
                          const int64_t *original) {
   int64_t other = c->a == scan ? c->b : c->a, others = than->a == scan ? than->b : than->a;
   bool first = original[other] == other, firsts = original[others] == others;
-  return first != firsts ? first : c->score > than->score;
+  return first != firsts ? first : sb_case_closeness(c) > sb_case_closeness(than);
 }
 
 // Per scan the case that shows best whose it is, if not its label's.

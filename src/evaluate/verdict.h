@@ -24,6 +24,7 @@ typedef enum sb_observed {
 // Why a verdict is what it is.
 typedef enum sb_why {
   SB_WHY_AGREED,     // labels and images say the same
+  SB_WHY_MIRRORED,   // the same, once one of the scans is mirrored
   SB_WHY_THROUGH,    // not alike themselves, but both alike to other scans of the person
   SB_WHY_FOLLOWS,    // one of them is a duplicate, and its original is alike to the other
   SB_WHY_COPY,       // one image
@@ -52,12 +53,22 @@ typedef struct sb_case {
   double agreement; // correlation of noise or rows; NaN: none
   bool gone;        // a file is not there, or not the one that was prepared
   bool copy;        // the same image
-  bool doubtful;    // one of the scans is of poor quality
+  bool mirrored;    // alike only when one of them is mirrored: one has left and right exchanged
+  double mirrored_score; // closeness of the one and the other's mirror image; NaN: not known
+  int exchanged;         // of a mirrored case which has them, 0: a, 1: b; -1: not known
+  int64_t alike;  // of that: how many other scans lie as the other does; 0: told by the headers
+  bool by_mirror; // only the mirror image made it a case
+  bool doubtful;  // one of the scans is of poor quality
   sb_verdict verdict;
   sb_why why;
   // Of SB_WHY_TWO_PEOPLE: the case that shows whose a and b probably are; -1: none.
   int64_t owner[2];
 } sb_case;
+
+// Of a mirrored case with one of its scans mirrored.
+static inline double sb_case_closeness(const sb_case *c) {
+  return c->mirrored ? c->mirrored_score : c->score;
+}
 
 typedef struct sb_cases {
   sb_case *items;

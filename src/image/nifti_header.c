@@ -250,10 +250,19 @@ static void affine_assumed(const nifti_2_header *h, const int64_t dims[3], doubl
   affine[3] = -affine[3];
 }
 
+// Whether one of the two is a mirror image of the other: readers of the one and of the other then take
+// different sides for the left.
+static bool are_mirrored(const double a[16], const double b[16]) {
+  return sb_affine_determinant(a) * sb_affine_determinant(b) < 0;
+}
+
 static void find_affine(const nifti_2_header *h, sb_nifti_header *out) {
+  double other[16];
   sb_affine_identity(out->affine);
+  sb_affine_identity(other);
   if (affine_from_sform(h, out->affine)) {
-    out->orientation = SB_FROM_SFORM;
+    const bool disputed = affine_from_qform(h, other) && are_mirrored(out->affine, other);
+    out->orientation = disputed ? SB_FROM_DISPUTED_SFORM : SB_FROM_SFORM;
   } else if (affine_from_qform(h, out->affine)) {
     out->orientation = SB_FROM_QFORM;
   } else {

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/memory.h"
+
 void sb_voxel_size(const double affine[16], double size[3]) {
   for (int c = 0; c < 3; c++) size[c] = hypot(hypot(affine[c], affine[4 + c]), affine[8 + c]);
 }
@@ -53,4 +55,17 @@ void sb_reorder_grid(const sb_axis_order *order, const int64_t stored_dims[3],
 void sb_axis_letters(const sb_axis_order *order, char letters[4]) {
   for (int r = 0; r < 3; r++) letters[order->from[r]] = (order->flip[r] ? "LPI" : "RAS")[r];
   letters[3] = '\0';
+}
+
+char *sb_sides_doubt(sb_orientation_source source, const char *path) {
+  if (source == SB_ASSUMED)
+    return sb_format("left and right may be swapped, as the header of %s has no orientation: left, "
+                     "front, up was assumed",
+                     path);
+  if (source == SB_FROM_DISPUTED_SFORM)
+    return sb_format("left and right may be swapped, as sform and qform in the header of %s are "
+                     "mirror images of each other: the sform was taken; find out from the original "
+                     "which is right, and write it into both",
+                     path);
+  return NULL;
 }

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "samebrain/volume.h"
+
 // Reordered axis r (0 right, 1 anterior, 2 superior) is storage axis from[r], reversed if flip[r].
 typedef struct sb_axis_order {
   int from[3];
@@ -21,6 +23,10 @@ void sb_reorder_grid(const sb_axis_order *order, const int64_t stored_dims[3],
 
 // Storage axes as letters, e.g. "LPS" when i runs to the left, j to the back and k up.
 void sb_axis_letters(const sb_axis_order *order, char letters[4]);
+
+// Why it is not certain which side of an image is left, for a person; free() it. NULL where it is (or
+// there is no memory).
+char *sb_sides_doubt(sb_orientation_source source, const char *path);
 
 // Lengths of the affine's columns: the voxel's size.
 void sb_voxel_size(const double affine[16], double size[3]);

@@ -6,5 +6,8 @@
 
 #define SB_LIKELY_MEASURE "bandpass"
 static const double SB_LIKELY_SAME = 0.85, SB_LIKELY_DIFFERENT = 0.45;
+// One person's scans of which one is mirrored, seen through the template's mirror image: less than two that
+// lie alike, as no brain is as asymmetric as the template.
+static const double SB_LIKELY_MIRRORED = 0.5;
 
 #endif

@@ -9,13 +9,13 @@ static const char *plural(double count, const char *one, const char *many) {
   return count == 1 ? one : many;
 }
 
-// "31 scans" or "12 scans with 14 others".
+// "31 scans" or "12 scans compared with 14"; "12 scans, mirrored, compared with 14".
 static void put_scans(const sb_page *page) {
   char text[2][SB_TEXT];
   double probes = sb_json_number(page->summary, "probes");
   fprintf(page->file, "%s %s", sb_text_count(probes, text[0]), plural(probes, "scan", "scans"));
   if (!page->self)
-    fprintf(page->file, " compared with %s",
+    fprintf(page->file, "%s compared with %s", page->mirrored ? ", mirrored," : "",
             sb_text_count(sb_json_number(page->summary, "gallery"), text[1]));
 }
 
@@ -51,9 +51,9 @@ static void put_link_sentence(const sb_page *page, const cJSON *figures, int64_t
   if (links > 0 && !page->self) {
     fprintf(
         file,
-        "<em>%s of %s scans</em> %s one of %s others so closely that chance does not explain it.",
+        "<em>%s of %s scans</em>%s %s one of %s others so closely that chance does not explain it.",
         sb_text_count((double)linked, text[0]), sb_text_count(probes, text[1]),
-        plural((double)linked, "matches", "match"),
+        page->mirrored ? ", mirrored," : "", plural((double)linked, "matches", "match"),
         sb_text_count(sb_json_number(page->summary, "gallery"), text[2]));
     return;
   }
@@ -163,6 +163,7 @@ static void put_check_tiles(const sb_page *page) {
   static const char *const kinds[][3] = {
       {"suspected_swap", "Suspected swaps", "pairs: a scan bears another person's id"},
       {"same_person", "One person, two ids", "enrolled twice, or mislabelled"},
+      {"mirrored", "Mirrored", "left and right exchanged"},
       {"duplicate", "Duplicates", "one image, stored twice"},
       {"different", "Unlike under one id", "two people, or a poor image"},
       {"unsure", "Unsure", "neither clearly one person nor two"}};

@@ -110,6 +110,7 @@ static sb_status put_three(sb_easel *easel, const sb_pair *pair, const sb_sliced
     status = put_picture(easel, &picture, text);
     fputs("<figcaption>", file);
     sb_put_scan(file, pair->dataset[side], pair->id[side]);
+    if (side == 0 && easel->page->mirrored) fputs(", mirrored", file);
     fputs("</figcaption></figure>\n", file);
   }
   if (status.code != SB_OK) return status;

@@ -26,8 +26,11 @@ static const kind KINDS[] = {
      "Scans of one id that are not alike. Look at the pictures: where both are good, somebody "
      "else's "
      "scan bears this id."},
+    {"mirrored", "Mirrored",
+     "Two scans of one person, one of which has left and right exchanged. Look at both beside the "
+     "source, and convert the wrong one again."},
     {"duplicate", "Duplicates",
-     "One image stored twice, maybe re-encoded, turned or renamed. Keep one."},
+     "One image stored twice, maybe re-encoded, turned, mirrored or renamed. Keep one."},
     {"unsure", "Unsure", "Neither clearly one person nor clearly two. Look at the pictures."},
 };
 

@@ -20,6 +20,7 @@ typedef struct sb_page {
   cJSON *summary,
       *evaluation; // of summary.json and evaluation.json; evaluation NULL: not evaluated
   bool self;       // a store against itself
+  bool mirrored;   // the probes are mirror images, and so are their pictures
   bool images;
   sb_pairs links;  // proposed by evaluate, else each probe's closest scan; the closest first
   sb_pairs other;  // of the first measure, the closest that evaluate did not propose; may be empty

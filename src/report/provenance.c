@@ -125,7 +125,8 @@ sb_status sb_put_provenance(sb_page *page) {
   put_run(page);
   put_times(page);
   put_store(page, "gallery", page->self ? "Store" : "Store: gallery");
-  put_store(page, "probe", "Store: probes");
+  put_store(page, "probe",
+            page->mirrored ? "Store: probes, whose mirror images were compared" : "Store: probes");
   sb_status status = put_files(page);
   fputs("</div></section>\n", page->file);
   return status;

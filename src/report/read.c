@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "report/page.h"
+#include "store/mirror.h"
 
 enum {
   PICTURE_BYTES = 5000000 // the page stays below 10 MB; tables and plots take at most the rest
@@ -220,6 +221,8 @@ static sb_status open_stores(sb_page *page) {
     page->probe = page->gallery;
   else if (status.code == SB_OK)
     status = open_store(page, "probe", "probes.tsv", &page->probe);
+  if (status.code == SB_OK && page->mirrored && page->probe != NULL)
+    status = sb_store_mirror_all(page->probe);
   return status;
 }
 
@@ -240,6 +243,7 @@ sb_status sb_page_open(const char *folder, const sb_report_options *options, sb_
   SB_TRY(read_json(folder, "evaluation.json", "samebrain evaluation", &page->evaluation));
   SB_TRY(read_json(folder, "check.json", "samebrain check", &page->check));
   page->self = cJSON_IsTrue(sb_json_at(page->summary, "self"));
+  page->mirrored = cJSON_IsTrue(sb_json_at(page->summary, "mirrored"));
   if (sb_page_measure_count(page) < 1) {
     status = sb_error(SB_FORMAT, "%s/summary.json: names no measure; link again", folder);
     goto cleanup;

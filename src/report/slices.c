@@ -8,6 +8,8 @@
 #include "core/memory.h"
 #include "core/select.h"
 #include "engine/fetch.h"
+#include "engine/rows.h"
+#include "store/mirror.h"
 
 enum {
   GAP = 4,
@@ -101,24 +103,45 @@ void sb_slices_free(sb_slices *slices) {
 
 // ---- A scan's values ----------------------------------------------------------------------------
 
+// The mirror image of a scan; free() *row and *own.
+static sb_status take_mirrored(const sb_store *store, int64_t i, float **row, uint8_t **own) {
+  const int64_t *dims = sb_store_grid_dims(store);
+  sb_status status;
+  SB_TRY(SB_NEW(row, sb_store_row_length(store), "pictures"));
+  SB_TRY(SB_NEW(own, (dims[0] * dims[1] * dims[2] + 7) / 8, "pictures"));
+  SB_TRY(sb_row_values(store, i, *row));
+  sb_mirror_mask(sb_store_mirror(store), sb_store_own_mask(store, i), *own);
+cleanup:
+  return status;
+}
+
 sb_status sb_slices_take(const sb_slices *slices, const sb_store *store, int64_t i,
                          sb_sliced *out) {
   memset(out, 0, sizeof *out);
   const sb_scan_record *record = sb_store_record(store, i);
   const uint16_t *row = sb_store_row(store, i);
   const uint8_t *own = sb_store_own_mask(store, i);
+  float *mirrored_row = NULL;
+  uint8_t *mirrored_own = NULL;
   sb_status status;
   sb_row_expect(store, i);
   SB_TRY(SB_NEW(&out->values, slices->count, "pictures"));
   SB_TRY(SB_NEW(&out->own, slices->count, "pictures"));
+  if (sb_store_mirror(store) != NULL) {
+    SB_TRY(take_mirrored(store, i, &mirrored_row, &mirrored_own));
+    own = mirrored_own;
+  }
   for (int64_t p = 0; p < slices->count; p++) {
     int64_t voxel = slices->voxel[p], element = slices->element[p];
-    out->values[p] = element < 0
-                         ? NAN
+    out->values[p] = element < 0 ? NAN
+                     : mirrored_row != NULL
+                         ? mirrored_row[element]
                          : (float)(sb_half_to_float(row[element]) * record->scale + record->offset);
     out->own[p] = element >= 0 && (own[voxel >> 3] >> (7 - (voxel & 7)) & 1) != 0;
   }
 cleanup:
+  free(mirrored_row);
+  free(mirrored_own);
   if (status.code != SB_OK) sb_sliced_free(out);
   return status;
 }

@@ -14,6 +14,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "core/threads.h"
+#include "image/orient.h"
 #include "samebrain/store.h"
 #include "store/ingest_image.h"
 #include "store/ingest_known.h"
@@ -148,11 +149,9 @@ static void warn(const run *r, const sb_scan *scan, char *what) {
 // What a person should know about a scan that was taken.
 static void warn_of_doubts(const run *r, const sb_scan *scan, const sb_prepared *prepared) {
   char doubt[300];
-  if (prepared->quality.orientation == SB_ASSUMED)
-    warn(r, scan,
-         sb_format(": left and right may be swapped, as the header of %s has no orientation: left, "
-                   "front, up was assumed",
-                   scan->source_path));
+  char *sides = sb_sides_doubt(prepared->quality.orientation, scan->source_path);
+  if (sides != NULL) warn(r, scan, sb_format(": %s", sides));
+  free(sides);
   if (prepared->unit_doubted)
     warn(r, scan,
          sb_format(

@@ -115,7 +115,8 @@ static const char HEADER[] =
     "mm\thandedness\tfit\tlead\tstretch\tstructure\tsharpness\toff_mm\tbrain\textraction_overlap\t"
     "extraction_edge\torientation\tnonfinite_voxels\tseconds\treason\n";
 
-static const char *const ORIENTATIONS[] = {"sform", "qform", "assumed"};
+static const char *const ORIENTATIONS[] = {"sform", "qform", "assumed",
+                                           "disputed"}; // as in sb_orientation_source
 static const char *const BRAINS[] = {"stripped", "mask", "extracted"}; // as in sb_brain_source
 
 void sb_shard_put_header(FILE *file) {
@@ -232,23 +233,23 @@ static bool matrix_of(const char *cell, double matrix[16]) {
   return true;
 }
 
-// Which of three words a cell holds.
-static bool word_of(const char *cell, const char *const words[3], int *which) {
-  for (*which = 0; *which < 3; ++*which)
+// Which of some words a cell holds.
+static bool word_of(const char *cell, const char *const *words, int count, int *which) {
+  for (*which = 0; *which < count; ++*which)
     if (strcmp(cell, words[*which]) == 0) return true;
   return false;
 }
 
 static bool orientation_of(const char *cell, sb_orientation_source *orientation) {
   int which;
-  bool known = word_of(cell, ORIENTATIONS, &which);
+  bool known = word_of(cell, ORIENTATIONS, 4, &which);
   if (known) *orientation = (sb_orientation_source)which;
   return known;
 }
 
 static bool brain_of(const char *cell, sb_brain_source *brain) {
   int which;
-  bool known = word_of(cell, BRAINS, &which);
+  bool known = word_of(cell, BRAINS, 3, &which);
   if (known) *brain = (sb_brain_source)which;
   return known;
 }

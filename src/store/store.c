@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "core/memory.h"
 #include "core/npy.h"
 #include "store/meta.h"
+#include "store/mirror.h"
 #include "store/shard.h"
 
 // A file mapped up to its last committed row.
@@ -50,6 +52,8 @@ struct sb_store {
   int64_t count;
   entry *failed;
   int64_t failed_count, lost;
+  sb_mirror *mirror; // NULL: the scans are as they are
+  bool shared;       // all but the mirror is another store's
 };
 
 // ---- Opening ------------------------------------------------------------------------------------
@@ -240,6 +244,12 @@ static void unmap(mapping *m) {
 
 void sb_store_close(sb_store *store) {
   if (store == NULL) return;
+  if (store->mirror != NULL) sb_mirror_free(store->mirror);
+  free(store->mirror);
+  if (store->shared) {
+    free(store);
+    return;
+  }
   for (size_t i = 0; i < store->shard_count; i++) {
     unmap(&store->shards[i].rows);
     unmap(&store->shards[i].masks);
@@ -253,6 +263,57 @@ void sb_store_close(sb_store *store) {
   free(store->path);
   sb_store_meta_free(&store->meta);
   free(store);
+}
+
+// ---- Mirror images ------------------------------------------------------------------------------
+
+sb_status sb_store_mirror_all(sb_store *store) {
+  char *file = sb_path_join(store->path, "template.nii.gz");
+  sb_volume image = {0};
+  sb_mirror *mirror = NULL;
+  sb_status status = file == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
+  SB_TRY(status);
+  SB_TRY(SB_NEW(&mirror, 1, "mirror images"));
+  SB_TRY(sb_volume_load(file, &image, NULL));
+  if (memcmp(image.dims, store->meta.grid_dims, sizeof image.dims) != 0)
+    status = sb_error(SB_FORMAT, "%s: not on the grid that store.json describes", file);
+  SB_TRY(status);
+  memcpy(image.affine, store->meta.grid_affine, sizeof image.affine);
+  status = sb_mirror_create(&image, store->mask, mirror);
+  if (status.code != SB_OK)
+    status = sb_error(status.code, "%s: cannot be aligned to its own mirror image: %s", file,
+                      status.message);
+  SB_TRY(status);
+  store->mirror = mirror;
+  mirror = NULL;
+cleanup:
+  free(mirror);
+  sb_volume_free(&image);
+  free(file);
+  return status;
+}
+
+sb_status sb_store_mirrored(const sb_store *store, sb_store **out) {
+  sb_store *view = NULL;
+  sb_status status = SB_NEW(&view, 1, "mirror images");
+  if (status.code != SB_OK) return status;
+  *view = *store;
+  view->shared = true;
+  status = sb_store_mirror_all(view);
+  if (status.code != SB_OK) {
+    sb_store_close(view);
+    view = NULL;
+  }
+  *out = view;
+  return status;
+}
+
+bool sb_store_is_of(const sb_store *mirrored, const sb_store *store) {
+  return mirrored->entries == store->entries;
+}
+
+const sb_mirror *sb_store_mirror(const sb_store *store) {
+  return store->mirror;
 }
 
 // ---- Looking ------------------------------------------------------------------------------------

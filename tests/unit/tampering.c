@@ -18,7 +18,16 @@
 
 enum { MOST = 64, MOST_PAIRS = MOST * MOST };
 
-typedef enum tampered { AS_IT_WAS, EXCHANGED, MOVED, COPY, TURNED_COPY, CHANGED_COPY } tampered;
+typedef enum tampered {
+  AS_IT_WAS,
+  EXCHANGED,
+  MOVED,
+  MIRRORED,
+  COPY,
+  TURNED_COPY,
+  MIRRORED_COPY,
+  CHANGED_COPY
+} tampered;
 
 // A scan of the tampered cohort. A person is known by the number of its first scan.
 typedef struct subject {
@@ -111,6 +120,41 @@ static void move(trial *r) {
   r->scans[scan].what = MOVED;
 }
 
+// Exchanges left and right: the voxels are reversed, and the header stays as it was.
+static void mirror_file(const char *from, const char *to) {
+  sb_volume v;
+  assert_ok(sb_volume_load(from, &v, NULL));
+  for (int64_t row = 0; row < v.dims[1] * v.dims[2]; row++)
+    for (int64_t i = 0, j = v.dims[0] - 1; i < j; i++, j--) {
+      float *voxels = v.voxels + row * v.dims[0], kept = voxels[i];
+      voxels[i] = voxels[j];
+      voxels[j] = kept;
+    }
+  assert_ok(sb_volume_save(&v, to));
+  sb_volume_free(&v);
+}
+
+static void mirror_scan(trial *r, int scan, const char *name) {
+  subject *s = r->scans + scan;
+  char path[sizeof s->path];
+  snprintf(path, sizeof path, "%s/%s.nii.gz", r->t->folder, name);
+  mirror_file(s->path, path);
+  memcpy(s->path, path, sizeof path);
+}
+
+static void mirror(trial *r) {
+  int scan = draw_rescanned(r);
+  mirror_scan(r, scan, "mirrored");
+  r->scans[scan].what = MIRRORED;
+}
+
+// One that bears somebody else's label already: whose it is must be found all the same.
+static void mirror_exchanged(trial *r) {
+  int scan = 0;
+  while (r->scans[scan].what != EXCHANGED) scan++;
+  mirror_scan(r, scan, "exchanged");
+}
+
 // ---- Copies -------------------------------------------------------------------------------------
 
 static subject *add_copy(trial *r, tampered what, const char *name, const char *ending) {
@@ -160,6 +204,12 @@ static void copy_turned(trial *r) {
   sb_volume_free(&out);
 }
 
+static void copy_mirrored(trial *r) {
+  subject *copy =
+      add_copy(r, MIRRORED_COPY, draw(r, 2) == 0 ? "DDmirrored" : "wwmirrored", ".nii.gz");
+  mirror_file(r->scans[copy->source].path, copy->path);
+}
+
 static void copy_changed(trial *r) {
   subject *copy = add_copy(r, CHANGED_COPY, draw(r, 2) == 0 ? "CCchanged" : "xxchanged", ".nii.gz");
   sb_volume v;
@@ -207,9 +257,14 @@ static bool as_it_must_be(const subject *a, const subject *b, const answer *said
     return one_label(a, b)
                ? is(said, SB_VERDICT_SUSPECTED_SWAP) && names_owner(a, said) && names_owner(b, said)
                : said->verdict == NULL;
-  if (one_label(a, b)) return is(said, SB_VERDICT_SAME);
+  if (one_label(a, b)) {
+    const bool mirrored = (a->what == MIRRORED) != (b->what == MIRRORED);
+    return is(said, mirrored ? SB_VERDICT_MIRRORED : SB_VERDICT_SAME);
+  }
   // A copy and another scan of that person: said once, of the copy and its source. Only where a
   // mislabelled scan is no more at home than the copy, it is said of both.
+  if (a->what == MIRRORED_COPY || b->what == MIRRORED_COPY)
+    if (said->verdict == NULL) return true; // of synthetic brains it may be no closer than chance
   if (is_copy(a) || is_copy(b))
     return is(said, SB_VERDICT_SAME) || is(said, SB_VERDICT_SUSPECTED_SWAP) ||
            (changed && is(said, SB_VERDICT_SAME_PERSON));
@@ -305,6 +360,20 @@ void check_tampered(const tampering *t, uint64_t seed) {
   move(&r);
   copy_file(&r);
   copy_turned(&r);
+  copy_mirrored(&r);
   copy_changed(&r);
-  assert_true(run(&r) >= 9); // 4 of the exchange, 2 of the move, 3 copies
+  assert_true(run(&r) >= 10); // 4 of the exchange, 2 of the move, 4 copies
+  begin(t, seed, &r);
+  mirror(&r);
+  copy_mirrored(&r);
+  assert_int_equal(run(&r), 2);
+}
+
+void check_mirrored_swap(const tampering *t, uint64_t seed) {
+  trial r;
+  begin(t, seed, &r);
+  exchange(&r);
+  mirror_exchanged(&r);
+  mirror(&r);
+  assert_int_equal(run(&r), 5); // 4 of the exchange, a session
 }

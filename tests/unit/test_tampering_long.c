@@ -40,10 +40,16 @@ static bool failed(sb_status status) {
   return status.code != SB_OK;
 }
 
+static void test_mirrored_swap(void **state) {
+  (void)state;
+  for (uint64_t i = 0; i < trials; i++) check_mirrored_swap(&tampered, first_seed + i);
+}
+
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_untampered),
       cmocka_unit_test(test_tampered),
+      cmocka_unit_test(test_mirrored_swap),
   };
   if (argc > 1) trials = strtoull(argv[1], NULL, 10);
   if (argc > 2) first_seed = strtoull(argv[2], NULL, 10);

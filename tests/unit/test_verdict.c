@@ -85,7 +85,7 @@ static cohort judged(const char *labels, const char *people) {
 
 // All verdicts, a letter each, in the order of the pairs; '.' for pairs that are not listed.
 static void assert_verdicts(const cohort *c, const char *verdicts) {
-  static const char letters[] = "sdDPX?"; // same different Duplicate Person swap unsure
+  static const char letters[] = "sdDPXM?"; // same different Duplicate Person swap Mirrored unsure
   int64_t scans = (int64_t)strlen(c->labels), next = 0;
   char said[MOST * MOST + 1];
   int64_t at = 0;
@@ -211,6 +211,22 @@ static void test_doubt(void **state) {
   assert_int_equal(c.cases[1].why, SB_WHY_THROUGH);
 }
 
+// Mirrored scans are one person's; labels decide what that means.
+static void test_mirrored(void **state) {
+  (void)state;
+  static cohort c = {.labels = "ppq", .people = "aaa", .rely = true};
+  make_cases(&c);
+  for (int i = 0; i < 3; i++) c.cases[i].mirrored = i != 1; // the second scan
+  judge(&c);
+  assert_verdicts(&c, "MPP");
+  c.rely = false; // labels are not contradicted
+  judge(&c);
+  assert_verdicts(&c, "M??");
+  c.cases[0].copy = true;
+  judge(&c);
+  assert_verdicts(&c, "D??");
+}
+
 static void test_across_datasets(void **state) {
   (void)state;
   static cohort c = {.labels = "xx1", .people = "abb", .rely = true, .datasets = true};
@@ -251,7 +267,7 @@ static double agreement(const sb_volume *a, const sb_volume *b, const double b_t
   memset(brain, 1, sizeof brain);
   sb_affine_identity(placed[0].template_to_scan);
   assert_true(sb_affine_invert(b_to_template, placed[1].template_to_scan));
-  assert_ok(sb_noise_agreement(&placed[0], &placed[1], &grid, a->affine, brain, &correlation));
+  assert_ok(sb_noise_agreement(&placed[0], &placed[1], &grid, a->affine, brain, 1, &correlation));
   return correlation;
 }
 
@@ -304,7 +320,8 @@ int main(void) {
       cmocka_unit_test(test_nothing_wrong), cmocka_unit_test(test_exchanged),
       cmocka_unit_test(test_moved),         cmocka_unit_test(test_two_ids),
       cmocka_unit_test(test_copies),        cmocka_unit_test(test_small_store),
-      cmocka_unit_test(test_doubt),         cmocka_unit_test(test_across_datasets),
+      cmocka_unit_test(test_doubt),         cmocka_unit_test(test_mirrored),
+      cmocka_unit_test(test_across_datasets),
       cmocka_unit_test(test_noise),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -593,15 +593,20 @@ static void test_where_the_affine_comes_from(void **state) {
   const double turned[12] = {2 * c, -3 * s, 0, 11, 2 * s, 3 * c, 0, 12, 0, 0, 4, 13};
   recipe r = plain();
   sb_volume_info info;
-  double affine[16];
+  double affine[16], mirrored[16];
   for (int i = 0; i < 3; i++) {
     r.pixdim[i + 1] = i + 2;
     r.qoffset[i] = 11 + i;
   }
   r.quatern[2] = sin(0.15);
   r.qform_code = 1;
+  r.pixdim[0] = -1;               // k runs from below, as in the sform
   load_affine(&r, affine, &info); // sform before qform
   assert_int_equal(info.orientation, SB_FROM_SFORM);
+  r.pixdim[0] = 1; // in the qform alone the other way: which side is left?
+  load_affine(&r, mirrored, &info);
+  assert_int_equal(info.orientation, SB_FROM_DISPUTED_SFORM);
+  assert_affine(mirrored, affine, 12);
 
   const double bad[5] = {0, NAN, INFINITY, 1e30, 1e-30};
   for (int b = 0; b < 5; b++) { // an sform that cannot be: qform
