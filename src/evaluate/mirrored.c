@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/memory.h"
+#include "core/order.h"
 #include "measure/likely.h"
 
 // ---- Which pairs --------------------------------------------------------------------------------
@@ -111,15 +112,16 @@ sb_status sb_tell_exchanged(const sb_store *store, sb_cases *cases) {
   }
   for (int64_t i = 0; i < cases->count && status.code == SB_OK; i++) {
     sb_case *c = cases->items + i;
-    const int64_t of_a = c->mirrored ? alike[c->a] : 0, of_b = c->mirrored ? alike[c->b] : 0;
+    const int64_t of_a = alike[c->a], of_b = alike[c->b];
     const bool a = is_doubtful(store, c->a), b = is_doubtful(store, c->b);
     c->exchanged = -1;
-    c->alike = of_a > of_b ? of_a : of_b;
-    if (of_a != of_b)
+    if (!c->mirrored) continue;
+    if (of_a != of_b) {
       c->exchanged = of_a < of_b ? 0 : 1;
-    else if (c->mirrored && a != b)
+      c->alike = sb_larger(of_a, of_b);
+    } else if (a != b) {
       c->exchanged = a ? 0 : 1;
-    if (of_a == of_b) c->alike = 0;
+    }
   }
   free(alike);
   return status;

@@ -28,6 +28,18 @@ with gzip.open(sys.argv[2], "wb", 1) as file:
 END
 }
 
+# dispute FROM TO: the same scan with a qform that is the mirror image of its sform.
+dispute() {
+  python3 - "$1" "$2" <<'END'
+import gzip, struct, sys
+data = bytearray(gzip.open(sys.argv[1]).read())
+(qfac,) = struct.unpack_from("<f", data, 76)
+struct.pack_into("<f", data, 76, 1 if qfac < 0 else -1)
+with gzip.open(sys.argv[2], "wb", 1) as file:
+    file.write(data)
+END
+}
+
 # The exit code of a command, on standard output.
 code() {
   "$@"
