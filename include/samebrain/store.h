@@ -59,9 +59,9 @@ typedef struct sb_input_options {
 // The list is sorted by (dataset, scan_id) within each input. A file given twice counts once, and of two
 // files of one name in a folder that hold the same image (x.nii, x.nii.gz) the first. Else only names are
 // read, not the scans: one that cannot be read fails when it is prepared. What cannot be used is
-// left out, with its reason: two files of one (dataset, scan_id), a name that is
-// not UTF-8 or has control characters, a folder
-// that cannot be listed, an input without scans or that is no regular file, a line without a NIfTI file.
+// left out, with its reason: two files of one (dataset, scan_id), a name that is not UTF-8 or has control
+// characters, a folder that cannot be listed, an input without scans or that is no regular file, a line
+// without a NIfTI file.
 // Errors: SB_NOT_FOUND (input, or a participant label without any scan), SB_FORMAT (manifest); where
 // nothing is left, why the first was left out (SB_CONFLICT, SB_USAGE, ...).
 SB_API sb_status sb_scan_list_find(const char *const *inputs, size_t input_count,

@@ -205,11 +205,14 @@ static sb_status find_in_folder(sb_finder *f, const char *folder) {
     status = sb_finder_leave_out(f, status);
     goto cleanup;
   }
+  const bool bids = root != NULL || sb_bids_has_subjects(folder, names, count);
   if (root != NULL)
     SB_TRY(sb_find_in_bids_part(f, folder, dataset));
-  else if (sb_bids_has_subjects(folder, names, count))
+  else if (bids)
     SB_TRY(sb_find_in_bids(f, folder, dataset));
-  if (f->list->count + f->list->left_out_count == before)
+  // Of a large data set not all folders are looked into for a label that is misspelt.
+  const bool all_wanted = f->options->participant_label_count == 0;
+  if (f->list->count + f->list->left_out_count == before && (all_wanted || !bids))
     SB_TRY(sb_find_in_tree(f, folder, names, count, dataset));
 cleanup:
   sb_free_names(names, count);

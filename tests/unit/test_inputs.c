@@ -209,6 +209,9 @@ static void test_participants(void **state) {
   assert_fails(find(INPUTS("study"), &options, &list), SB_NOT_FOUND, "participant \"sub-0\"");
   labels[1] = "04"; // has a folder, but no scan
   assert_fails(find(INPUTS("study"), &options, &list), SB_NOT_FOUND, "participant \"04\"");
+  options.participant_label_count = 1;
+  labels[0] = "04";
+  assert_fails(find(INPUTS("study"), &options, &list), SB_NOT_FOUND, "participant \"04\"");
   assert_int_equal(list.count, 0);
 }
 
