@@ -146,10 +146,12 @@ static sb_status remove_file(const char *folder, const char *name) {
   return status;
 }
 
+// summary.json first: when this is killed, what is left must not look like a finished link.
 static sb_status remove_known_files(const char *folder) {
   char **names = NULL;
   size_t count = 0;
   sb_status status;
+  SB_TRY(remove_file(folder, "summary.json"));
   SB_TRY(sb_list_folder(folder, &names, &count));
   for (size_t i = 0; i < count; i++)
     if (known_file(names[i])) SB_TRY(remove_file(folder, names[i]));

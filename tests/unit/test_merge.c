@@ -286,6 +286,22 @@ static void test_what_does_not_belong_together_is_refused(void **state) {
   tear_down(&l, gallery, probe);
 }
 
+// However far the removing of parts comes, none of them looks finished afterwards.
+static void test_a_part_half_removed_is_not_a_finished_one(void **state) {
+  (void)state;
+  char *below = scratch_folder(), *part = sb_path_join(below, "0001-of-0002");
+  char *table = sb_path_join(part, "gallery.tsv"), *summary = sb_path_join(part, "summary.json");
+  assert_ok(sb_make_folder(table)); // which cannot be removed as a file
+  write_text(part, "summary.json", "{}");
+  expect_refusal(sb_results_remove(below), SB_IO, "gallery.tsv: cannot remove");
+  assert_false(sb_is_file(summary));
+  free(summary);
+  free(table);
+  free(part);
+  remove_folder(below);
+  free(below);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_shares_cover_each_pair_once),
@@ -293,6 +309,7 @@ int main(void) {
       cmocka_unit_test(test_parts_are_one_run_and_leave_nothing),
       cmocka_unit_test(test_the_matrix_is_put_together),
       cmocka_unit_test(test_what_does_not_belong_together_is_refused),
+      cmocka_unit_test(test_a_part_half_removed_is_not_a_finished_one),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
