@@ -10,9 +10,11 @@
 #include "engine/pairs.h"
 #include "engine/rows.h"
 #include "evaluate/noise.h"
+#include "evaluate/resampled.h"
 #include "measure/likely.h"
 
-const double sb_copy_noise = 0.7, sb_copy_rows = 0.999, sb_rescan_noise = 0.4;
+const double sb_copy_noise = 0.7, sb_copy_resampled = 0.9, sb_copy_rows = 0.999,
+             sb_rescan_noise = 0.4, sb_rescan_resampled = 0.85;
 
 typedef struct finder {
   const sb_store *store;
@@ -103,12 +105,17 @@ static sb_status compare_noise(const finder *f, sb_case *c) {
     memcpy(placed[i].template_to_scan, record->template_to_scan, sizeof record->template_to_scan);
   }
   SB_TRY(common_brain(f, c->a, c->b, &brain));
-  SB_TRY(sb_noise_agreement(&placed[0], &placed[1], &f->grid, sb_store_grid_affine(f->store), brain,
-                            &agreement));
-  if (isnan(agreement)) goto cleanup;
-  c->compared = SB_COMPARED_NOISE;
+  const sb_common_brain common = {&f->grid, sb_store_grid_affine(f->store), brain};
+  SB_TRY(sb_noise_agreement(&placed[0], &placed[1], &common, &agreement));
+  if (!isnan(agreement)) c->compared = SB_COMPARED_NOISE;
   c->agreement = agreement;
   c->copy = agreement >= sb_copy_noise;
+  if (c->copy) goto cleanup;
+  SB_TRY(sb_resampled_agreement(&placed[0], &placed[1], &common, &agreement));
+  c->copy = agreement >= sb_copy_resampled;
+  if (!c->copy && (c->compared == SB_COMPARED_NOISE || isnan(agreement))) goto cleanup;
+  c->compared = SB_COMPARED_RESAMPLED;
+  c->agreement = agreement;
 cleanup:
   free(brain);
   sb_volume_free(&volumes[0]);

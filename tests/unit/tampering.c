@@ -18,7 +18,15 @@
 
 enum { MOST = 64, MOST_PAIRS = MOST * MOST };
 
-typedef enum tampered { AS_IT_WAS, EXCHANGED, MOVED, COPY, TURNED_COPY, CHANGED_COPY } tampered;
+typedef enum tampered {
+  AS_IT_WAS,
+  EXCHANGED,
+  MOVED,
+  COPY,
+  TURNED_COPY,
+  RESAMPLED_COPY,
+  CHANGED_COPY
+} tampered;
 
 // A scan of the tampered cohort. A person is known by the number of its first scan.
 typedef struct subject {
@@ -158,6 +166,17 @@ static void copy_turned(trial *r) {
   assert_ok(sb_volume_save_as(&out, copy->path, (sb_save_type)type, slope, 0));
   sb_volume_free(&in);
   sb_volume_free(&out);
+}
+
+static void copy_resampled(trial *r) {
+  subject *copy =
+      add_copy(r, RESAMPLED_COPY, draw(r, 2) == 0 ? "EEresampled" : "vvresampled", ".nii.gz");
+  sb_volume v;
+  assert_ok(sb_volume_load(r->scans[copy->source].path, &v, NULL));
+  assert_ok(alter_voxels(draw_between(r, 0.9, 1.25), draw_between(r, 0, 10), draw(r, 2) == 0,
+                         r->key, &v));
+  assert_ok(sb_volume_save(&v, copy->path));
+  sb_volume_free(&v);
 }
 
 static void copy_changed(trial *r) {
@@ -305,6 +324,7 @@ void check_tampered(const tampering *t, uint64_t seed) {
   move(&r);
   copy_file(&r);
   copy_turned(&r);
+  copy_resampled(&r);
   copy_changed(&r);
-  assert_true(run(&r) >= 9); // 4 of the exchange, 2 of the move, 3 copies
+  assert_true(run(&r) >= 10); // 4 of the exchange, 2 of the move, 4 copies
 }

@@ -19,7 +19,7 @@ void check_untampered(const tampering *t);
 
 // Which scans are tampered with follows from `seed`: two people exchange a session; a session is
 // moved to another person; one scan is copied under a new id, one in another storage order and
-// datatype, one with another contrast and 2 % noise.
+// datatype, one at other voxels, one with another contrast and 2 % noise.
 void check_tampered(const tampering *t, uint64_t seed);
 
 #endif
