@@ -167,6 +167,51 @@ static inline sb_status alter_resolution(const double mm[3], sb_volume *v) {
   return status;
 }
 
+// The image at other voxels: cubes of `mm`, turned by `degrees` about an axis and shifted by less than a
+// voxel, both by chance; interpolated linearly, or by cubics.
+static inline sb_status alter_voxels(double mm, double degrees, bool cubic, uint64_t seed,
+                                     sb_volume *v) {
+  double old[3], axis[3], turn[16], to_old[16], to_voxel[16], length = 0;
+  sb_volume out = *v;
+  voxel_sizes(v, old);
+  for (int i = 0; i < 3; i++) {
+    axis[i] = normal(&seed);
+    length += axis[i] * axis[i];
+  }
+  for (int i = 0; i < 3; i++) axis[i] /= sqrt(length);
+  const double c = cos(degrees * 0.017453292519943295), s = sin(degrees * 0.017453292519943295);
+  sb_affine_identity(turn);
+  for (int i = 0; i < 3; i++) // Rodrigues
+    for (int j = 0; j < 3; j++)
+      turn[4 * i + j] = (1 - c) * axis[i] * axis[j] +
+                        (i == j ? c : ((j - i + 3) % 3 == 1 ? -s : s) * axis[3 - i - j]);
+  for (int i = 0; i < 3; i++) out.dims[i] = (int64_t)ceil((double)v->dims[i] * old[i] / mm);
+  double from[3], to[3]; // both centres, the second one shifted
+  for (int i = 0; i < 3; i++) from[i] = 0.5 * (double)(v->dims[i] - 1);
+  for (int i = 0; i < 3; i++) to[i] = 0.5 * (double)out.dims[i] + 0.3 * sin(normal(&seed));
+  if (!sb_affine_invert(v->affine, to_voxel)) return sb_error(SB_CONTENT, "a singular affine");
+  sb_affine_apply(v->affine, from, from);
+  sb_affine_identity(out.affine);
+  for (int i = 0; i < 3; i++) out.affine[5 * i] = mm;
+  sb_affine_multiply(turn, out.affine, out.affine);
+  sb_affine_apply(out.affine, to, to);
+  for (int i = 0; i < 3; i++) out.affine[4 * i + 3] = from[i] - to[i];
+  sb_affine_multiply(to_voxel, out.affine, to_old);
+  out.voxels = NULL;
+  sb_status status = SB_NEW(&out.voxels, voxel_count(&out), "altered scan");
+  if (status.code != SB_OK) return status;
+  for (int64_t i = 0; i < voxel_count(&out); i++) {
+    double p[3] = {(double)(i % out.dims[0]), (double)(i / out.dims[0] % out.dims[1]),
+                   (double)(i / (out.dims[0] * out.dims[1]))};
+    sb_affine_apply(to_old, p, p);
+    out.voxels[i] = cubic ? fmaxf(sb_sample_cubic(v, p[0], p[1], p[2], 0), 0)
+                          : sb_sample_linear(v, p[0], p[1], p[2], 0);
+  }
+  sb_volume_free(v);
+  *v = out;
+  return status;
+}
+
 // Another cut of the skull, 1 to 2 mm tighter (mm below 0) or looser, unevenly: the brain's mask
 // smoothed by 2 mm and cut elsewhere than in the middle. A looser cut brings in tissue as bright as
 // membranes and fluid beside the brain, 20 to 70 % of its mean.

@@ -3,9 +3,9 @@
 //   bench_duplicates SCAN...
 //
 // Each SCAN is copied in several ways, into a temporary folder that is deleted afterwards. Prints for
-// each kind of copy, and for SCANs of one participant (rescans), the agreement and likeness that check
-// decides by; and how far the noise of a rescan without any motion could agree, if it were everywhere
-// as low as in the quietest quarter of that brain.
+// each kind of copy, and for SCANs of one participant (rescans), as they are and with one of them
+// resampled, the agreement and likeness that check decides by; and how far the noise of a rescan without
+// any motion could agree, if it were everywhere as low as in the quietest quarter of that brain.
 #include <stdio.h>
 
 #include "alterations.h"
@@ -22,6 +22,8 @@ typedef struct kind {
   double gamma, bias, snr; // 0: none
   sb_save_type type;
   bool turned, tighter;
+  double mm, degrees; // of other voxels; 0 mm: none
+  bool cubic;
 } kind;
 
 static const kind KINDS[] = {
@@ -36,6 +38,27 @@ static const kind KINDS[] = {
     {.name = "gamma 0.8, 2 % noise", .type = SB_SAVE_FLOAT32, .gamma = 0.8, .snr = 50},
     {.name = "gamma 1.25, 2 % noise", .type = SB_SAVE_FLOAT32, .gamma = 1.25, .snr = 50},
     {.name = "gamma 0.8, 5 % noise", .type = SB_SAVE_FLOAT32, .gamma = 0.8, .snr = 20},
+    {.name = "1 mm, shifted, uint8", .type = SB_SAVE_UINT8, .levels = 255, .mm = 1},
+    {.name = "1 mm, 8 degrees", .type = SB_SAVE_FLOAT32, .mm = 1, .degrees = 8},
+    {.name = "1 mm, 8 degrees, cubic",
+     .type = SB_SAVE_FLOAT32,
+     .mm = 1,
+     .degrees = 8,
+     .cubic = true},
+    {.name = "0.8 mm", .type = SB_SAVE_FLOAT32, .mm = 0.8},
+    {.name = "1.2 mm, 5 degrees", .type = SB_SAVE_FLOAT32, .mm = 1.2, .degrees = 5},
+    {.name = "1.5 mm, 5 degrees", .type = SB_SAVE_FLOAT32, .mm = 1.5, .degrees = 5},
+    {.name = "1 mm, 8 degrees, gamma 0.8",
+     .type = SB_SAVE_FLOAT32,
+     .gamma = 0.8,
+     .mm = 1,
+     .degrees = 8,
+     .cubic = true},
+    {.name = "1 mm, 8 degrees, 1 % noise",
+     .type = SB_SAVE_FLOAT32,
+     .mm = 1,
+     .degrees = 8,
+     .snr = 100},
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
@@ -57,6 +80,7 @@ static void write_copy(const kind *k, const sb_volume *scan, uint64_t seed, cons
   sb_volume v;
   must(k->turned ? turned_volume(scan, axis, flip, &v) : copy_volume(scan, &v));
   if (k->tighter) must(alter_strip(false, seed, &v));
+  if (k->mm > 0) must(alter_voxels(k->mm, k->degrees, k->cubic, seed, &v));
   if (k->bias > 0) must(alter_bias(k->bias, seed, &v));
   if (k->gamma > 0) alter_gamma(k->gamma, &v);
   if (k->snr > 0) alter_noise(k->snr, seed, &v);
@@ -106,28 +130,45 @@ static double motionless_bound(const sb_volume *v) {
 // ---- All ----------------------------------------------------------------------------------------
 
 typedef struct range {
-  int count, copies, compared;
-  double least_noise, most_noise, least_row, most_row;
+  int count, copies, compared, resampled;
+  double least_noise, most_noise, least_resampled, most_resampled, least_row, most_row;
 } range;
 
 static void add(range *r, const sb_case *c, double row) {
-  if (r->count++ == 0) *r = (range){1, 0, 0, INFINITY, -INFINITY, INFINITY, -INFINITY};
+  if (r->count++ == 0)
+    *r = (range){.count = 1,
+                 .least_noise = INFINITY,
+                 .most_noise = -INFINITY,
+                 .least_resampled = INFINITY,
+                 .most_resampled = -INFINITY,
+                 .least_row = INFINITY,
+                 .most_row = -INFINITY};
   r->copies += c->copy;
   r->least_row = fmin(r->least_row, row);
   r->most_row = fmax(r->most_row, row);
-  if (c->compared != SB_COMPARED_NOISE) return;
-  r->compared++;
-  r->least_noise = fmin(r->least_noise, c->agreement);
-  r->most_noise = fmax(r->most_noise, c->agreement);
+  if (c->compared == SB_COMPARED_NOISE) {
+    r->compared++;
+    r->least_noise = fmin(r->least_noise, c->agreement);
+    r->most_noise = fmax(r->most_noise, c->agreement);
+  } else if (c->compared == SB_COMPARED_RESAMPLED) {
+    r->resampled++;
+    r->least_resampled = fmin(r->least_resampled, c->agreement);
+    r->most_resampled = fmax(r->most_resampled, c->agreement);
+  }
+}
+
+static void print_range(int count, double least, double most) {
+  if (count > 0)
+    printf("%8.3f to %5.3f ", least, most);
+  else
+    printf("%17s ", "-");
 }
 
 static void print(const char *name, const range *r) {
   if (r->count == 0) return;
   printf("%-30s %4d ", name, r->count);
-  if (r->compared > 0)
-    printf("%8.3f to %5.3f ", r->least_noise, r->most_noise);
-  else
-    printf("%17s ", "-");
+  print_range(r->compared, r->least_noise, r->most_noise);
+  print_range(r->resampled, r->least_resampled, r->most_resampled);
   printf("%9.5f to %7.5f %6d\n", r->least_row, r->most_row, r->copies);
 }
 
@@ -153,8 +194,8 @@ static void list_all(const sb_scan_list *scans, const char *folder, sb_scan *lis
 }
 
 static void compare(const sb_store *store, const sb_scan_list *scans) {
-  const int64_t step = KIND_COUNT + 1, count = (int64_t)scans->count, most = count * (step + count);
-  range ranges[KIND_COUNT + 1] = {0};
+  const int64_t step = KIND_COUNT + 1, count = (int64_t)scans->count, most = count * count * step;
+  range copies[KIND_COUNT + 1] = {0}, rescans[KIND_COUNT + 1] = {0};
   sb_cases cases = {0};
   sb_pair *pairs;
   double *rows;
@@ -167,7 +208,9 @@ static void compare(const sb_store *store, const sb_scan_list *scans) {
     for (int64_t j = i + 1; j < count; j++)
       if (strcmp(scans->scans[i].participant, scans->scans[j].participant) == 0 &&
           strcmp(scans->scans[i].dataset, scans->scans[j].dataset) == 0)
-        pairs[cases.count++] = (sb_pair){i * step, j * step};
+        for (int64_t k = 0; k < step; k++)
+          if (k == 0 || KINDS[k - 1].mm > 0)
+            pairs[cases.count++] = (sb_pair){i * step, j * step + k};
   }
   for (int64_t i = 0; i < cases.count; i++)
     cases.items[i] = (sb_case){.a = pairs[i].probe, .b = pairs[i].gallery};
@@ -175,10 +218,18 @@ static void compare(const sb_store *store, const sb_scan_list *scans) {
   must(sb_score_pairs(store, store, sb_measure_row_find(SB_LIKELY_MEASURE), NULL, pairs,
                       cases.count, rows));
   for (int64_t i = 0; i < cases.count; i++)
-    add(ranges + cases.items[i].b % step, cases.items + i, rows[i]);
-  printf("%-30s %4s %17s %20s %6s\n", "", "n", "noise agrees", "rows (bandpass)", "copies");
-  print("rescans", ranges);
-  for (int k = 0; k < KIND_COUNT; k++) print(KINDS[k].name, ranges + k + 1);
+    add((pairs[i].probe / step == pairs[i].gallery / step ? copies : rescans) +
+            pairs[i].gallery % step,
+        cases.items + i, rows[i]);
+  printf("%-30s %4s %17s %17s %20s %6s\n", "", "n", "noise agrees", "resampled agrees",
+         "rows (bandpass)", "copies");
+  for (int k = 0; k < KIND_COUNT; k++) print(KINDS[k].name, copies + k + 1);
+  print("rescans", rescans);
+  for (int k = 0; k < KIND_COUNT; k++) {
+    char *name = sb_format("rescans: %s", KINDS[k].name);
+    print(name, rescans + k + 1);
+    free(name);
+  }
   free(cases.items);
   free(pairs);
   free(rows);

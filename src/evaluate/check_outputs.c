@@ -73,14 +73,17 @@ static void say_labels(FILE *file, const sb_checked *k, const sb_case *c) {
 
 // That it is not one image twice.
 static void say_noise(FILE *file, const sb_case *c) {
-  if (c->compared != SB_COMPARED_NOISE) return;
-  if (c->agreement < sb_rescan_noise)
-    fprintf(file, "; two scans, as their noise differs (correlation %.3f)", c->agreement);
+  const bool resampled = c->compared == SB_COMPARED_RESAMPLED;
+  if (c->compared != SB_COMPARED_NOISE && !resampled) return;
+  const char *how = resampled ? ", resampled," : "";
+  if (c->agreement < (resampled ? sb_rescan_resampled : sb_rescan_noise))
+    fprintf(file, "; two scans, as their noise%s differs (correlation %.3f)", how, c->agreement);
   else
-    fprintf(file,
-            "; two scans, or a copy that was changed: their noise agrees more than that of rescans "
-            "was seen to (correlation %.3f)",
-            c->agreement);
+    fprintf(
+        file,
+        "; two scans, or a copy that was changed: their noise%s agrees more than that of rescans "
+        "was seen to (correlation %.3f)",
+        how, c->agreement);
 }
 
 static void say_copy(FILE *file, const sb_checked *k, const sb_case *c) {
@@ -91,6 +94,11 @@ static void say_copy(FILE *file, const sb_checked *k, const sb_case *c) {
             "the same image: its voxels' noise agrees (correlation %.3f; of rescans it is below "
             "%.2f)",
             c->agreement, sb_copy_noise);
+  else if (c->compared == SB_COMPARED_RESAMPLED)
+    fprintf(file,
+            "the same image at other voxels: resampled, its noise agrees (correlation %.3f; of "
+            "rescans it is below %.2f)",
+            c->agreement, sb_copy_resampled);
   else
     fprintf(file,
             "the same image: its rows agree as only copies do (%.5f); the files' noise could not "
@@ -313,6 +321,7 @@ static char *json_of(const sb_checked *k, const sb_check_summary *s) {
   cJSON_AddBoolToObject(root, "mirrored", k->mirrored != NULL);
   cJSON_AddBoolToObject(root, "threshold_given", k->options->has_threshold);
   cJSON_AddNumberToObject(root, "duplicate_noise", sb_copy_noise);
+  cJSON_AddNumberToObject(root, "duplicate_resampled", sb_copy_resampled);
   cJSON_AddNumberToObject(root, "duplicate_rows", sb_copy_rows);
   cJSON_AddNumberToObject(root, "scans", (double)s->scans);
   cJSON_AddNumberToObject(root, "labels", (double)s->labels);

@@ -11,9 +11,11 @@
 #include "engine/pairs.h"
 #include "engine/rows.h"
 #include "evaluate/noise.h"
+#include "evaluate/resampled.h"
 #include "measure/likely.h"
 
-const double sb_copy_noise = 0.7, sb_copy_rows = 0.999, sb_rescan_noise = 0.4;
+const double sb_copy_noise = 0.7, sb_copy_resampled = 0.9, sb_copy_rows = 0.999,
+             sb_rescan_noise = 0.4, sb_rescan_resampled = 0.85;
 
 // How far alignment may put a voxel of a copy from where it is, in voxels: less than one; through the mirror image,
 // which fits every brain only so well, more.
@@ -119,12 +121,18 @@ static sb_status compare_noise(const finder *f, sb_case *c) {
   if (c->mirrored)
     sb_affine_multiply(placed[1].template_to_scan, f->mirror->map_mm, placed[1].template_to_scan);
   SB_TRY(common_brain(f, c, &brain));
-  SB_TRY(sb_noise_agreement(&placed[0], &placed[1], &f->grid, sb_store_grid_affine(f->store), brain,
-                            c->mirrored ? MIRRORED_REACH : REACH, &agreement));
-  if (isnan(agreement)) goto cleanup;
-  c->compared = SB_COMPARED_NOISE;
+  const sb_common_brain common = {&f->grid, sb_store_grid_affine(f->store), brain};
+  SB_TRY(sb_noise_agreement(&placed[0], &placed[1], &common, c->mirrored ? MIRRORED_REACH : REACH,
+                            &agreement));
+  if (!isnan(agreement)) c->compared = SB_COMPARED_NOISE;
   c->agreement = agreement;
   c->copy = agreement >= sb_copy_noise;
+  if (c->copy) goto cleanup;
+  SB_TRY(sb_resampled_agreement(&placed[0], &placed[1], &common, &agreement));
+  c->copy = agreement >= sb_copy_resampled;
+  if (!c->copy && (c->compared == SB_COMPARED_NOISE || isnan(agreement))) goto cleanup;
+  c->compared = SB_COMPARED_RESAMPLED;
+  c->agreement = agreement;
 cleanup:
   free(brain);
   sb_volume_free(&volumes[0]);

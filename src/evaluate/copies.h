@@ -8,13 +8,13 @@
 
 // Noise of copies agrees at least as much, of rescans less; and rows likewise, by bandpass. Where
 // they come from: docs/checking.md.
-extern const double sb_copy_noise, sb_copy_rows;
-// More than rescans' noise was seen to agree; short of sb_copy_noise perhaps a changed copy.
-extern const double sb_rescan_noise;
+extern const double sb_copy_noise, sb_copy_resampled, sb_copy_rows;
+// More than rescans' noise was seen to agree; short of a copy's perhaps a changed copy.
+extern const double sb_rescan_noise, sb_rescan_resampled;
 
 // Fills `compared`, `agreement` and `copy` of every case that is not observed to be different: by the
-// files' SHA-256; by the noise of their voxels, where both files are still what was prepared; else by
-// their rows. A case's scans are numbered as in the store.
+// files' SHA-256; by the noise of their voxels, as they are and resampled, where both files are still what
+// was prepared; else by their rows. A case's scans are numbered as in the store.
 // Mirrored cases are compared through the template's mirror image, by noise alone.
 //   mirror         of the store; NULL: there are no mirrored cases
 //   files_missing  out: cases whose files are gone, changed or not readable any more

@@ -2,14 +2,7 @@
 #ifndef SB_EVALUATE_NOISE_H
 #define SB_EVALUATE_NOISE_H
 
-#include "measure/measure.h"
-#include "samebrain/volume.h"
-
-// A volume and where a template's brain lies in it.
-typedef struct sb_placed {
-  const sb_volume *volume;
-  double template_to_scan[16]; // RAS mm to RAS mm
-} sb_placed;
+#include "evaluate/placed.h"
 
 // The correlation of what is left of each voxel without the mean of its six neighbours, over the
 // voxels of `brain`. A copy has the same voxels, in whatever order, datatype and contrast, and
@@ -17,13 +10,10 @@ typedef struct sb_placed {
 // matched through the alignment of both to the template, rounded to whole voxels and axes, and moved
 // by up to `reach` voxels along each axis to where the noise agrees best; so nothing is interpolated, and
 // headers need not be right.
-//   grid, grid_affine, brain   the template's grid (voxel to RAS mm), and 1 where both have brain,
-//                              well inside
 //   reach        how far alignment may err, in voxels
 //   correlation  out: NaN when the voxels do not lie alike (other sizes or angles), are larger than
 //                1.5 mm (what is left of them is anatomy then), or have no noise
-sb_status sb_noise_agreement(const sb_placed *a, const sb_placed *b, const sb_grid *grid,
-                             const double grid_affine[16], const uint8_t *brain, int reach,
-                             double *correlation);
+sb_status sb_noise_agreement(const sb_placed *a, const sb_placed *b, const sb_common_brain *brain,
+                             int reach, double *correlation);
 
 #endif

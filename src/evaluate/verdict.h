@@ -39,9 +39,10 @@ typedef enum sb_why {
 // How two images were compared beyond their likeness.
 typedef enum sb_compared {
   SB_COMPARED_NOT,
-  SB_COMPARED_FILES, // one SHA-256
-  SB_COMPARED_NOISE, // voxel by voxel
-  SB_COMPARED_ROWS   // the files are gone, or their voxels lie otherwise
+  SB_COMPARED_FILES,     // one SHA-256
+  SB_COMPARED_NOISE,     // voxel by voxel
+  SB_COMPARED_RESAMPLED, // one at the other's voxels
+  SB_COMPARED_ROWS       // the files are gone, or their voxels too large
 } sb_compared;
 
 typedef struct sb_case {

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/cholesky.h"
 #include "prepare/align_model.h"
 
 enum { GAIN = SB_MOTIONS };
@@ -29,31 +30,6 @@ static int freedom_columns(sb_freedom freedom, double columns[SB_UNKNOWNS][SB_UN
   return count;
 }
 
-// In-place lower Cholesky factor of an n x n matrix; false when it is not positive definite.
-static bool factorise(int n, double *a) {
-  for (int j = 0; j < n; j++) {
-    for (int k = 0; k < j; k++) a[j * n + j] -= a[j * n + k] * a[j * n + k];
-    if (!(a[j * n + j] > 0)) return false;
-    a[j * n + j] = sqrt(a[j * n + j]);
-    for (int i = j + 1; i < n; i++) {
-      for (int k = 0; k < j; k++) a[i * n + j] -= a[i * n + k] * a[j * n + k];
-      a[i * n + j] /= a[j * n + j];
-    }
-  }
-  return true;
-}
-
-static void solve(int n, const double *factor, double *b) {
-  for (int i = 0; i < n; i++) {
-    for (int k = 0; k < i; k++) b[i] -= factor[i * n + k] * b[k];
-    b[i] /= factor[i * n + i];
-  }
-  for (int i = n - 1; i >= 0; i--) {
-    for (int k = i + 1; k < n; k++) b[i] -= factor[k * n + i] * b[k];
-    b[i] /= factor[i * n + i];
-  }
-}
-
 static bool factorise_freedom(const double h[SB_UNKNOWNS * SB_UNKNOWNS], sb_freedom freedom,
                               double *factor) {
   double columns[SB_UNKNOWNS][SB_UNKNOWNS];
@@ -69,7 +45,7 @@ static bool factorise_freedom(const double h[SB_UNKNOWNS * SB_UNKNOWNS], sb_free
       factor[i * n + j] = sum;
     }
   for (int i = 0; i < n; i++) factor[i * n + i] *= 1 + 1e-9;
-  return factorise(n, factor);
+  return sb_cholesky(n, factor);
 }
 
 // The mean of the gain polynomial's terms over the brain. Row sums of T x^n times the row's factor
@@ -119,7 +95,7 @@ bool sb_align_level_step(const sb_align_level *level, const sb_alignment_sums *s
     reduced[i] = 0;
     for (int p = 0; p < SB_UNKNOWNS; p++) reduced[i] += columns[i][p] * sums->projection[p];
   }
-  solve(n, level->factor[freedom], reduced);
+  sb_cholesky_solve(n, level->factor[freedom], reduced);
   for (int i = 0; i < n; i++)
     for (int p = 0; p < SB_UNKNOWNS; p++) found[p] += columns[i][p] * reduced[i];
 

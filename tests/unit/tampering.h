@@ -19,7 +19,7 @@ void check_untampered(const tampering *t);
 
 // Which scans are tampered with follows from `seed`: two people exchange a session; a session is
 // moved to another person; one scan is copied under a new id, one in another storage order and
-// datatype, one with left and right exchanged, one with another contrast and 2 % noise. Then, of the
+// datatype, one with left and right exchanged, one at other voxels, one with another contrast and 2 % noise. Then, of the
 // cohort as it was, a session is mirrored under its own label, and one scan is copied mirrored.
 void check_tampered(const tampering *t, uint64_t seed);
 

@@ -1,5 +1,4 @@
-// The rules of check: what labels and likeness say together; and the noise that tells a copy.
-#include <math.h>
+// The rules of check: what labels and likeness say together.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,10 +8,6 @@
 
 #include <cmocka.h>
 
-#include "../../bench/alterations.h"
-#include "core/geometry.h"
-#include "core/random.h"
-#include "evaluate/noise.h"
 #include "evaluate/verdict.h"
 
 enum { MOST = 12 };
@@ -240,88 +235,13 @@ static void test_across_datasets(void **state) {
   assert_verdicts(&c, "X.P.X.P.P.");
 }
 
-// ---- Noise --------------------------------------------------------------------------------------
-
-enum { SIDE = 24, VOXELS = SIDE * SIDE * SIDE };
-
-// A ball with some shape in it, and noise of its own.
-static void make_scan(uint64_t noise_key, float noise, sb_volume *v) {
-  *v = (sb_volume){.dims = {SIDE, SIDE, SIDE}};
-  sb_affine_identity(v->affine);
-  for (int a = 0; a < 3; a++) v->affine[4 * a + 3] = -0.5 * SIDE;
-  assert_ok(SB_NEW(&v->voxels, VOXELS, "image"));
-  for (int64_t i = 0; i < VOXELS; i++) {
-    const int64_t row = i / SIDE, slice = row / SIDE;
-    double x = (double)(i % SIDE) / SIDE, y = (double)(row % SIDE) / SIDE, z = (double)slice / SIDE;
-    float pair[2];
-    sb_random_normals(noise_key, (uint64_t)i, pair);
-    v->voxels[i] = (float)(3 + x + sin(5 * y) + cos(4 * z + x)) + noise * pair[0];
-  }
-}
-
-static double agreement(const sb_volume *a, const sb_volume *b, const double b_to_template[16]) {
-  static uint8_t brain[VOXELS];
-  sb_grid grid = {.dims = {SIDE, SIDE, SIDE}, .voxel_mm = 1, .mask = brain, .row_length = VOXELS};
-  sb_placed placed[2] = {{.volume = a}, {.volume = b}};
-  double correlation;
-  memset(brain, 1, sizeof brain);
-  sb_affine_identity(placed[0].template_to_scan);
-  assert_true(sb_affine_invert(b_to_template, placed[1].template_to_scan));
-  assert_ok(sb_noise_agreement(&placed[0], &placed[1], &grid, a->affine, brain, 1, &correlation));
-  return correlation;
-}
-
-static void test_noise(void **state) {
-  (void)state;
-  static const int axis[3] = {2, 0, 1};
-  static const bool flip[3] = {false, true, true};
-  double still[16], shifted[16], turned_by[16], wider[16];
-  sb_volume scan, rescan, turned, changed;
-  make_scan(1, 0.1f, &scan);
-  make_scan(2, 0.1f, &rescan);
-  sb_affine_identity(still);
-  assert_true(agreement(&scan, &scan, still) > 0.999999);
-  assert_true(fabs(agreement(&scan, &rescan, still)) < 0.2);
-  // Alignment that is off by most of a voxel does no harm.
-  memcpy(shifted, still, sizeof still);
-  shifted[3] = 0.8;
-  shifted[11] = -0.7;
-  assert_true(agreement(&scan, &scan, shifted) > 0.999999);
-  // Stored otherwise, and the header tells; or the header lies, and alignment found it out.
-  assert_ok(turned_volume(&scan, axis, flip, &turned));
-  assert_true(agreement(&scan, &turned, still) > 0.999999);
-  double header[16], back[16];
-  memcpy(header, turned.affine, sizeof header);
-  sb_affine_identity(turned.affine);
-  assert_true(sb_affine_invert(turned.affine, back));
-  sb_affine_multiply(header, back, turned_by);
-  assert_true(agreement(&scan, &turned, turned_by) > 0.999999);
-  // Another contrast, and noise of its own on top.
-  assert_ok(copy_volume(&scan, &changed));
-  for (int64_t i = 0; i < VOXELS; i++)
-    changed.voxels[i] = powf(changed.voxels[i], 0.8f) + 0.1f * (rescan.voxels[i] - scan.voxels[i]);
-  double agrees = agreement(&scan, &changed, still);
-  assert_true(agrees > 0.8 && agrees < 0.999);
-  // Voxels of another size cannot be compared.
-  memcpy(wider, still, sizeof still);
-  wider[0] = 1.2;
-  assert_true(isnan(agreement(&scan, &scan, wider)));
-  // Nor can large ones, even with themselves.
-  scan.affine[0] = 2;
-  assert_true(isnan(agreement(&scan, &scan, still)));
-  sb_volume_free(&scan);
-  sb_volume_free(&rescan);
-  sb_volume_free(&turned);
-  sb_volume_free(&changed);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_nothing_wrong),   cmocka_unit_test(test_exchanged),
       cmocka_unit_test(test_moved),           cmocka_unit_test(test_two_ids),
       cmocka_unit_test(test_copies),          cmocka_unit_test(test_small_store),
       cmocka_unit_test(test_doubt),           cmocka_unit_test(test_mirrored),
-      cmocka_unit_test(test_across_datasets), cmocka_unit_test(test_noise),
+      cmocka_unit_test(test_across_datasets),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
