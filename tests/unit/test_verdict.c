@@ -317,12 +317,11 @@ static void test_noise(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_nothing_wrong), cmocka_unit_test(test_exchanged),
-      cmocka_unit_test(test_moved),         cmocka_unit_test(test_two_ids),
-      cmocka_unit_test(test_copies),        cmocka_unit_test(test_small_store),
-      cmocka_unit_test(test_doubt),         cmocka_unit_test(test_mirrored),
-      cmocka_unit_test(test_across_datasets),
-      cmocka_unit_test(test_noise),
+      cmocka_unit_test(test_nothing_wrong),   cmocka_unit_test(test_exchanged),
+      cmocka_unit_test(test_moved),           cmocka_unit_test(test_two_ids),
+      cmocka_unit_test(test_copies),          cmocka_unit_test(test_small_store),
+      cmocka_unit_test(test_doubt),           cmocka_unit_test(test_mirrored),
+      cmocka_unit_test(test_across_datasets), cmocka_unit_test(test_noise),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
