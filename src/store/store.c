@@ -298,6 +298,7 @@ sb_status sb_store_mirrored(const sb_store *store, sb_store **out) {
   sb_status status = SB_NEW(&view, 1, "mirror images");
   if (status.code != SB_OK) return status;
   *view = *store;
+  view->mirror = NULL;
   view->shared = true;
   status = sb_store_mirror_all(view);
   if (status.code != SB_OK) {
