@@ -9,6 +9,7 @@
 #include "core/memory.h"
 #include "evaluate/copies.h"
 #include "evaluate/outputs.h"
+#include "measure/likely.h"
 
 static const char *const EXPECTED[] = {"unknown", "same", "different"};
 static const char *const OBSERVED[] = {"same", "different", "unsure"};
@@ -165,14 +166,18 @@ static void say_few(FILE *file, const sb_checked *k, const sb_case *c) {
 }
 
 static void say_between(FILE *file, const sb_checked *k, const sb_case *c) {
-  bool expected = c->expected == SB_EXPECTED_SAME;
-  fputs(expected
-            ? "too far apart for one person's scans, and too close for two people's"
+  const bool expected = c->expected == SB_EXPECTED_SAME;
+  const bool usual = k->as_is->likely_known && c->score >= SB_LIKELY_SAME;
+  fputs(expected ? "too far apart for one person's scans, and too close for two people's"
+        : usual
+            ? "as close as one person's scans usually are, but so many pairs here are close that "
+              "chance is not ruled out"
             : "closer than chance explains, but not as close as one person's scans usually are",
         file);
   say_chance_of(file, k, c);
-  fputs(expected ? ": look at both"
-                 : ": a relative, many years between, or another kind of scan; look at both",
+  fputs(expected || usual
+            ? ": look at both"
+            : ": a relative, many years between, or another kind of scan; look at both",
         file);
 }
 

@@ -84,11 +84,13 @@ cleanup:
 }
 
 bool sb_likeness_is_bulk_alike(const sb_likeness *l) {
-  return l->likely_known && tanh(l->tail.location) > SB_LIKELY_DIFFERENT;
+  const double upper_quartile = tanh(l->tail.location + 1.349 / 2 * l->tail.scale);
+  return l->likely_known && upper_quartile > SB_LIKELY_DIFFERENT;
 }
 
-// From which closeness pairs are found to be of one person, and the pairs that are. Mirrored ones that could
-// be copies are listed too: their noise will say.
+// From which closeness pairs are found to be of one person, and the pairs that are. Pairs as close as one
+// person's scans usually are are listed too: with mirrored ones their noise will say, and where many people
+// have scans that no label joins, chance seems to reach that far.
 static sb_status find_pairs(const sb_check_options *options, const sb_likeness *as_is,
                             sb_likeness *l) {
   const double usual = as_is != NULL ? SB_LIKELY_MIRRORED : SB_LIKELY_SAME;
@@ -106,7 +108,7 @@ static sb_status find_pairs(const sb_check_options *options, const sb_likeness *
     if (l->rely && as_is != NULL && as_is->rely && !as_is->given)
       l->threshold = fmax(l->threshold, as_is->threshold);
   }
-  l->listed = as_is != NULL && l->likely_known ? fmin(l->threshold, usual) : l->threshold;
+  l->listed = l->likely_known && !l->given ? fmin(l->threshold, usual) : l->threshold;
   if (as_is != NULL && sb_likeness_is_bulk_alike(l)) l->listed = INFINITY; // nothing could be told
   if (isfinite(l->listed)) SB_TRY(sb_links_above(&l->study, &l->tail, l->listed, true, &l->found));
 cleanup:

@@ -50,6 +50,43 @@ static void test_many_sessions(void **state) {
   free(folder);
 }
 
+enum { SESSIONS_EACH = 12 };
+
+// As close as one person's scans are: 0.9 and a little more, with noise of 0.3.
+static void make_close(int scan, int64_t length, float *row) {
+  uint64_t pattern = 3000 + (uint64_t)(scan / SESSIONS_EACH), noise = 200000 + (uint64_t)scan;
+  for (int64_t i = 0; i < length; i++) row[i] = (float)(uniform(&pattern) + 0.3 * uniform(&noise));
+}
+
+// Many scans of few people without labels: so many close pairs that chance seems to reach as far. None is passed
+// over for that.
+static void test_no_labels(void **state) {
+  (void)state;
+  char *folder = scratch_folder();
+  sb_check_options options = sb_check_options_default();
+  options.identities = "none";
+  for (int people = 2; people <= 6; people++) {
+    const int of_each = SESSIONS_EACH * (SESSIONS_EACH - 1) / 2;
+    const cohort c = {.people = people,
+                      .sessions = SESSIONS_EACH,
+                      .seed = 3,
+                      .gain = 1,
+                      .duplicate_of = -1,
+                      .constant = -1,
+                      .change = make_close};
+    char name[20];
+    snprintf(name, sizeof name, "of-%d", people);
+    sb_store *store = open_cohort(folder, name, &c);
+    snprintf(name, sizeof name, "out-%d", people);
+    const sb_check_summary s = check(store, &options, folder, name);
+    assert_int_equal(s.pairs[SB_VERDICT_SAME_PERSON] + s.pairs[SB_VERDICT_UNSURE],
+                     people * of_each);
+    sb_store_close(store);
+  }
+  remove_folder(folder);
+  free(folder);
+}
+
 // By a table: the first two scans change places with others.
 static void test_table(void **state) {
   (void)state;
@@ -135,9 +172,8 @@ static void test_same_bytes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_many_sessions),
-      cmocka_unit_test(test_table),
-      cmocka_unit_test(test_equal_rows),
+      cmocka_unit_test(test_many_sessions), cmocka_unit_test(test_no_labels),
+      cmocka_unit_test(test_table),         cmocka_unit_test(test_equal_rows),
       cmocka_unit_test(test_same_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
