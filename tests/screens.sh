@@ -26,7 +26,7 @@ cd "$scratch"
 link() { # name, options...
   local name=$1
   shift
-  "$program" link store -o "$name" -m pearson,bandpass --threshold 0.5 --quiet "$@" || fail "link $*"
+  "$program" link store -o "$name" -m pearson,bandpass --threshold 0.5 --overwrite --quiet "$@" || fail "link $*"
 }
 expect_the_same() { # what was tried
   for file in matches.tsv mated.tsv probes.tsv; do cmp expected/$file found/$file || fail "$file differs: $*"; done

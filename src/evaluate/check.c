@@ -261,7 +261,7 @@ static void note(const checker *k, sb_check_summary *s) {
         s->note, sizeof s->note,
         "%s, so that chance cannot be told from a match: only duplicates are found for certain%s",
         sb_likeness_is_bulk_alike(&k->as_is)
-            ? "a quarter of the pairs that should be of two people are as close as one "
+            ? "half of the pairs that should be of two people are as close as one "
               "person's"
             : "there are too few pairs of scans of different people",
         known ? ", and other pairs that do not fit their labels are unsure"

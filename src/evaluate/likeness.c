@@ -84,8 +84,7 @@ cleanup:
 }
 
 bool sb_likeness_is_bulk_alike(const sb_likeness *l) {
-  const double upper_quartile = tanh(l->tail.location + 1.349 / 2 * l->tail.scale);
-  return l->likely_known && upper_quartile > SB_LIKELY_DIFFERENT;
+  return l->likely_known && tanh(l->tail.location) > SB_LIKELY_DIFFERENT;
 }
 
 // From which closeness pairs are found to be of one person, and the pairs that are. Pairs as close as one

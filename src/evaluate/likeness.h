@@ -34,7 +34,7 @@ sb_status sb_likeness_open(const sb_store *store, const sb_check_options *option
                            sb_likeness *l);
 void sb_likeness_close(sb_likeness *l); // a zeroed one is fine
 
-// Whether a quarter of what should be pairs of two people are closer than those are: then labels are
+// Whether half of what should be pairs of two people are as close as one person's: then labels are
 // missing, or the scans are blurred.
 bool sb_likeness_is_bulk_alike(const sb_likeness *l);
 
