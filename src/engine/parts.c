@@ -130,5 +130,7 @@ cleanup:
 
 sb_status sb_link(const sb_store *gallery, const sb_store *probe, const sb_link_options *options,
                   const char *out, const sb_progress *progress, sb_link_summary *summary) {
-  return sb_link_limited(gallery, probe, options, NULL, out, progress, summary);
+  const sb_link_options defaults = sb_link_options_default();
+  return sb_link_limited(gallery, probe, options != NULL ? options : &defaults, NULL, out, progress,
+                         summary);
 }

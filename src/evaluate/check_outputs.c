@@ -64,11 +64,19 @@ static void say_mirrored(FILE *file, const sb_checked *k, const sb_case *c) {
     fprintf(file, ": probably %s, whose header leaves open which side is left", id);
 }
 
-static void say_labels(FILE *file, const sb_checked *k, const sb_case *c) {
-  if (*scan_of(k, c->a)->person == '\0' || *scan_of(k, c->b)->person == '\0')
-    fputs("one person under two ids", file);
+// Under which labels the two are.
+static void say_under(FILE *file, const sb_checked *k, const sb_case *c) {
+  if (c->expected == SB_EXPECTED_SAME)
+    fprintf(file, "under the label %s", label_of(k, c->a));
+  else if (*scan_of(k, c->a)->person == '\0' || *scan_of(k, c->b)->person == '\0')
+    fputs("under two ids", file);
   else
-    fprintf(file, "one person under the labels %s and %s", label_of(k, c->a), label_of(k, c->b));
+    fprintf(file, "under the labels %s and %s", label_of(k, c->a), label_of(k, c->b));
+}
+
+static void say_labels(FILE *file, const sb_checked *k, const sb_case *c) {
+  fputs("one person ", file);
+  say_under(file, k, c);
   say_chance_of(file, k, c);
 }
 
@@ -155,12 +163,9 @@ static void say_doubtful(FILE *file, const sb_checked *k, const sb_case *c) {
 
 static void say_few(FILE *file, const sb_checked *k, const sb_case *c) {
   bool same = c->observed == SB_OBSERVED_SAME;
-  fprintf(file, "%s as scans of %s usually are, under ", same ? "as close" : "as far apart",
+  fprintf(file, "%s as scans of %s usually are, ", same ? "as close" : "as far apart",
           same ? "one person" : "two people");
-  if (c->expected == SB_EXPECTED_SAME)
-    fprintf(file, "the label %s", label_of(k, c->a));
-  else
-    fprintf(file, "the labels %s and %s", label_of(k, c->a), label_of(k, c->b));
+  say_under(file, k, c);
   say_mirrored(file, k, c);
   fputs("; but how likely that is by chance cannot be told here: look at both", file);
 }

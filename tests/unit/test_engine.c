@@ -672,6 +672,9 @@ static void test_identities(void **state) {
   sb_link_options options = both_measures();
   sb_link_summary summary;
 
+  assert_ok(sb_link(store, NULL, NULL, out, NULL, NULL)); // one measure by default
+  assert_int_equal(rows_in(out, "mated.tsv"), 3);
+
   assert_ok(sb_link(store, NULL, &options, out, NULL, &summary));
   assert_int_equal(summary.pairs, 15);
   assert_int_equal(summary.mated, 3);
