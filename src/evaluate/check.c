@@ -32,9 +32,8 @@ typedef struct checker {
   const char *out;
   const sb_progress *progress;
   sb_likeness as_is, mirrored;
-  sb_store *mirror;    // the store's mirror images; NULL: not looked for
-  char no_mirror[200]; // why not, though that was asked for
-  int64_t *label;      // per scan; -1: none
+  sb_store *mirror; // the store's mirror images; NULL: not looked for
+  int64_t *label;   // per scan; -1: none
   sb_cases cases;
   int64_t *group, *original; // per scan
 } checker;
@@ -61,10 +60,7 @@ static sb_status link_mirrored(checker *k) {
 static sb_status compare_mirrored(checker *k) {
   const sb_status status = sb_store_mirrored(k->store, &k->mirror);
   if (status.code == SB_OK) return link_mirrored(k);
-  if (status.code == SB_NO_MEMORY) return status;
-  snprintf(k->no_mirror, sizeof k->no_mirror, "mirrored scans were not looked for: %.150s",
-           status.message);
-  return sb_ok();
+  return status.code == SB_NO_MEMORY ? status : sb_ok();
 }
 
 static sb_status compare_scans(checker *k) {
@@ -266,8 +262,12 @@ static void note(const checker *k, sb_check_summary *s) {
             : "there are too few pairs of scans of different people",
         known ? ", and other pairs that do not fit their labels are unsure"
               : "; bandpass would say more");
-  snprintf(s->note + used, sizeof s->note - (size_t)used, "%s%s",
-           limited && *k->no_mirror != '\0' ? "; " : "", k->no_mirror);
+  if (k->options->mirrored && k->mirror == NULL)
+    snprintf(
+        s->note + used, sizeof s->note - (size_t)used,
+        "%smirrored scans were not looked for, as the store's template cannot be read or not be "
+        "aligned to its own mirror image",
+        limited ? "; " : "");
 }
 
 static void summarise(const checker *k, sb_check_summary *s) {

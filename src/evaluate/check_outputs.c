@@ -173,6 +173,12 @@ static void say_few(FILE *file, const sb_checked *k, const sb_case *c) {
 static void say_between(FILE *file, const sb_checked *k, const sb_case *c) {
   const bool expected = c->expected == SB_EXPECTED_SAME;
   const bool usual = k->as_is->likely_known && c->score >= SB_LIKELY_SAME;
+  if (!k->as_is->rely && !k->as_is->likely_known) {
+    fprintf(file,
+            "there are too few scans to tell how close those of one person are by %s: look at both",
+            k->as_is->measure->info.name);
+    return;
+  }
   fputs(expected ? "too far apart for one person's scans, and too close for two people's"
         : usual
             ? "as close as one person's scans usually are, but so many pairs here are close that "

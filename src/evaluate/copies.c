@@ -31,7 +31,7 @@ typedef struct finder {
 } finder;
 
 static bool is_open(const sb_case *c) {
-  return c->observed != SB_OBSERVED_DIFFERENT && !c->copy;
+  return (c->observed != SB_OBSERVED_DIFFERENT || c->mirrored) && !c->copy;
 }
 
 static void compare_hashes(const sb_store *store, sb_cases *cases) {
@@ -130,7 +130,9 @@ static sb_status compare_noise(const finder *f, sb_case *c) {
   if (c->copy) goto cleanup;
   SB_TRY(sb_resampled_agreement(&placed[0], &placed[1], &common, &agreement));
   c->copy = agreement >= sb_copy_resampled;
-  if (!c->copy && (c->compared == SB_COMPARED_NOISE || isnan(agreement))) goto cleanup;
+  const bool tells =
+      c->compared == SB_COMPARED_NOISE ? agreement >= sb_rescan_resampled : !isnan(agreement);
+  if (!tells) goto cleanup;
   c->compared = SB_COMPARED_RESAMPLED;
   c->agreement = agreement;
 cleanup:

@@ -96,7 +96,7 @@ sb_status sb_observe_mirrored(const sb_likeness *mirrored, double expected_false
 
 // ---- Which of the two ---------------------------------------------------------------------------
 
-static bool is_doubtful(const sb_store *store, int64_t scan) {
+static bool has_doubtful_sides(const sb_store *store, int64_t scan) {
   const sb_orientation_source from = sb_store_record(store, scan)->quality.orientation;
   return from == SB_ASSUMED || from == SB_FROM_DISPUTED_SFORM;
 }
@@ -113,7 +113,7 @@ sb_status sb_tell_exchanged(const sb_store *store, sb_cases *cases) {
   for (int64_t i = 0; i < cases->count && status.code == SB_OK; i++) {
     sb_case *c = cases->items + i;
     const int64_t of_a = alike[c->a], of_b = alike[c->b];
-    const bool a = is_doubtful(store, c->a), b = is_doubtful(store, c->b);
+    const bool a = has_doubtful_sides(store, c->a), b = has_doubtful_sides(store, c->b);
     c->exchanged = -1;
     if (!c->mirrored) continue;
     if (of_a != of_b) {

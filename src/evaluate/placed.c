@@ -41,8 +41,12 @@ static void find_box(const sb_common_brain *brain, const double to_scan[16], int
           high[a] = at[a] > high[a] ? at[a] : high[a];
         }
       }
+  if (high[0] < 0) { // no brain: an empty box
+    last[0] = first[0];
+    return;
+  }
   double least[3] = {INFINITY, INFINITY, INFINITY}, most[3] = {-INFINITY, -INFINITY, -INFINITY};
-  for (int corner = 0; corner < 8 && high[0] >= 0; corner++) {
+  for (int corner = 0; corner < 8; corner++) {
     double point[3];
     for (int a = 0; a < 3; a++)
       point[a] = corner >> a & 1 ? (double)high[a] + 0.5 : (double)low[a] - 0.5;

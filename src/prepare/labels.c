@@ -1,6 +1,7 @@
 // Label images (see labels.h).
 #include "prepare/labels.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ typedef struct tally {
 static void count_equal(tally *t, float value) {
   uint32_t bits;
   memcpy(&bits, &value, sizeof bits);
-  uint32_t slot = (bits * UINT32_C(2654435761)) >> 20; // of 4096
+  static_assert(SLOTS == 1 << 12, "as many as 32 - 20 bits number");
+  uint32_t slot = (bits * UINT32_C(2654435761)) >> 20;
   while (t->count[slot] > 0 && t->value[slot] != value) slot = (slot + 1) % SLOTS;
   t->values += t->count[slot] == 0;
   t->value[slot] = value;

@@ -1,5 +1,4 @@
 // From what, with what, on what: files and their hashes, stores, parameters, versions, machine, times.
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -152,13 +152,13 @@ void sb_plot_end(sb_plot *plot) {
 // ---- Curves -------------------------------------------------------------------------------------
 
 // Of neighbours that fall on the same half pixel only the first is written, so that thousands of points stay small.
-static void put_path(sb_plot *plot, const double *x, const double *y, int64_t count, bool joined) {
+static void put_path(sb_plot *plot, const double *x, const double *y, int64_t count) {
   double last_x = -1e9, last_y = -1e9;
-  bool pen_down = joined;
+  bool pen_down = false;
   for (int64_t i = 0; i < count; i++) {
     double left = left_of(plot, x[i]), top = top_of(plot, y[i]);
     if (isnan(left) || isnan(top)) {
-      pen_down = joined;
+      pen_down = false;
       continue;
     }
     bool far = fabs(left - last_x) >= 0.5 || fabs(top - last_y) >= 0.5 || i + 1 == count;
@@ -173,17 +173,8 @@ static void put_path(sb_plot *plot, const double *x, const double *y, int64_t co
 void sb_plot_line(sb_plot *plot, const char *style, const double *x, const double *y,
                   int64_t count) {
   fprintf(plot->file, "<path class=\"line %s\" d=\"", style);
-  put_path(plot, x, y, count, false);
+  put_path(plot, x, y, count);
   fputs("\"/>\n", plot->file);
-}
-
-void sb_plot_area(sb_plot *plot, const char *style, const double *x, const double *y,
-                  int64_t count) {
-  if (count < 2) return;
-  fprintf(plot->file, "<path class=\"area %s\" d=\"M%.1f %.1f", style, left_of(plot, x[0]),
-          top_of(plot, plot->y.low));
-  put_path(plot, x, y, count, true);
-  fprintf(plot->file, "L%.1f %.1fZ\"/>\n", left_of(plot, x[count - 1]), top_of(plot, plot->y.low));
 }
 
 void sb_plot_band(sb_plot *plot, const char *style, const double *x, const double *low,

@@ -36,9 +36,7 @@ void sb_plot_end(sb_plot *plot);
 // Points that are NaN interrupt a line; what lies beyond the axes is cut off at the frame.
 void sb_plot_line(sb_plot *plot, const char *style, const double *x, const double *y,
                   int64_t count);
-// The area between y = 0 and a curve.
-void sb_plot_area(sb_plot *plot, const char *style, const double *x, const double *y,
-                  int64_t count);
+// The area between two curves.
 void sb_plot_band(sb_plot *plot, const char *style, const double *x, const double *low,
                   const double *high, int64_t count);
 void sb_plot_bar(sb_plot *plot, const char *style, double from, double to, double y);
