@@ -55,7 +55,8 @@ typedef struct sb_input_options {
 // Participants and sessions are told as BIDS does ("sub-01", "ses-01"): from the manifest, there with
 // or without the prefix, else from the file's name, or its path below the input, by BIDS's entities or an
 // identifier of ADNI or OASIS, else, in folders, by the first folder below the input, where that may be
-// one person's: it has at most 20 images, and no two in itself whose names lack the folder's.
+// one person's: it has at most 20 images, and no two in itself whose names lack the folder's and are
+// more than a visit's ("visit1", "ses-02", "baseline").
 // The list is sorted by (dataset, scan_id) within each input. A file given twice counts once, and of two
 // files of one name in a folder that hold the same image (x.nii, x.nii.gz) the first. Else only names are
 // read, not the scans: one that cannot be read fails when it is prepared. What cannot be used is

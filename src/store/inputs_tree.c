@@ -49,12 +49,15 @@ static bool lies_directly(const char *below) {
 }
 
 // Whether a folder of images that tell no labels is one person's. It is a group's where many images are
-// in it, or several that are called by other names lie side by side.
+// in it, or several lie side by side whose names tell neither the folder's nor just a visit: "x" and "y"
+// may be two people, as may "scan1" and "scan2".
 static bool is_persons(const char *folder, const found *images, size_t count) {
   size_t others = 0;
-  for (size_t i = 0; i < count; i++)
-    others +=
-        lies_directly(images[i].below) && strstr(strchr(images[i].below, '/'), folder) == NULL;
+  for (size_t i = 0; i < count; i++) {
+    const char *slash = strchr(images[i].below, '/');
+    others += lies_directly(images[i].below) && strstr(slash, folder) == NULL &&
+              !sb_name_is_visit(slash + 1);
+  }
   return count <= MOST_OF_PERSON && others < 2;
 }
 

@@ -499,6 +499,24 @@ static void test_first_folder(void **state) {
   }
   assert_tells(INPUTS("many"), NULL, NULL,
                INPUTS(" 0 by the first folder, 21 unknown", "folders such as site are not"));
+  // Visits side by side are one person's; what may be people is not, whatever its number.
+  touch("grown/ann/visit1.nii.gz");
+  touch("grown/ann/visit2.nii.gz");
+  touch("grown/bob/Baseline_T1w.nii");
+  touch("grown/bob/follow-up_2_T1w.nii");
+  touch("grown/controls/visit1_7.nii");
+  touch("grown/controls/visitor1.nii");
+  touch("grown/patients/scan1.nii");
+  touch("grown/patients/scan2.nii");
+  assert_finds(INPUTS("grown"), NULL,
+               "grown|ann_visit1|sub-ann||grown/ann/visit1.nii.gz|\n"
+               "grown|ann_visit2|sub-ann||grown/ann/visit2.nii.gz|\n"
+               "grown|bob_Baseline|sub-bob||grown/bob/Baseline_T1w.nii|\n"
+               "grown|bob_follow-up_2|sub-bob||grown/bob/follow-up_2_T1w.nii|\n"
+               "grown|controls_visit1_7|||grown/controls/visit1_7.nii|\n"
+               "grown|controls_visitor1|||grown/controls/visitor1.nii|\n"
+               "grown|patients_scan1|||grown/patients/scan1.nii|\n"
+               "grown|patients_scan2|||grown/patients/scan2.nii|\n");
   // Names on the way come first.
   touch("mixed/site/sub-7/ses-b/T1.nii");
   assert_finds(INPUTS("mixed"), NULL,
