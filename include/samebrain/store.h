@@ -42,7 +42,8 @@ typedef struct sb_input_options {
 //   another folder  every NIfTI file in it and in the folders below it, 16 deep, but for hidden ones,
 //                   derivatives and sourcedata; also a BIDS folder that has no scans as BIDS has them.
 //                   A .hdr/.img pair counts once, as its .img. The scan_id is the path from the folder
-//                   on, '/' made '_'. A BIDS folder on the way is a dataset of its own
+//                   on, '/' made '_'. A BIDS folder on the way is a dataset of its own, called by
+//                   its path from the folder on, '/' made '_'
 //   a manifest .tsv columns path, participant_id, session_id, dataset, mask, scan_id; only path is
 //                   required; relative paths start at the manifest's folder; blanks around a cell do
 //                   not count. Dataset: the column, else options->dataset, else the scan's BIDS

@@ -34,13 +34,12 @@ typedef struct walk {
 
 // ---- Labels -------------------------------------------------------------------------------------
 
-// "a_b" of "a/b_T1w.nii": where a scan lies is part of its name, as files of many people may be called
-// alike. NULL when memory is short.
-static char *scan_id_of(const char *below) {
-  char *id = sb_name_scan_id(below);
-  for (char *at = id; at != NULL && *at != '\0'; at++)
+// "a_b" of "a/b": where a thing lies is part of its name, as files of many people, and BIDS folders of many
+// studies, may be called alike. Takes over and gives back `below`, NULL when memory was short.
+static char *as_name(char *below) {
+  for (char *at = below; at != NULL && *at != '\0'; at++)
     if (*at == '/') *at = '_';
-  return id;
+  return below;
 }
 
 static bool lies_directly(const char *below) {
@@ -65,7 +64,7 @@ static bool is_persons(const char *folder, const found *images, size_t count) {
 static sb_status add(walk *w, found *image, const char *person) {
   const char *slash = strrchr(image->below, '/'), *name = slash == NULL ? image->below : slash + 1;
   sb_scan scan = {.dataset = sb_strdup(w->dataset),
-                  .scan_id = scan_id_of(image->below),
+                  .scan_id = as_name(sb_name_scan_id(image->below)),
                   .mask_path = sb_mask_beside(image->path, name),
                   .source_path = image->path};
   image->path = NULL;
@@ -232,14 +231,18 @@ static sb_status find_among(walk *w, const char *folder, const char *below, char
                             size_t count, int depth);
 
 // A BIDS folder on the way is a dataset of its own, unless there is nothing in it as BIDS has it.
-static sb_status find_in_bids_on_the_way(walk *w, const char *folder, const char *name) {
+static sb_status find_in_bids_on_the_way(walk *w, const char *folder, const char *below) {
   sb_finder *f = w->finder;
-  const char *dataset = f->options->dataset != NULL ? f->options->dataset : name;
+  const char *given = f->options->dataset;
+  char *dataset = given != NULL ? sb_strdup(given) : as_name(sb_strdup(below));
+  if (dataset == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
   const size_t before = f->list->count + f->list->left_out_count;
   sb_status status = sb_find_in_bids(f, folder, dataset);
   const size_t count = f->list->count + f->list->left_out_count - before;
-  if (status.code != SB_OK || count == 0) return status;
-  return sb_finder_note(f, "%s: a BIDS folder, taken as dataset \"%s\"", folder, dataset);
+  if (status.code == SB_OK && count > 0)
+    status = sb_finder_note(f, "%s: a BIDS folder, taken as dataset \"%s\"", folder, dataset);
+  free(dataset);
+  return status;
 }
 
 static sb_status find_in_one(walk *w, const char *folder, const char *below, const char *name,
@@ -262,7 +265,7 @@ static sb_status find_in_one(walk *w, const char *folder, const char *below, con
     status = sb_finder_leave_out(f, status);
     goto cleanup;
   }
-  if (sb_bids_has_subjects(path, names, count)) SB_TRY(find_in_bids_on_the_way(w, path, name));
+  if (sb_bids_has_subjects(path, names, count)) SB_TRY(find_in_bids_on_the_way(w, path, further));
   if (f->list->count + f->list->left_out_count == before)
     SB_TRY(find_among(w, path, further, names, count, depth));
 cleanup:

@@ -600,6 +600,14 @@ static void test_derivatives(void **state) {
                "d/fmriprep/sub-1/anat/sub-1_space-MNI_desc-brain_mask.nii.gz\n"
                "fmriprep|sub-2_space-MNI_desc-preproc|sub-2||"
                "d/fmriprep/sub-2/anat/sub-2_space-MNI_desc-preproc_T1w.nii.gz|\n");
+  // Two of one name are two datasets.
+  touch("studies/A/rawdata/sub-01/anat/sub-01_T1w.nii");
+  touch("studies/B/rawdata/sub-01/anat/sub-01_T1w.nii");
+  assert_finds(INPUTS("studies"), NULL,
+               "A_rawdata|sub-01|sub-01||studies/A/rawdata/sub-01/anat/sub-01_T1w.nii|\n"
+               "B_rawdata|sub-01|sub-01||studies/B/rawdata/sub-01/anat/sub-01_T1w.nii|\n");
+  assert_finds(INPUTS("studies/A/rawdata"), NULL,
+               "rawdata|sub-01|sub-01||studies/A/rawdata/sub-01/anat/sub-01_T1w.nii|\n");
   // What samebrain wrote is no scan, unless it is to be taken as it lies.
   touch("mine/scans/a/t1.nii");
   put("mine/store/store.json", "{}");
