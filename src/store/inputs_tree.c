@@ -201,12 +201,17 @@ static bool lies_within(const char *path, const char *folder) {
          (path[length] == '\0' || path[length] == '/' || strcmp(folder, "/") == 0);
 }
 
-// Whether a link to a folder leads to what the walk does not see otherwise; then it is a root as well.
+// Whether a link to a folder leads to what the walk does not see otherwise; then it is a root as well. It
+// does not where it leads to a folder above the given one, or above itself: that is a circle. A folder
+// above another root is entered, for what else is in it (see seen_before).
 static bool leads_elsewhere(walk *w, const char *path) {
-  char *real = realpath(path, NULL);
-  bool elsewhere = real != NULL;
+  char *real = realpath(path, NULL), *link = sb_path_absolute(path);
+  bool elsewhere = real != NULL && link != NULL;
+  if (elsewhere && w->root_count > 0)
+    elsewhere = !lies_within(link, real) && !lies_within(w->roots[0], real);
   for (size_t i = 0; i < w->root_count && elsewhere; i++)
-    elsewhere = !lies_within(real, w->roots[i]) && !lies_within(w->roots[i], real);
+    elsewhere = !lies_within(real, w->roots[i]);
+  free(link);
   char **grown = elsewhere ? realloc((void *)w->roots, (w->root_count + 1) * sizeof *grown) : NULL;
   if (grown == NULL) {
     free(real);
@@ -217,18 +222,42 @@ static bool leads_elsewhere(walk *w, const char *path) {
   return true;
 }
 
+// Whether what is found in a folder or below it lies in a root that was entered from elsewhere.
+static bool seen_before(const walk *w, const char *folder, const char *path) {
+  if (w->root_count < 2) return false;
+  char *from = sb_path_real(folder), *at = sb_path_absolute(path);
+  bool seen = false;
+  for (size_t i = 0; i < w->root_count && from != NULL && at != NULL; i++)
+    seen = seen || (lies_within(at, w->roots[i]) && !lies_within(from, w->roots[i]));
+  free(from);
+  free(at);
+  return seen;
+}
+
 // Whether a folder is to be entered: no hidden one, none of what BIDS folders hold beside the scans.
-static bool enters(walk *w, const char *path, const char *name) {
+static bool enters(walk *w, const char *folder, const char *path, const char *name) {
   struct stat info;
   if (name[0] == '.' || strcmp(name, "derivatives") == 0 || strcmp(name, "sourcedata") == 0)
     return false;
   if (lstat(path, &info) != 0) return false;
-  if (S_ISDIR(info.st_mode)) return true;
+  if (S_ISDIR(info.st_mode)) return !seen_before(w, folder, path);
   return S_ISLNK(info.st_mode) && sb_is_folder(path) && leads_elsewhere(w, path);
 }
 
 static sb_status find_among(walk *w, const char *folder, const char *below, char *const *names,
                             size_t count, int depth);
+
+// Of the scans from the first on, found in a BIDS folder.
+static void drop_seen_before(walk *w, const char *folder, size_t first) {
+  sb_scan_list *list = w->finder->list;
+  size_t kept = first;
+  for (size_t i = first; i < list->count; i++)
+    if (seen_before(w, folder, list->scans[i].source_path))
+      sb_scan_release(&list->scans[i]);
+    else
+      list->scans[kept++] = list->scans[i];
+  list->count = kept;
+}
 
 // A BIDS folder on the way is a dataset of its own, unless there is nothing in it as BIDS has it.
 static sb_status find_in_bids_on_the_way(walk *w, const char *folder, const char *below) {
@@ -236,8 +265,9 @@ static sb_status find_in_bids_on_the_way(walk *w, const char *folder, const char
   const char *given = f->options->dataset;
   char *dataset = given != NULL ? sb_strdup(given) : as_name(sb_strdup(below));
   if (dataset == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
-  const size_t before = f->list->count + f->list->left_out_count;
+  const size_t first = f->list->count, before = first + f->list->left_out_count;
   sb_status status = sb_find_in_bids(f, folder, dataset);
+  drop_seen_before(w, folder, first);
   const size_t count = f->list->count + f->list->left_out_count - before;
   if (status.code == SB_OK && count > 0)
     status = sb_finder_note(f, "%s: a BIDS folder, taken as dataset \"%s\"", folder, dataset);
@@ -255,7 +285,7 @@ static sb_status find_in_one(walk *w, const char *folder, const char *below, con
   sb_status status = sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
   if (path == NULL || further == NULL) goto cleanup;
   status = sb_ok();
-  if (!enters(w, path, name)) goto cleanup;
+  if (!enters(w, folder, path, name)) goto cleanup;
   if (depth > MOST_DEPTH) {
     status = sb_tally_add(&f->too_deep, path);
     goto cleanup;

@@ -544,6 +544,29 @@ static void test_links_in_trees(void **state) {
                       "1 folder not looked into, as it lies too deep"));
 }
 
+// A link to a folder above what another leads to: all of it is seen, and nothing twice.
+static void test_links_above_links(void **state) {
+  (void)state;
+  touch("else/A/a.nii.gz");
+  touch("else/B/b.nii.gz");
+  assert_int_equal(mkdir("in1", 0700), 0);
+  assert_int_equal(symlink("../else/A", "in1/l1"), 0);
+  assert_int_equal(symlink("../else", "in1/l2"), 0);
+  const char *both = "in1|l1_a|sub-l1||in1/l1/a.nii.gz|\nin1|l2_B_b|sub-l2||in1/l2/B/b.nii.gz|\n";
+  assert_finds(INPUTS("in1"), NULL, both);
+  assert_int_equal(symlink("..", "else/B/up"), 0); // circles
+  assert_int_equal(symlink("../..", "else/A/out"), 0);
+  assert_finds(INPUTS("in1"), NULL, both);
+  touch("study/sub-1/anat/sub-1_T1w.nii");
+  touch("study/sub-2/anat/sub-2_T1w.nii");
+  assert_int_equal(mkdir("in2", 0700), 0);
+  assert_int_equal(symlink("../study/sub-1", "in2/l1"), 0);
+  assert_int_equal(symlink("../study", "in2/l2"), 0);
+  assert_finds(INPUTS("in2"), NULL,
+               "in2|l1_anat_sub-1|sub-1||in2/l1/anat/sub-1_T1w.nii|\n"
+               "l2|sub-2|sub-2||in2/l2/sub-2/anat/sub-2_T1w.nii|\n");
+}
+
 // What is no T1-weighted scan where the scanner put it is passed over, and that is said.
 static void test_other_images(void **state) {
   (void)state;
@@ -629,15 +652,25 @@ static void test_derivatives(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_scratch, remove_scratch)
   const struct CMUnitTest tests[] = {
-      TEST(test_bids),           TEST(test_bids_opens_nothing_else),
-      TEST(test_masks_beside),   TEST(test_participants),
-      TEST(test_plain_folder),   TEST(test_uppercase_endings),
-      TEST(test_manifest),       TEST(test_duplicates),
-      TEST(test_linked_files),   TEST(test_nothing_usable),
-      TEST(test_adni),           TEST(test_oasis),
-      TEST(test_first_folder),   TEST(test_links_in_trees),
-      TEST(test_other_images),   TEST(test_derivatives),
-      TEST(test_manifest_forms), TEST(test_the_rest_goes_on),
+      TEST(test_bids),
+      TEST(test_bids_opens_nothing_else),
+      TEST(test_masks_beside),
+      TEST(test_participants),
+      TEST(test_plain_folder),
+      TEST(test_uppercase_endings),
+      TEST(test_manifest),
+      TEST(test_duplicates),
+      TEST(test_linked_files),
+      TEST(test_nothing_usable),
+      TEST(test_adni),
+      TEST(test_oasis),
+      TEST(test_first_folder),
+      TEST(test_links_in_trees),
+      TEST(test_other_images),
+      TEST(test_derivatives),
+      TEST(test_manifest_forms),
+      TEST(test_the_rest_goes_on),
+      TEST(test_links_above_links),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
