@@ -26,6 +26,8 @@ typedef struct sb_scan_list {
   size_t left_out_count;
   char **notes; // owned: what a person should know of the list, such as how labels were told
   size_t note_count;
+  char **warnings; // owned: what may be wrong, such as labels that were guessed
+  size_t warning_count;
 } sb_scan_list;
 
 // Which scans an input names, and how they are labelled.

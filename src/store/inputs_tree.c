@@ -118,10 +118,12 @@ static sb_status note_labels(walk *w) {
       "overrides this",
       w->folder, count, count == 1 ? "" : "s", w->by_name, w->by_folder, w->unknown));
   if (w->person != NULL)
-    SB_TRY(sb_finder_note(w->finder,
-                          "%s: folders such as %s are each taken as one person's; where they are "
-                          "not, name them one by one as inputs, or write a manifest",
-                          w->folder, w->person));
+    SB_TRY(
+        sb_finder_warn(w->finder,
+                       "%s: participants of %zu image%s are a guess: folders such as %s are each "
+                       "taken as one person's; where they are not, name them one by one as "
+                       "inputs, or write a manifest",
+                       w->folder, w->by_folder, w->by_folder == 1 ? "" : "s", w->person));
   if (w->group != NULL)
     SB_TRY(sb_finder_note(w->finder,
                           "%s: folders such as %s are not taken as one person's, as they hold more "
