@@ -26,6 +26,8 @@ typedef struct sb_scan_list {
   size_t left_out_count;
   char **notes; // owned: what a person should know of the list, such as how labels were told
   size_t note_count;
+  char **warnings; // owned: what may be wrong, such as labels that were guessed
+  size_t warning_count;
 } sb_scan_list;
 
 // Which scans an input names, and how they are labelled.
@@ -42,7 +44,8 @@ typedef struct sb_input_options {
 //   another folder  every NIfTI file in it and in the folders below it, 16 deep, but for hidden ones,
 //                   derivatives and sourcedata; also a BIDS folder that has no scans as BIDS has them.
 //                   A .hdr/.img pair counts once, as its .img. The scan_id is the path from the folder
-//                   on, '/' made '_'. A BIDS folder on the way is a dataset of its own
+//                   on, '/' made '_'. A BIDS folder on the way is a dataset of its own, called by
+//                   its path from the folder on, '/' made '_'
 //   a manifest .tsv columns path, participant_id, session_id, dataset, mask, scan_id; only path is
 //                   required; relative paths start at the manifest's folder; blanks around a cell do
 //                   not count. Dataset: the column, else options->dataset, else the scan's BIDS
@@ -55,7 +58,8 @@ typedef struct sb_input_options {
 // Participants and sessions are told as BIDS does ("sub-01", "ses-01"): from the manifest, there with
 // or without the prefix, else from the file's name, or its path below the input, by BIDS's entities or an
 // identifier of ADNI or OASIS, else, in folders, by the first folder below the input, where that may be
-// one person's: it has at most 20 images, and no two in itself whose names lack the folder's.
+// one person's: it has at most 20 images, and no two in itself whose names lack the folder's and are
+// more than a visit's ("visit1", "ses-02", "baseline").
 // The list is sorted by (dataset, scan_id) within each input. A file given twice counts once, and of two
 // files of one name in a folder that hold the same image (x.nii, x.nii.gz) the first. Else only names are
 // read, not the scans: one that cannot be read fails when it is prepared. What cannot be used is

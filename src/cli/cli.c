@@ -273,6 +273,8 @@ sb_status sb_cli_hold_results(const char *out, sb_hold *hold) {
 void sb_cli_tell_list(const sb_scan_list *list, bool quiet) {
   for (size_t i = 0; i < list->note_count && !quiet; i++)
     fprintf(stderr, "samebrain: %s\n", list->notes[i]);
+  for (size_t i = 0; i < list->warning_count; i++)
+    fprintf(stderr, "samebrain: warning: %s\n", list->warnings[i]);
   for (size_t i = 0; i < list->left_out_count; i++)
     fprintf(stderr, "samebrain: warning: left out: %s\n", list->left_out[i]);
 }

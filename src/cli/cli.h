@@ -80,8 +80,8 @@ sb_progress sb_cli_progress(bool quiet);
 // Ends a redrawn line.
 void sb_cli_progress_end(void);
 
-// What there is to say about a list of scans: notes, unless `quiet`, and a warning for each that was left
-// out.
+// What there is to say about a list of scans: notes, unless `quiet`, and warnings, such as of each that was
+// left out.
 void sb_cli_tell_list(const sb_scan_list *list, bool quiet);
 
 // The columns of a terminal that a text takes, one for each UTF-8 character, and the text with

@@ -62,6 +62,12 @@ static int parse(const sb_arguments *a, request *r) {
   return -1;
 }
 
+// Also of none, which cJSON_CreateStringArray takes for an error.
+static cJSON *array_of(char *const *texts, size_t count) {
+  return count == 0 ? cJSON_CreateArray()
+                    : cJSON_CreateStringArray((const char *const *)texts, (int)count);
+}
+
 static void print_summary(const sb_arguments *a, const request *r, const sb_scan_list *list,
                           const sb_ingest_summary *s) {
   if (!a->json) {
@@ -79,12 +85,9 @@ static void print_summary(const sb_arguments *a, const request *r, const sb_scan
   cJSON_AddNumberToObject(root, "already_there", (double)s->skipped);
   cJSON_AddNumberToObject(root, "failed", (double)s->failed);
   cJSON_AddNumberToObject(root, "conflicts", (double)s->conflicts);
-  cJSON_AddItemToObject(
-      root, "left_out",
-      cJSON_CreateStringArray((const char *const *)list->left_out, (int)list->left_out_count));
-  cJSON_AddItemToObject(
-      root, "notes",
-      cJSON_CreateStringArray((const char *const *)list->notes, (int)list->note_count));
+  cJSON_AddItemToObject(root, "left_out", array_of(list->left_out, list->left_out_count));
+  cJSON_AddItemToObject(root, "notes", array_of(list->notes, list->note_count));
+  cJSON_AddItemToObject(root, "warnings", array_of(list->warnings, list->warning_count));
   cJSON_AddNumberToObject(root, "seconds", s->seconds);
   char *text = cJSON_Print(root);
   if (text != NULL) puts(text);
@@ -181,10 +184,12 @@ const sb_command sb_cmd_prepare = {
         "Of whole heads the brain is cut out, by a mask where one is given or lies beside the "
         "scan\n"
         "as SCAN_desc-brain_mask.nii.gz.\n"
-        "A scan is known by its dataset and its file name without _T1w and extension. Scans that\n"
-        "the store has are skipped, so the same command again goes on where it was stopped. A "
-        "scan\n"
-        "that fails is recorded with its reason, and the run goes on (exit code 1).\n\n"
+        "A scan is known by its dataset and its file name without _T1w and extension; one that "
+        "lies\n"
+        "in folders below INPUT, other than a BIDS folder's, by its path from INPUT on instead, /\n"
+        "made _. Scans that the store has are skipped, so the same command again goes on where it\n"
+        "was stopped. A scan that fails is recorded with its reason, and the run goes on (exit "
+        "code 1).\n\n"
         "--space template takes scans that another program aligned to the template (brains, in "
         "any\n"
         "voxel size and storage order) where they lie; of a BIDS folder's files those that name a\n"

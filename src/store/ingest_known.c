@@ -48,9 +48,13 @@ bool sb_known_path(const sb_scan_record *row, const char *path) {
   return same;
 }
 
+static bool is_known_label(const char *recorded, const char *label) {
+  return label[0] == '\0' || strcmp(recorded, label) == 0;
+}
+
 bool sb_known_labels(const sb_scan_record *row, const sb_scan *scan) {
-  return strcmp(row->scan.participant, scan->participant) == 0 &&
-         strcmp(row->scan.session, scan->session) == 0;
+  return is_known_label(row->scan.participant, scan->participant) &&
+         is_known_label(row->scan.session, scan->session);
 }
 
 bool sb_touched_since(const struct timespec *begun, const char *path) {

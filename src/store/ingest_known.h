@@ -9,7 +9,8 @@
 
 // Its row's record; NULL when it has none.
 const sb_scan_record *sb_known_row(const sb_store *store, const sb_scan *scan);
-// Whether that row is of the file of this path, and under these labels.
+// Whether that row is of the file of this path, and under these labels. One that is unknown now is no
+// other label: a folder that grows may no longer tell whose its scans are.
 bool sb_known_path(const sb_scan_record *row, const char *path);
 bool sb_known_labels(const sb_scan_record *row, const sb_scan *scan);
 // Whether this very failure of the scan is on record already.

@@ -31,6 +31,7 @@ void sb_scan_list_free(sb_scan_list *list) {
   free(list->scans);
   sb_free_names(list->left_out, list->left_out_count);
   sb_free_names(list->notes, list->note_count);
+  sb_free_names(list->warnings, list->warning_count);
   memset(list, 0, sizeof *list);
 }
 
@@ -69,15 +70,28 @@ sb_status sb_finder_leave_out(sb_finder *f, sb_status reason) {
   return append(&f->list->left_out, &f->list->left_out_count, sb_utf8_visible(reason.message));
 }
 
-sb_status sb_finder_note(sb_finder *f, const char *format, ...) {
+static char *visible_text(const char *format, va_list args) {
   char *text = NULL;
-  va_list args;
-  va_start(args, format);
   if (vasprintf(&text, format, args) < 0) text = NULL;
-  va_end(args);
   char *shown = text == NULL ? NULL : sb_utf8_visible(text);
   free(text);
-  return append(&f->list->notes, &f->list->note_count, shown);
+  return shown;
+}
+
+sb_status sb_finder_note(sb_finder *f, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  char *text = visible_text(format, args);
+  va_end(args);
+  return append(&f->list->notes, &f->list->note_count, text);
+}
+
+sb_status sb_finder_warn(sb_finder *f, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  char *text = visible_text(format, args);
+  va_end(args);
+  return append(&f->list->warnings, &f->list->warning_count, text);
 }
 
 sb_status sb_tally_add(sb_tally *tally, const char *example) {

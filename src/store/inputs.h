@@ -37,6 +37,8 @@ sb_status sb_finder_add_file(sb_finder *f, char *path, const char *name, const c
 sb_status sb_finder_leave_out(sb_finder *f, sb_status reason);
 // Keeps a text that a person should know.
 sb_status sb_finder_note(sb_finder *f, const char *format, ...) SB_PRINTF(2, 3);
+// Keeps a text that a person should know even where notes are not wanted.
+sb_status sb_finder_warn(sb_finder *f, const char *format, ...) SB_PRINTF(2, 3);
 sb_status sb_tally_add(sb_tally *tally, const char *example);
 void sb_scan_release(sb_scan *scan);
 

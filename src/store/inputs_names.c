@@ -118,6 +118,21 @@ bool sb_name_is_other_kind(const char *name) {
   return false;
 }
 
+bool sb_name_is_visit(const char *name) {
+  static const char *const words[] = {"visit", "session",  "ses",       "timepoint", "tp",
+                                      "run",   "baseline", "follow-up", "followup"};
+  size_t end = sb_name_stem(name);
+  if (end > 4 && strncmp(name + end - 4, "_T1w", 4) == 0) end -= 4;
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    size_t at = strlen(words[i]);
+    if (at > end || strncasecmp(name, words[i], at) != 0) continue;
+    if (at + 1 < end && strchr("-_ ", name[at]) != NULL) at++;
+    while (at < end && isdigit((unsigned char)name[at])) at++;
+    if (at == end) return true;
+  }
+  return false;
+}
+
 // ---- Identifiers --------------------------------------------------------------------------------
 
 // How much of `text` has the form, where 9 stands for a digit and the rest for itself; 0: it has not.

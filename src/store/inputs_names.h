@@ -32,6 +32,10 @@ bool sb_name_is_prepared(const char *name);
 // another contrast, or BIDS's part- says that it is no magnitude.
 bool sb_name_is_other_kind(const char *name);
 
+// Whether it says which of one person's visits it is, and nothing else: "visit1", "ses-02_T1w",
+// "baseline".
+bool sb_name_is_visit(const char *name);
+
 // The participant, and the session where there is one, by an identifier of ADNI (941_S_1202) or OASIS
 // (OAS1_0001_MR1, OAS30001_MR_d0129) in a path: "941_S_1202", "2006-08-11"; false when it has none.
 //   participant, session  out: free() both; NULL where memory is short

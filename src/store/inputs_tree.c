@@ -34,13 +34,12 @@ typedef struct walk {
 
 // ---- Labels -------------------------------------------------------------------------------------
 
-// "a_b" of "a/b_T1w.nii": where a scan lies is part of its name, as files of many people may be called
-// alike. NULL when memory is short.
-static char *scan_id_of(const char *below) {
-  char *id = sb_name_scan_id(below);
-  for (char *at = id; at != NULL && *at != '\0'; at++)
+// "a_b" of "a/b": where a thing lies is part of its name, as files of many people, and BIDS folders of many
+// studies, may be called alike. Takes over and gives back `below`, NULL when memory was short.
+static char *as_name(char *below) {
+  for (char *at = below; at != NULL && *at != '\0'; at++)
     if (*at == '/') *at = '_';
-  return id;
+  return below;
 }
 
 static bool lies_directly(const char *below) {
@@ -49,12 +48,15 @@ static bool lies_directly(const char *below) {
 }
 
 // Whether a folder of images that tell no labels is one person's. It is a group's where many images are
-// in it, or several that are called by other names lie side by side.
+// in it, or several lie side by side whose names tell neither the folder's nor just a visit: "x" and "y"
+// may be two people, as may "scan1" and "scan2".
 static bool is_persons(const char *folder, const found *images, size_t count) {
   size_t others = 0;
-  for (size_t i = 0; i < count; i++)
-    others +=
-        lies_directly(images[i].below) && strstr(strchr(images[i].below, '/'), folder) == NULL;
+  for (size_t i = 0; i < count; i++) {
+    const char *slash = strchr(images[i].below, '/');
+    others += lies_directly(images[i].below) && strstr(slash, folder) == NULL &&
+              !sb_name_is_visit(slash + 1);
+  }
   return count <= MOST_OF_PERSON && others < 2;
 }
 
@@ -62,7 +64,7 @@ static bool is_persons(const char *folder, const found *images, size_t count) {
 static sb_status add(walk *w, found *image, const char *person) {
   const char *slash = strrchr(image->below, '/'), *name = slash == NULL ? image->below : slash + 1;
   sb_scan scan = {.dataset = sb_strdup(w->dataset),
-                  .scan_id = scan_id_of(image->below),
+                  .scan_id = as_name(sb_name_scan_id(image->below)),
                   .mask_path = sb_mask_beside(image->path, name),
                   .source_path = image->path};
   image->path = NULL;
@@ -116,10 +118,12 @@ static sb_status note_labels(walk *w) {
       "overrides this",
       w->folder, count, count == 1 ? "" : "s", w->by_name, w->by_folder, w->unknown));
   if (w->person != NULL)
-    SB_TRY(sb_finder_note(w->finder,
-                          "%s: folders such as %s are each taken as one person's; where they are "
-                          "not, name them one by one as inputs, or write a manifest",
-                          w->folder, w->person));
+    SB_TRY(
+        sb_finder_warn(w->finder,
+                       "%s: participants of %zu image%s are a guess: folders such as %s are each "
+                       "taken as one person's; where they are not, name them one by one as "
+                       "inputs, or write a manifest",
+                       w->folder, w->by_folder, w->by_folder == 1 ? "" : "s", w->person));
   if (w->group != NULL)
     SB_TRY(sb_finder_note(w->finder,
                           "%s: folders such as %s are not taken as one person's, as they hold more "
@@ -199,12 +203,17 @@ static bool lies_within(const char *path, const char *folder) {
          (path[length] == '\0' || path[length] == '/' || strcmp(folder, "/") == 0);
 }
 
-// Whether a link to a folder leads to what the walk does not see otherwise; then it is a root as well.
+// Whether a link to a folder leads to what the walk does not see otherwise; then it is a root as well. It
+// does not where it leads to a folder above the given one, or above itself: that is a circle. A folder
+// above another root is entered, for what else is in it (see seen_before).
 static bool leads_elsewhere(walk *w, const char *path) {
-  char *real = realpath(path, NULL);
-  bool elsewhere = real != NULL;
+  char *real = realpath(path, NULL), *link = sb_path_absolute(path);
+  bool elsewhere = real != NULL && link != NULL;
+  if (elsewhere && w->root_count > 0)
+    elsewhere = !lies_within(link, real) && !lies_within(w->roots[0], real);
   for (size_t i = 0; i < w->root_count && elsewhere; i++)
-    elsewhere = !lies_within(real, w->roots[i]) && !lies_within(w->roots[i], real);
+    elsewhere = !lies_within(real, w->roots[i]);
+  free(link);
   char **grown = elsewhere ? realloc((void *)w->roots, (w->root_count + 1) * sizeof *grown) : NULL;
   if (grown == NULL) {
     free(real);
@@ -215,28 +224,57 @@ static bool leads_elsewhere(walk *w, const char *path) {
   return true;
 }
 
+// Whether what is found in a folder or below it lies in a root that was entered from elsewhere.
+static bool seen_before(const walk *w, const char *folder, const char *path) {
+  if (w->root_count < 2) return false;
+  char *from = sb_path_real(folder), *at = sb_path_absolute(path);
+  bool seen = false;
+  for (size_t i = 0; i < w->root_count && from != NULL && at != NULL; i++)
+    seen = seen || (lies_within(at, w->roots[i]) && !lies_within(from, w->roots[i]));
+  free(from);
+  free(at);
+  return seen;
+}
+
 // Whether a folder is to be entered: no hidden one, none of what BIDS folders hold beside the scans.
-static bool enters(walk *w, const char *path, const char *name) {
+static bool enters(walk *w, const char *folder, const char *path, const char *name) {
   struct stat info;
   if (name[0] == '.' || strcmp(name, "derivatives") == 0 || strcmp(name, "sourcedata") == 0)
     return false;
   if (lstat(path, &info) != 0) return false;
-  if (S_ISDIR(info.st_mode)) return true;
+  if (S_ISDIR(info.st_mode)) return !seen_before(w, folder, path);
   return S_ISLNK(info.st_mode) && sb_is_folder(path) && leads_elsewhere(w, path);
 }
 
 static sb_status find_among(walk *w, const char *folder, const char *below, char *const *names,
                             size_t count, int depth);
 
+// Of the scans from the first on, found in a BIDS folder.
+static void drop_seen_before(walk *w, const char *folder, size_t first) {
+  sb_scan_list *list = w->finder->list;
+  size_t kept = first;
+  for (size_t i = first; i < list->count; i++)
+    if (seen_before(w, folder, list->scans[i].source_path))
+      sb_scan_release(&list->scans[i]);
+    else
+      list->scans[kept++] = list->scans[i];
+  list->count = kept;
+}
+
 // A BIDS folder on the way is a dataset of its own, unless there is nothing in it as BIDS has it.
-static sb_status find_in_bids_on_the_way(walk *w, const char *folder, const char *name) {
+static sb_status find_in_bids_on_the_way(walk *w, const char *folder, const char *below) {
   sb_finder *f = w->finder;
-  const char *dataset = f->options->dataset != NULL ? f->options->dataset : name;
-  const size_t before = f->list->count + f->list->left_out_count;
+  const char *given = f->options->dataset;
+  char *dataset = given != NULL ? sb_strdup(given) : as_name(sb_strdup(below));
+  if (dataset == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+  const size_t first = f->list->count, before = first + f->list->left_out_count;
   sb_status status = sb_find_in_bids(f, folder, dataset);
+  drop_seen_before(w, folder, first);
   const size_t count = f->list->count + f->list->left_out_count - before;
-  if (status.code != SB_OK || count == 0) return status;
-  return sb_finder_note(f, "%s: a BIDS folder, taken as dataset \"%s\"", folder, dataset);
+  if (status.code == SB_OK && count > 0)
+    status = sb_finder_note(f, "%s: a BIDS folder, taken as dataset \"%s\"", folder, dataset);
+  free(dataset);
+  return status;
 }
 
 static sb_status find_in_one(walk *w, const char *folder, const char *below, const char *name,
@@ -249,7 +287,7 @@ static sb_status find_in_one(walk *w, const char *folder, const char *below, con
   sb_status status = sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
   if (path == NULL || further == NULL) goto cleanup;
   status = sb_ok();
-  if (!enters(w, path, name)) goto cleanup;
+  if (!enters(w, folder, path, name)) goto cleanup;
   if (depth > MOST_DEPTH) {
     status = sb_tally_add(&f->too_deep, path);
     goto cleanup;
@@ -259,7 +297,7 @@ static sb_status find_in_one(walk *w, const char *folder, const char *below, con
     status = sb_finder_leave_out(f, status);
     goto cleanup;
   }
-  if (sb_bids_has_subjects(path, names, count)) SB_TRY(find_in_bids_on_the_way(w, path, name));
+  if (sb_bids_has_subjects(path, names, count)) SB_TRY(find_in_bids_on_the_way(w, path, further));
   if (f->list->count + f->list->left_out_count == before)
     SB_TRY(find_among(w, path, further, names, count, depth));
 cleanup:

@@ -255,6 +255,9 @@ static void test_changed_since(void **state) {
   copy_file(cohort.scans[2].source_path, two);
   ingest(path, &list, NULL, 0, 1, 1);
   free(list.scans[0].participant);
+  list.scans[0].participant = sb_strdup(""); // unknown now: no other label
+  ingest(path, &list, NULL, 0, 1, 1);
+  free(list.scans[0].participant);
   list.scans[0].participant = sb_strdup("sub-9");
   ingest(path, &list, NULL, 0, 0, 2);
   assert_int_equal(count_lines(path, "shard-0001.tsv"), 3); // rows stay as they were

@@ -107,6 +107,16 @@ static void assert_tells(const char *const *inputs, const sb_input_options *opti
   sb_scan_list_free(&list);
 }
 
+// The one warning of the list; NULL: there is none.
+static void assert_warns(const char *const *inputs, const char *warning) {
+  sb_scan_list list;
+  assert_int_equal(find(inputs, NULL, &list).code, SB_OK);
+  assert_int_equal(list.warning_count, warning != NULL);
+  if (warning != NULL && strstr(list.warnings[0], warning) == NULL)
+    fail_msg("expected \"%s\", got \"%s\"", warning, list.warnings[0]);
+  sb_scan_list_free(&list);
+}
+
 static void make_bids(void) {
   put("study/dataset_description.json", "{}");
   put("study/participants.tsv", "participant_id\nsub-01\n");
@@ -490,8 +500,10 @@ static void test_first_folder(void **state) {
   assert_tells(INPUTS("tree"), NULL, NULL,
                INPUTS("participants of 6 images in its folders: 0 told by names on the way (sub-, "
                       "ADNI, OASIS), 4 by the first folder, 2 unknown",
-                      "folders such as ann are each taken as one person's",
                       "folders such as controls are not taken as one person's"));
+  assert_warns(INPUTS("tree"),
+               "tree: participants of 4 images are a guess: folders such as ann are each "
+               "taken as one person's");
   char path[60];
   for (int i = 0; i < 21; i++) {
     snprintf(path, sizeof path, "many/site/p%02d/t1.nii", i);
@@ -499,6 +511,25 @@ static void test_first_folder(void **state) {
   }
   assert_tells(INPUTS("many"), NULL, NULL,
                INPUTS(" 0 by the first folder, 21 unknown", "folders such as site are not"));
+  // Visits side by side are one person's; what may be people is not, whatever its number.
+  touch("grown/ann/visit1.nii.gz");
+  touch("grown/ann/visit2.nii.gz");
+  touch("grown/bob/Baseline_T1w.nii");
+  touch("grown/bob/follow-up_2_T1w.nii");
+  touch("grown/controls/visit1_7.nii");
+  touch("grown/controls/visitor1.nii");
+  touch("grown/patients/scan1.nii");
+  touch("grown/patients/scan2.nii");
+  assert_finds(INPUTS("grown"), NULL,
+               "grown|ann_visit1|sub-ann||grown/ann/visit1.nii.gz|\n"
+               "grown|ann_visit2|sub-ann||grown/ann/visit2.nii.gz|\n"
+               "grown|bob_Baseline|sub-bob||grown/bob/Baseline_T1w.nii|\n"
+               "grown|bob_follow-up_2|sub-bob||grown/bob/follow-up_2_T1w.nii|\n"
+               "grown|controls_visit1_7|||grown/controls/visit1_7.nii|\n"
+               "grown|controls_visitor1|||grown/controls/visitor1.nii|\n"
+               "grown|patients_scan1|||grown/patients/scan1.nii|\n"
+               "grown|patients_scan2|||grown/patients/scan2.nii|\n");
+  assert_warns(INPUTS("many"), NULL);
   // Names on the way come first.
   touch("mixed/site/sub-7/ses-b/T1.nii");
   assert_finds(INPUTS("mixed"), NULL,
@@ -522,8 +553,30 @@ static void test_links_in_trees(void **state) {
   touch(deep);
   touch("deep/x/t1.nii");
   assert_tells(INPUTS("deep"), NULL, NULL,
-               INPUTS(" 1 by the first folder", "folders such as x are each",
-                      "1 folder not looked into, as it lies too deep"));
+               INPUTS(" 1 by the first folder", "1 folder not looked into, as it lies too deep"));
+}
+
+// A link to a folder above what another leads to: all of it is seen, and nothing twice.
+static void test_links_above_links(void **state) {
+  (void)state;
+  touch("else/A/a.nii.gz");
+  touch("else/B/b.nii.gz");
+  assert_int_equal(mkdir("in1", 0700), 0);
+  assert_int_equal(symlink("../else/A", "in1/l1"), 0);
+  assert_int_equal(symlink("../else", "in1/l2"), 0);
+  const char *both = "in1|l1_a|sub-l1||in1/l1/a.nii.gz|\nin1|l2_B_b|sub-l2||in1/l2/B/b.nii.gz|\n";
+  assert_finds(INPUTS("in1"), NULL, both);
+  assert_int_equal(symlink("..", "else/B/up"), 0); // circles
+  assert_int_equal(symlink("../..", "else/A/out"), 0);
+  assert_finds(INPUTS("in1"), NULL, both);
+  touch("study/sub-1/anat/sub-1_T1w.nii");
+  touch("study/sub-2/anat/sub-2_T1w.nii");
+  assert_int_equal(mkdir("in2", 0700), 0);
+  assert_int_equal(symlink("../study/sub-1", "in2/l1"), 0);
+  assert_int_equal(symlink("../study", "in2/l2"), 0);
+  assert_finds(INPUTS("in2"), NULL,
+               "in2|l1_anat_sub-1|sub-1||in2/l1/anat/sub-1_T1w.nii|\n"
+               "l2|sub-2|sub-2||in2/l2/sub-2/anat/sub-2_T1w.nii|\n");
 }
 
 // What is no T1-weighted scan where the scanner put it is passed over, and that is said.
@@ -582,6 +635,14 @@ static void test_derivatives(void **state) {
                "d/fmriprep/sub-1/anat/sub-1_space-MNI_desc-brain_mask.nii.gz\n"
                "fmriprep|sub-2_space-MNI_desc-preproc|sub-2||"
                "d/fmriprep/sub-2/anat/sub-2_space-MNI_desc-preproc_T1w.nii.gz|\n");
+  // Two of one name are two datasets.
+  touch("studies/A/rawdata/sub-01/anat/sub-01_T1w.nii");
+  touch("studies/B/rawdata/sub-01/anat/sub-01_T1w.nii");
+  assert_finds(INPUTS("studies"), NULL,
+               "A_rawdata|sub-01|sub-01||studies/A/rawdata/sub-01/anat/sub-01_T1w.nii|\n"
+               "B_rawdata|sub-01|sub-01||studies/B/rawdata/sub-01/anat/sub-01_T1w.nii|\n");
+  assert_finds(INPUTS("studies/A/rawdata"), NULL,
+               "rawdata|sub-01|sub-01||studies/A/rawdata/sub-01/anat/sub-01_T1w.nii|\n");
   // What samebrain wrote is no scan, unless it is to be taken as it lies.
   touch("mine/scans/a/t1.nii");
   put("mine/store/store.json", "{}");
@@ -603,15 +664,25 @@ static void test_derivatives(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_scratch, remove_scratch)
   const struct CMUnitTest tests[] = {
-      TEST(test_bids),           TEST(test_bids_opens_nothing_else),
-      TEST(test_masks_beside),   TEST(test_participants),
-      TEST(test_plain_folder),   TEST(test_uppercase_endings),
-      TEST(test_manifest),       TEST(test_duplicates),
-      TEST(test_linked_files),   TEST(test_nothing_usable),
-      TEST(test_adni),           TEST(test_oasis),
-      TEST(test_first_folder),   TEST(test_links_in_trees),
-      TEST(test_other_images),   TEST(test_derivatives),
-      TEST(test_manifest_forms), TEST(test_the_rest_goes_on),
+      TEST(test_bids),
+      TEST(test_bids_opens_nothing_else),
+      TEST(test_masks_beside),
+      TEST(test_participants),
+      TEST(test_plain_folder),
+      TEST(test_uppercase_endings),
+      TEST(test_manifest),
+      TEST(test_duplicates),
+      TEST(test_linked_files),
+      TEST(test_nothing_usable),
+      TEST(test_adni),
+      TEST(test_oasis),
+      TEST(test_first_folder),
+      TEST(test_links_in_trees),
+      TEST(test_other_images),
+      TEST(test_derivatives),
+      TEST(test_manifest_forms),
+      TEST(test_the_rest_goes_on),
+      TEST(test_links_above_links),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
