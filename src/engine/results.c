@@ -204,10 +204,15 @@ static bool is_new(const sb_results *results, const char *name) {
   return false;
 }
 
+// Nothing old goes before all that is new is on disk, summary.json too, which gets its name last.
 sb_status sb_results_publish(sb_results *results, const char *summary) {
-  char **names = NULL, *path = NULL;
+  char **names = NULL;
   size_t count = 0;
-  sb_status status = sb_ok();
+  FILE *file = NULL;
+  sb_status status;
+  SB_TRY(sb_results_create(results, "summary.json", &file));
+  fputs(summary, file);
+  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_complete(results->files + i));
   SB_TRY(remove_file(results->folder, "summary.json"));
   SB_TRY(sb_list_folder(results->folder, &names, &count));
   for (size_t i = 0; i < count; i++)
@@ -215,13 +220,7 @@ sb_status sb_results_publish(sb_results *results, const char *summary) {
       SB_TRY(remove_file(results->folder, names[i]));
   SB_TRY(remove_mirrored(results->folder));
   for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
-  path = sb_path_join(results->folder, "summary.json");
-  if (path == NULL)
-    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
-  else
-    status = sb_write_file(path, summary, strlen(summary));
 cleanup:
-  free(path);
   sb_free_names(names, count);
   return status;
 }
