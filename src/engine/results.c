@@ -41,6 +41,11 @@ static bool known_file(const char *name) {
   return known_name(name, length);
 }
 
+// The folder of one shard of a link: "shard-0001-of-0002".
+static bool is_shard(const char *name) {
+  return starts_with(name, "shard-") && strstr(name, "-of-") != NULL;
+}
+
 static bool may_be_there(const char *name) {
   static const char *const others[] = {SB_PARTS_FOLDER, SB_MIRRORED_FOLDER, SB_HOLD_FILE};
   bool found = known_file(name);
@@ -99,10 +104,10 @@ sb_status sb_results_open(const char *folder, const sb_results_use *use, sb_resu
   SB_TRY(sb_list_folder(folder, &names, &count));
   for (size_t i = 0; i < count; i++)
     if (!may_be_there(names[i])) {
-      status = sb_error(SB_USAGE,
-                        "%s: holds %s, which a link did not write; give an empty or a new folder "
-                        "for the results",
-                        folder, names[i]);
+      status = sb_error(SB_USAGE, "%s: holds %s, %s; give an empty or a new folder for the results",
+                        folder, names[i],
+                        is_shard(names[i]) ? "one of a link's shards, which are to be merged"
+                                           : "which a link did not write");
       break;
     }
   SB_TRY(status);
