@@ -57,8 +57,8 @@ SB_API sb_template_build_options sb_template_build_options_default(void);
 // scan sets the axes; size and shape are the cohort's mean. The same bytes for any thread count.
 // The file appears when it is done; until then FOLDER/unfinished.nii.gz has the average so far.
 //   used  out: how many scans are in the average; the others are named through `progress`
-// Errors: SB_USAGE (no scans, or a template is there already), SB_ALIGN (none could be used), those
-// of sb_volume_load and sb_volume_save.
+// Errors: SB_USAGE (no scans, or a template is there already), SB_BUSY (another run is making one
+// there), SB_ALIGN (none could be used), those of sb_volume_load and sb_volume_save.
 SB_API sb_status sb_template_build(const char *const *paths, size_t count,
                                    const sb_template_build_options *options,
                                    const sb_progress *progress, const char *folder, int64_t *used);

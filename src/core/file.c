@@ -223,9 +223,8 @@ sb_status sb_file_create(const char *path, sb_new_file *out) {
   return sb_ok();
 }
 
-sb_status sb_file_commit(sb_new_file *file) {
-  if (file->file == NULL) return sb_error(SB_USAGE, "no file is open to be committed");
-  sb_status status = sb_ok();
+sb_status sb_file_complete(sb_new_file *file) {
+  if (file->file == NULL) return sb_error(SB_USAGE, "no file is open to be completed");
   bool failed = fflush(file->file) != 0 || ferror(file->file) || fsync(fileno(file->file)) != 0;
   int reason = errno;
   if (fclose(file->file) != 0 && !failed) {
@@ -233,12 +232,18 @@ sb_status sb_file_commit(sb_new_file *file) {
     reason = errno;
   }
   file->file = NULL;
-  if (!failed && rename(file->temporary, file->path) != 0) {
-    failed = true;
-    reason = errno;
-  }
-  if (failed) {
-    status = sb_error(SB_IO, "%s: cannot write: %s", file->path, strerror(reason));
+  if (!failed) return sb_ok();
+  sb_status status = sb_error(SB_IO, "%s: cannot write: %s", file->path, strerror(reason));
+  sb_file_abandon(file);
+  return status;
+}
+
+sb_status sb_file_commit(sb_new_file *file) {
+  if (file->temporary == NULL) return sb_error(SB_USAGE, "no file is open to be committed");
+  sb_status status = file->file != NULL ? sb_file_complete(file) : sb_ok();
+  if (status.code != SB_OK) return status;
+  if (rename(file->temporary, file->path) != 0) {
+    status = sb_error(SB_IO, "%s: cannot write: %s", file->path, strerror(errno));
   } else {
     free(file->temporary); // it has its final name: nothing to remove
     file->temporary = NULL;

@@ -47,15 +47,19 @@ sb_status sb_sync_folder(const char *path);
 
 // Writes a file so that it appears under its name only when complete: into a temporary name beside
 // it, synced, then renamed, then the folder synced. Mode 0600.
-//   sb_file_create  opens; `file` is a stdio stream
-//   sb_file_commit  closes, syncs, renames; on failure removes the temporary file
-//   sb_file_abandon closes and removes the temporary file; fine after commit and on a zeroed struct
+//   sb_file_create   opens; `file` is a stdio stream
+//   sb_file_complete syncs and closes: all of it is on disk, under its temporary name still
+//   sb_file_commit   completes what is open, and renames
+//   sb_file_abandon  closes and removes the temporary file; fine after commit and on a zeroed struct
+// Where completing or committing fails the temporary file is removed. Files that replace others
+// together are all completed before the first is committed: a full disk then costs nothing old.
 typedef struct sb_new_file {
   FILE *file;
   char *path, *temporary;
 } sb_new_file;
 
 sb_status sb_file_create(const char *path, sb_new_file *out);
+sb_status sb_file_complete(sb_new_file *file);
 sb_status sb_file_commit(sb_new_file *file);
 void sb_file_abandon(sb_new_file *file);
 

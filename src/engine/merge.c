@@ -63,6 +63,7 @@ static sb_status write_summary(const sb_merging *m, sb_results *results, sb_link
     cJSON_DeleteItemFromObjectCaseSensitive(root, "share");
     cJSON_DeleteItemFromObjectCaseSensitive(root, "request");
   }
+  cJSON_DeleteItemFromObjectCaseSensitive(root, "merged_from"); // of a share that was done in parts
   cJSON_AddNumberToObject(root, "merged_from", (double)m->count);
   *summary = (sb_link_summary){
       .gallery = m->gallery_count,

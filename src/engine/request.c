@@ -8,6 +8,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "engine/run.h"
+#include "store/mirror.h"
 
 static void add_text(sb_sha256 *hash, const char *text) {
   sb_sha256_add(hash, text, strlen(text) + 1);
@@ -60,7 +61,9 @@ char *sb_link_command(const sb_store *gallery, const sb_store *probe, const sb_l
   FILE *text = open_memstream(&words, &bytes);
   if (text == NULL) goto cleanup;
   put_path(text, "samebrain link ", sb_store_path(gallery));
-  if (probe != NULL) put_path(text, " ", sb_store_path(probe));
+  // Its own mirror images are told by --mirrored.
+  const bool own = o->mirrored && probe != NULL && sb_store_is_of(probe, gallery);
+  if (probe != NULL && !own) put_path(text, " ", sb_store_path(probe));
   fprintf(text, " -m %s", o->measure_count > 0 ? o->measures[0] : SB_DEFAULT_MEASURE);
   for (size_t m = 1; m < o->measure_count; m++) fprintf(text, ",%s", o->measures[m]);
   if (o->refine != NULL) fprintf(text, " --refine %s", o->refine);

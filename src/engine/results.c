@@ -41,6 +41,11 @@ static bool known_file(const char *name) {
   return known_name(name, length);
 }
 
+// The folder of one shard of a link: "shard-0001-of-0002".
+static bool is_shard(const char *name) {
+  return starts_with(name, "shard-") && strstr(name, "-of-") != NULL;
+}
+
 static bool may_be_there(const char *name) {
   static const char *const others[] = {SB_PARTS_FOLDER, SB_MIRRORED_FOLDER, SB_HOLD_FILE};
   bool found = known_file(name);
@@ -99,10 +104,10 @@ sb_status sb_results_open(const char *folder, const sb_results_use *use, sb_resu
   SB_TRY(sb_list_folder(folder, &names, &count));
   for (size_t i = 0; i < count; i++)
     if (!may_be_there(names[i])) {
-      status = sb_error(SB_USAGE,
-                        "%s: holds %s, which a link did not write; give an empty or a new folder "
-                        "for the results",
-                        folder, names[i]);
+      status = sb_error(SB_USAGE, "%s: holds %s, %s; give an empty or a new folder for the results",
+                        folder, names[i],
+                        is_shard(names[i]) ? "one of a link's shards, which are to be merged"
+                                           : "which a link did not write");
       break;
     }
   SB_TRY(status);
@@ -204,10 +209,15 @@ static bool is_new(const sb_results *results, const char *name) {
   return false;
 }
 
+// Nothing old goes before all that is new is on disk, summary.json too, which gets its name last.
 sb_status sb_results_publish(sb_results *results, const char *summary) {
-  char **names = NULL, *path = NULL;
+  char **names = NULL;
   size_t count = 0;
-  sb_status status = sb_ok();
+  FILE *file = NULL;
+  sb_status status;
+  SB_TRY(sb_results_create(results, "summary.json", &file));
+  fputs(summary, file);
+  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_complete(results->files + i));
   SB_TRY(remove_file(results->folder, "summary.json"));
   SB_TRY(sb_list_folder(results->folder, &names, &count));
   for (size_t i = 0; i < count; i++)
@@ -215,13 +225,7 @@ sb_status sb_results_publish(sb_results *results, const char *summary) {
       SB_TRY(remove_file(results->folder, names[i]));
   SB_TRY(remove_mirrored(results->folder));
   for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
-  path = sb_path_join(results->folder, "summary.json");
-  if (path == NULL)
-    status = sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
-  else
-    status = sb_write_file(path, summary, strlen(summary));
 cleanup:
-  free(path);
   sb_free_names(names, count);
   return status;
 }

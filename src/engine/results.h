@@ -40,7 +40,8 @@ sb_status sb_results_create(sb_results *results, const char *name, FILE **file);
 // The same of an array, where its elements begin.
 sb_status sb_results_create_array(sb_results *results, const char *name, const sb_npy *array,
                                   FILE **file);
-// Removes what an earlier run left, gives every file its name, and writes summary.json.
+// Brings every file and summary.json to disk, then removes what an earlier run left and gives them
+// their names. A full disk leaves the earlier results as they were.
 sb_status sb_results_publish(sb_results *results, const char *summary);
 // Removes a folder of such folders: what links wrote, and nothing else.
 sb_status sb_results_remove(const char *path);

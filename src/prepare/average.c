@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "core/geometry.h"
+#include "core/lock.h"
 #include "core/memory.h"
 #include "core/threads.h"
 #include "prepare/align.h"
@@ -260,20 +261,21 @@ sb_status sb_template_build(const char *const *paths, size_t count,
                             const sb_template_build_options *options, const sb_progress *progress,
                             const char *folder, int64_t *used) {
   char *path = NULL, *so_far = NULL;
+  sb_hold hold = {0};
   sb_status status;
   *used = 0;
   if (options->rounds < 1 || count > UINT16_MAX)
     return sb_error(SB_USAGE, "a template needs at least one round, and at most %d scans",
                     UINT16_MAX);
-  SB_TRY(sb_make_folder(folder));
+  SB_TRY(sb_hold_take(folder, &hold));
   path = sb_path_join(folder, "template.nii.gz");
-  so_far = sb_path_join(folder, "unfinished.nii.gz");
-  if (path == NULL || so_far == NULL) {
-    status = sb_error(SB_NO_MEMORY, "out of memory");
+  if (path != NULL && sb_is_file(path)) {
+    status = sb_error(SB_USAGE, "%s: there is a template already; name another folder", path);
     goto cleanup;
   }
-  if (sb_is_file(path)) {
-    status = sb_error(SB_USAGE, "%s: there is a template already; name another folder", path);
+  so_far = sb_path_join(folder, "unfinished.nii.gz"); // from here on it is this run's
+  if (path == NULL || so_far == NULL) {
+    status = sb_error(SB_NO_MEMORY, "out of memory");
     goto cleanup;
   }
   // The last round alone writes the template, so that a run that is killed leaves none.
@@ -283,6 +285,7 @@ sb_status sb_template_build(const char *const *paths, size_t count,
                      so_far, round == options->rounds - 1 ? path : so_far, progress, used));
 cleanup:
   if (so_far != NULL) remove(so_far);
+  sb_hold_release(&hold);
   free(so_far);
   free(path);
   return status;

@@ -387,6 +387,11 @@ static void new_files(void **state) {
   sb_free_names(names, count);
   assert_ok(sb_file_create(path, &file));
   fputs("new text", file.file);
+  assert_ok(sb_file_complete(&file));
+  assert_fails(sb_file_complete(&file), SB_USAGE, "no file is open");
+  assert_ok(sb_read_file(path, &data, &bytes)); // nor once it is complete
+  assert_string_equal(data, "old");
+  free(data);
   assert_ok(sb_file_commit(&file));
   assert_fails(sb_file_commit(&file), SB_USAGE, "no file is open");
   assert_ok(sb_read_file(path, &data, &bytes));

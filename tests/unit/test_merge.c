@@ -133,6 +133,23 @@ static double count_all(const linked *l, const char *out, const char *measure) {
   return sum;
 }
 
+// summary.json says so, and once, whatever the shares were merged from themselves.
+static void assert_merged_from(const linked *l, const char *out, int shards) {
+  char *folder = place(l, out), *path = sb_path_join(folder, "summary.json"), *text;
+  size_t bytes;
+  int64_t told = 0, times = 0;
+  assert_ok(sb_read_file(path, &text, &bytes));
+  for (const char *at = text; (at = strstr(at, "\"merged_from\":")) != NULL; times++) {
+    at += strlen("\"merged_from\":");
+    told = strtoll(at, NULL, 10);
+  }
+  assert_int_equal(times, 1);
+  assert_int_equal(told, shards);
+  free(text);
+  free(path);
+  free(folder);
+}
+
 static linked set_up(int self, const cohort *c, sb_store **gallery, sb_store **probe) {
   linked l = {.folder = scratch_folder(), .options = sb_link_options_default()};
   *gallery = open_cohort(l.folder, "a", c);
@@ -170,12 +187,13 @@ static void test_merged_shards_are_one_run(void **state) {
       sb_link_summary summary;
       for (int i = 1; i <= counts[c]; i++) {
         char *name = sb_format("shard-%d", i);
-        run(&l, name, i, counts[c], i == 2 ? 3 : 1); // one of them in parts
+        run(&l, name, i, counts[c], i <= 2 ? 3 : 1); // two of them in parts
         free(name);
       }
       assert_ok(merge_all(&l, counts[c], "merged", &summary));
       assert_int_equal(summary.pairs, self ? 18 * 17 / 2 : 10 * 18);
       assert_same_results(&l, "whole", "merged");
+      assert_merged_from(&l, "merged", counts[c]);
       for (size_t m = 0; m < 4; m++)
         assert_true(count_all(&l, "whole", MEASURES[m]) == count_all(&l, "merged", MEASURES[m]));
     }

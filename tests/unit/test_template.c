@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/file.h"
+#include "core/lock.h"
 #include "registration_cases.h"
 
 enum { COPIES = 4 };
@@ -265,6 +266,33 @@ static void average_of_copies(void **state) {
   sb_template_free(t);
 }
 
+// A folder that another run is at work in, or has a template, is refused and left as it is.
+static void a_folder_for_one_run(void **state) {
+  (void)state;
+  static const char *const paths[] = {"nowhere.nii"};
+  const sb_template_build_options options = sb_template_build_options_default();
+  char own[128], unfinished[192], done[192];
+  int64_t used;
+  sb_hold hold;
+  snprintf(own, sizeof own, "%s/held", folder);
+  snprintf(unfinished, sizeof unfinished, "%s/unfinished.nii.gz", own);
+  snprintf(done, sizeof done, "%s/template.nii.gz", own);
+  must(sb_hold_take(own, &hold));
+  must(sb_write_file(unfinished, "x", 1));
+  assert_int_equal(sb_template_build(paths, 1, &options, NULL, own, &used).code, SB_BUSY);
+  assert_int_equal(access(unfinished, F_OK), 0);
+  sb_hold_release(&hold);
+  must(sb_write_file(done, "x", 1));
+  assert_int_equal(sb_template_build(paths, 1, &options, NULL, own, &used).code, SB_USAGE);
+  assert_int_equal(access(unfinished, F_OK), 0);
+  // What a killed run left goes with the next one.
+  remove(done);
+  assert_int_equal(sb_template_build(paths, 1, &options, NULL, own, &used).code, SB_NOT_FOUND);
+  assert_int_not_equal(access(unfinished, F_OK), 0);
+  must(sb_hold_take(own, &hold));
+  sb_hold_release(&hold);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_follow_the_mask),
@@ -273,6 +301,7 @@ int main(void) {
       cmocka_unit_test(hashes),
       cmocka_unit_test(whole_head),
       cmocka_unit_test(average_of_copies),
+      cmocka_unit_test(a_folder_for_one_run),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
