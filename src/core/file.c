@@ -223,8 +223,7 @@ sb_status sb_file_create(const char *path, sb_new_file *out) {
   return sb_ok();
 }
 
-sb_status sb_file_complete(sb_new_file *file) {
-  if (file->file == NULL) return sb_error(SB_USAGE, "no file is open to be completed");
+static sb_status sync_and_close(sb_new_file *file) {
   bool failed = fflush(file->file) != 0 || ferror(file->file) || fsync(fileno(file->file)) != 0;
   int reason = errno;
   if (fclose(file->file) != 0 && !failed) {
@@ -232,19 +231,22 @@ sb_status sb_file_complete(sb_new_file *file) {
     reason = errno;
   }
   file->file = NULL;
-  if (!failed) return sb_ok();
-  sb_status status = sb_error(SB_IO, "%s: cannot write: %s", file->path, strerror(reason));
-  sb_file_abandon(file);
+  return failed ? sb_error(SB_IO, "%s: cannot write: %s", file->path, strerror(reason)) : sb_ok();
+}
+
+sb_status sb_file_complete(sb_new_file *file) {
+  if (file->file == NULL) return sb_error(SB_USAGE, "no file is open to be completed");
+  sb_status status = sync_and_close(file);
+  if (status.code != SB_OK) sb_file_abandon(file);
   return status;
 }
 
 sb_status sb_file_commit(sb_new_file *file) {
   if (file->temporary == NULL) return sb_error(SB_USAGE, "no file is open to be committed");
-  sb_status status = file->file != NULL ? sb_file_complete(file) : sb_ok();
-  if (status.code != SB_OK) return status;
-  if (rename(file->temporary, file->path) != 0) {
+  sb_status status = file->file != NULL ? sync_and_close(file) : sb_ok();
+  if (status.code == SB_OK && rename(file->temporary, file->path) != 0)
     status = sb_error(SB_IO, "%s: cannot write: %s", file->path, strerror(errno));
-  } else {
+  if (status.code == SB_OK) {
     free(file->temporary); // it has its final name: nothing to remove
     file->temporary = NULL;
     status = sync_folder_of(file->path);
