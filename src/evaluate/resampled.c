@@ -162,7 +162,8 @@ static bool find_step(const sampling *s, const double *left, const double *slope
 static double take_step(const sampling *s, const double step[MOTIONS], double motions[MOTIONS],
                         double *left, double *tried) {
   const double before = agreement(s, left);
-  for (double part = 1; part > 0.1; part /= 2) {
+  for (int halved = 0; halved < 4; halved++) {
+    const double part = 1.0 / (1 << halved);
     double moved[MOTIONS];
     for (int m = 0; m < MOTIONS; m++) moved[m] = motions[m] + part * step[m];
     sample(s, moved, tried);
@@ -184,7 +185,8 @@ static sb_status refine(const sampling *s, double motions[MOTIONS]) {
   SB_TRY(SB_NEW(&slopes, s->count * MOTIONS, "samples"));
   for (int i = 0; i < 27 && !(best >= PLACED); i++) {
     const int place = (i + 13) % 27; // unmoved first
-    const double moved[MOTIONS] = {place % 3 - 1, place / 3 % 3 - 1, place / 9 - 1};
+    const int shift[3] = {place % 3 - 1, place / 3 % 3 - 1, place / 9 - 1};
+    const double moved[MOTIONS] = {shift[0], shift[1], shift[2]};
     sample(s, moved, tried);
     const double found = agreement(s, tried);
     if (!(found > best)) continue;
