@@ -136,7 +136,7 @@ static void reverse_items(void *items, size_t bytes, size_t count) {
     (h).scl_inter = (real)(r)->inter;                                                              \
     (h).sform_code = (short)(r)->sform_code;                                                       \
     (h).qform_code = (short)(r)->qform_code;                                                       \
-    (h).xyzt_units = (char)(r)->units;                                                             \
+    (h).xyzt_units = (__typeof__((h).xyzt_units))(r)->units;                                       \
     (h).quatern_b = (real)(r)->quatern[0];                                                         \
     (h).quatern_c = (real)(r)->quatern[1];                                                         \
     (h).quatern_d = (real)(r)->quatern[2];                                                         \
@@ -666,21 +666,21 @@ static recipe with_voxels(double size, int units) {
 static void test_units(void **state) {
   (void)state;
   static const struct {
-    int units;
     double size, expected;
+    int units;
     bool doubted;
   } cases[] = {
-      {NIFTI_UNITS_UNKNOWN, 15, 15, false},
-      {NIFTI_UNITS_MM, 15, 15, false},
-      {NIFTI_UNITS_MM, 0.015, 0.015, false}, // what is not said is not guessed
-      {NIFTI_UNITS_METER, 0.015, 15, false},
-      {NIFTI_UNITS_METER | NIFTI_UNITS_SEC, 0.015, 15, false},
-      {NIFTI_UNITS_METER, 15, 15, true},
-      {NIFTI_UNITS_MICRON, 15000, 15, false},
-      {NIFTI_UNITS_MICRON, 15, 15, true},
-      {NIFTI_UNITS_MICRON, 60, 60, true},
-      {NIFTI_UNITS_MICRON, 5, 0.005, false}, // no brain in either: as the header has it
-      {7, 15, 15, false},
+      {15, 15, NIFTI_UNITS_UNKNOWN, false},
+      {15, 15, NIFTI_UNITS_MM, false},
+      {0.015, 0.015, NIFTI_UNITS_MM, false}, // what is not said is not guessed
+      {0.015, 15, NIFTI_UNITS_METER, false},
+      {0.015, 15, NIFTI_UNITS_METER | NIFTI_UNITS_SEC, false},
+      {15, 15, NIFTI_UNITS_METER, true},
+      {15000, 15, NIFTI_UNITS_MICRON, false},
+      {15, 15, NIFTI_UNITS_MICRON, true},
+      {60, 60, NIFTI_UNITS_MICRON, true},
+      {5, 0.005, NIFTI_UNITS_MICRON, false}, // no brain in either: as the header has it
+      {15, 15, 7, false},
   };
   for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
     for (int form = 0; form < 8; form++) {
