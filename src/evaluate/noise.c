@@ -44,14 +44,6 @@ static bool round_to_lattice(const double map[16], const double centre[3], latti
 
 // ---- Noise --------------------------------------------------------------------------------------
 
-static double residual(const sb_volume *volume, const int64_t at[3]) {
-  const int64_t row = volume->dims[0], slice = row * volume->dims[1];
-  const float *v = volume->voxels + at[0] + row * at[1] + slice * at[2];
-  double around = (double)v[-1] + (double)v[1] + (double)v[-row] + (double)v[row] +
-                  (double)v[-slice] + (double)v[slice];
-  return (double)*v - around / 6;
-}
-
 // Over every `step`-th voxel; NaN when too few of them lie in both images.
 static double correlate(const sb_volume *a, const sb_volume *b, const lattice *l,
                         const sb_brain_voxels *voxels, int64_t step) {
@@ -66,7 +58,7 @@ static double correlate(const sb_volume *a, const sb_volume *b, const lattice *l
       inside = inside && there[to] >= 1 && there[to] < b->dims[to] - 1;
     }
     sums.tried++;
-    if (inside) sb_sums_add(&sums, residual(a, here), residual(b, there));
+    if (inside) sb_sums_add(&sums, sb_residual(a, here), sb_residual(b, there));
   }
   return sb_sums_correlation(&sums);
 }

@@ -114,6 +114,14 @@ sb_status sb_list_brain(const sb_placed *scan, const sb_common_brain *brain, int
   return status;
 }
 
+double sb_residual(const sb_volume *volume, const int64_t at[3]) {
+  const int64_t row = volume->dims[0], slice = row * volume->dims[1];
+  const float *v = volume->voxels + at[0] + row * at[1] + slice * at[2];
+  double around = (double)v[-1] + (double)v[1] + (double)v[-row] + (double)v[row] +
+                  (double)v[-slice] + (double)v[slice];
+  return (double)*v - around / 6;
+}
+
 double sb_sums_correlation(const sb_sums *s) {
   const double n = fmax(s->n, 1), var_x = s->xx - s->x * s->x / n, var_y = s->yy - s->y * s->y / n;
   if (s->n < LEAST_SHARE * s->tried || !(var_x > 0) || !(var_y > 0)) return (double)NAN;

@@ -35,6 +35,9 @@ bool sb_voxel_map(const sb_placed *a, const sb_placed *b, double map[16]);
 sb_status sb_list_brain(const sb_placed *scan, const sb_common_brain *brain, int64_t margin,
                         sb_brain_voxels *out);
 
+// What is left of a voxel without the mean of its six neighbours, all of which the image must have.
+double sb_residual(const sb_volume *volume, const int64_t at[3]);
+
 // Sums of pairs of numbers, one of each voxel that was tried and lies in both images.
 typedef struct sb_sums {
   double tried, n, x, y, xx, yy, xy;

@@ -22,8 +22,8 @@ static const double SMALL = 0.1, MOST_STEP = 0.5;
 static const double PLACED = 0.5;
 // A step that gains less is the last.
 static const double LEAST_GAIN = 0.002;
-// The variance of what is left the second time, of that the first: 1.8 of noise alone, 0.3 to 0.4 of
-// scans, 0.07 of scans smoothed by 2 mm. Below this it is anatomy.
+// The variance of what is left the second time, of that the first: below this, a fraction of what scans have that were
+// not smoothed, it is anatomy.
 static const double LEAST_GRAIN = 0.1;
 
 // ---- What is left of a voxel --------------------------------------------------------------------
@@ -61,16 +61,12 @@ static double left_at(const sb_volume *v, const stencil *s, const int32_t at[3])
 
 // How much of what is left is left again: the ratio of variances over the brain.
 static double grain(const sb_volume *v, const stencil *s, const sb_brain_voxels *voxels) {
-  const int64_t steps[3] = {1, v->dims[0], v->dims[0] * v->dims[1]};
   const int64_t step = voxels->count / COMPARED_BY + 1;
   double once = 0, twice = 0;
   for (int64_t i = 0; i < voxels->count; i += step) {
     const int32_t *at = voxels->at[i];
-    const float *here = v->voxels + at[0] + steps[1] * at[1] + steps[2] * at[2];
-    double around = 0;
-    for (int axis = 0; axis < 3; axis++)
-      around += (double)here[steps[axis]] + (double)here[-steps[axis]];
-    const double left = (double)*here - around / 6, again = left_at(v, s, at);
+    const int64_t here[3] = {at[0], at[1], at[2]};
+    const double left = sb_residual(v, here), again = left_at(v, s, at);
     once += left * left;
     twice += again * again;
   }
