@@ -376,16 +376,16 @@ static sb_status write_scans(sb_results *results, const sb_run *run, bool probes
 }
 
 static sb_status publish(sb_run *run, sb_results *results) {
-  char *text = NULL;
+  cJSON *summary = NULL;
   sb_status status = sb_ok();
   double start = sb_now_s();
   SB_TRY(write_scans(results, run, true));
   SB_TRY(write_scans(results, run, false));
   run->timings.write_s += sb_now_s() - start;
-  SB_TRY(sb_run_summary(run, &text));
-  SB_TRY(sb_results_publish(results, text));
+  summary = sb_run_summary(run);
+  SB_TRY(sb_results_publish(results, summary));
 cleanup:
-  free(text);
+  cJSON_Delete(summary);
   return status;
 }
 

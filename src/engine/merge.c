@@ -73,12 +73,8 @@ static sb_status write_summary(const sb_merging *m, sb_results *results, sb_link
       .mated = (int64_t)mated,
       .mirrored = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "mirrored")),
       .seconds = sb_json_number_or(cJSON_GetObjectItemCaseSensitive(root, "seconds"), "total", 0)};
-  char *printed = cJSON_Print(root);
-  char *text = printed == NULL ? NULL : sb_format("%s\n", printed);
-  sb_status status = text == NULL ? sb_merging_no_memory() : sb_results_publish(results, text);
-  cJSON_free(printed);
+  sb_status status = sb_results_publish(results, root);
   cJSON_Delete(root);
-  free(text);
   return status;
 }
 

@@ -7,7 +7,6 @@
 
 #include "core/lock.h"
 #include "core/memory.h"
-#include "engine/json.h"
 #include "engine/warn.h"
 
 static bool starts_with(const char *text, const char *beginning) {
@@ -118,6 +117,11 @@ cleanup:
   return status;
 }
 
+sb_status sb_results_open_finished(const char *folder, sb_results *out) {
+  *out = (sb_results){.folder = sb_strdup(folder)};
+  return out->folder != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+}
+
 sb_status sb_results_create(sb_results *results, const char *name, FILE **file) {
   *file = NULL;
   sb_new_file *grown = realloc(results->files, (results->count + 1) * sizeof *grown);
@@ -209,24 +213,55 @@ static bool is_new(const sb_results *results, const char *name) {
   return false;
 }
 
-// Nothing old goes before all that is new is on disk, summary.json too, which gets its name last.
-sb_status sb_results_publish(sb_results *results, const char *summary) {
+// Nothing old goes before all that is new is on disk, also the file that gets its name last: then that of the
+// same name goes first.
+static sb_status complete(sb_results *results, const char *last, const cJSON *root) {
+  FILE *file = NULL;
+  char *text = cJSON_Print(root);
+  sb_status status =
+      text != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder);
+  SB_TRY(status);
+  SB_TRY(sb_results_create(results, last, &file));
+  fprintf(file, "%s\n", text);
+  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_complete(results->files + i));
+  SB_TRY(remove_file(results->folder, last));
+cleanup:
+  cJSON_free(text);
+  return status;
+}
+
+// What is in the folder of the files that are known and not about to be published: all of them, or what killed
+// runs had begun.
+static sb_status remove_others(const sb_results *results, bool all) {
   char **names = NULL;
   size_t count = 0;
-  FILE *file = NULL;
   sb_status status;
-  SB_TRY(sb_results_create(results, "summary.json", &file));
-  fputs(summary, file);
-  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_complete(results->files + i));
-  SB_TRY(remove_file(results->folder, "summary.json"));
   SB_TRY(sb_list_folder(results->folder, &names, &count));
   for (size_t i = 0; i < count; i++)
-    if (known_file(names[i]) && !is_new(results, names[i]))
+    if (known_file(names[i]) && (all || sb_ends_with(names[i], ".part")) &&
+        !is_new(results, names[i]))
       SB_TRY(remove_file(results->folder, names[i]));
+cleanup:
+  sb_free_names(names, count);
+  return status;
+}
+
+sb_status sb_results_publish_added(sb_results *results, const char *last, const cJSON *root) {
+  sb_status status;
+  SB_TRY(complete(results, last, root));
+  SB_TRY(remove_others(results, false));
+  for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
+cleanup:
+  return status;
+}
+
+sb_status sb_results_publish(sb_results *results, const cJSON *summary) {
+  sb_status status;
+  SB_TRY(complete(results, "summary.json", summary));
+  SB_TRY(remove_others(results, true));
   SB_TRY(remove_mirrored(results->folder));
   for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
 cleanup:
-  sb_free_names(names, count);
   return status;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/choose.h"
 #include "engine/compare.h"
 #include "engine/compute.h"
+#include "engine/json.h"
 #include "engine/people.h"
 #include "engine/plan.h"
 #include "engine/standardise.h"
@@ -50,8 +51,8 @@ typedef struct sb_run {
   double started_s;
 } sb_run;
 
-// summary.json as text; free() it.
-sb_status sb_run_summary(const sb_run *run, char **text);
+// What summary.json tells; cJSON_Delete() it.
+cJSON *sb_run_summary(const sb_run *run);
 
 // What is compared when nothing is said.
 #define SB_DEFAULT_MEASURE "bandpass"

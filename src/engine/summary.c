@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/memory.h"
@@ -126,7 +124,7 @@ static void add_seconds(cJSON *root, const sb_run *run) {
   cJSON_AddNumberToObject(object, "total", sb_now_s() - run->started_s);
 }
 
-sb_status sb_run_summary(const sb_run *run, char **text) {
+cJSON *sb_run_summary(const sb_run *run) {
   cJSON *root = cJSON_CreateObject();
   cJSON_AddStringToObject(root, "kind", "samebrain link");
   cJSON_AddStringToObject(root, "version", sb_version());
@@ -152,9 +150,5 @@ sb_status sb_run_summary(const sb_run *run, char **text) {
   if (run->refine != NULL) add_refinement(root, run);
   add_machine(root, run);
   add_seconds(root, run);
-  char *printed = cJSON_Print(root);
-  cJSON_Delete(root);
-  *text = printed == NULL ? NULL : sb_format("%s\n", printed);
-  cJSON_free(printed);
-  return *text == NULL ? sb_error(SB_NO_MEMORY, "summary.json: out of memory") : sb_ok();
+  return root;
 }

@@ -1,12 +1,11 @@
 #include "evaluate/check_outputs.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/file.h"
 #include "core/memory.h"
+#include "engine/results.h"
 #include "evaluate/copies.h"
 #include "evaluate/outputs.h"
 #include "measure/likely.h"
@@ -316,7 +315,7 @@ static sb_status put_groups(FILE *file, const sb_checked *k) {
 
 // ---- check.json ---------------------------------------------------------------------------------
 
-static char *json_of(const sb_checked *k, const sb_check_summary *s) {
+static cJSON *json_of(const sb_checked *k, const sb_check_summary *s) {
   cJSON *root = cJSON_CreateObject();
   cJSON_AddStringToObject(root, "kind", "samebrain check");
   cJSON_AddStringToObject(root, "version", sb_version());
@@ -348,40 +347,25 @@ static char *json_of(const sb_checked *k, const sb_check_summary *s) {
   for (int v = 0; v < SB_VERDICT_COUNT; v++)
     cJSON_AddNumberToObject(pairs, sb_verdict_name((sb_verdict)v), (double)s->pairs[v]);
   cJSON_AddStringToObject(root, "note", s->note);
-  char *text = cJSON_Print(root);
-  cJSON_Delete(root);
-  return text;
+  return root;
 }
 
 // ---- All ----------------------------------------------------------------------------------------
 
-static sb_status create(const char *out, const char *name, sb_new_file *file) {
-  char *path = sb_path_join(out, name);
-  sb_status status =
-      path == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", out) : sb_file_create(path, file);
-  free(path);
-  return status;
-}
-
 sb_status sb_check_write(const sb_checked *checked, const char *out,
                          const sb_check_summary *summary) {
-  sb_new_file table = {0}, groups = {0}, json = {0};
-  char *text = json_of(checked, summary);
-  sb_status status = text == NULL ? sb_error(SB_NO_MEMORY, "check.json: out of memory") : sb_ok();
-  SB_TRY(status);
-  SB_TRY(create(out, "check.tsv", &table));
-  SB_TRY(create(out, "groups.tsv", &groups));
-  SB_TRY(create(out, "check.json", &json));
-  put_cases(table.file, checked);
-  SB_TRY(put_groups(groups.file, checked));
-  fprintf(json.file, "%s\n", text);
-  SB_TRY(sb_file_commit(&table));
-  SB_TRY(sb_file_commit(&groups));
-  SB_TRY(sb_file_commit(&json));
+  sb_results results = {0};
+  FILE *file = NULL;
+  cJSON *root = json_of(checked, summary);
+  sb_status status;
+  SB_TRY(sb_results_open_finished(out, &results));
+  SB_TRY(sb_results_create(&results, "check.tsv", &file));
+  put_cases(file, checked);
+  SB_TRY(sb_results_create(&results, "groups.tsv", &file));
+  SB_TRY(put_groups(file, checked));
+  SB_TRY(sb_results_publish_added(&results, "check.json", root));
 cleanup:
-  cJSON_free(text);
-  sb_file_abandon(&table);
-  sb_file_abandon(&groups);
-  sb_file_abandon(&json);
+  cJSON_Delete(root);
+  sb_results_close(&results);
   return status;
 }

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/file.h"
 #include "core/memory.h"
 #include "evaluate/kde.h"
 #include "evaluate/normal.h"
@@ -155,7 +154,7 @@ static sb_status write_forecast(const sb_result *result, FILE *file) {
   return sb_ok();
 }
 
-sb_status sb_curves_write(const char *folder, const sb_result *result) {
+sb_status sb_curves_write(sb_results *results, const sb_result *result) {
   static const struct {
     const char *prefix;
     curve write;
@@ -164,14 +163,10 @@ sb_status sb_curves_write(const char *folder, const sb_result *result) {
   sb_status status = sb_ok();
   for (size_t i = 0; i < sizeof curves / sizeof *curves && status.code == SB_OK; i++) {
     char *name = sb_format("%s-%s.tsv", curves[i].prefix, result->linked->measure->info.name);
-    char *path = name == NULL ? NULL : sb_path_join(folder, name);
-    sb_new_file file = {0};
-    status = path == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", folder)
-                          : sb_file_create(path, &file);
-    if (status.code == SB_OK) status = curves[i].write(result, file.file);
-    if (status.code == SB_OK) status = sb_file_commit(&file);
-    sb_file_abandon(&file);
-    free(path);
+    FILE *file = NULL;
+    status = name == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", results->folder)
+                          : sb_results_create(results, name, &file);
+    if (status.code == SB_OK) status = curves[i].write(result, file);
     free(name);
   }
   return status;

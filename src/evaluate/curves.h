@@ -3,9 +3,11 @@
 #ifndef SB_EVALUATE_CURVES_H
 #define SB_EVALUATE_CURVES_H
 
+#include "engine/results.h"
 #include "evaluate/result.h"
 
-sb_status sb_curves_write(const char *folder, const sb_result *result);
+// Adds them to the results, for one measure.
+sb_status sb_curves_write(sb_results *results, const sb_result *result);
 
 // A number as a table has it: "n/a" for none.
 void sb_put_number(FILE *file, double value);

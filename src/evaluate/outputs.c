@@ -19,35 +19,25 @@ void sb_result_free(sb_result *result) {
 
 // ---- Opening ------------------------------------------------------------------------------------
 
-static sb_status create(const char *folder, const char *name, const char *header,
-                        sb_new_file *file) {
-  char *path = sb_path_join(folder, name);
-  if (path == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
-  sb_status status = sb_file_create(path, file);
-  if (status.code == SB_OK) fputs(header, file->file);
-  free(path);
-  return status;
-}
-
 sb_status sb_outputs_open(const char *folder, sb_outputs *out) {
-  *out = (sb_outputs){.folder = folder, .measures = cJSON_CreateArray()};
+  *out = (sb_outputs){.measures = cJSON_CreateArray()};
   sb_status status = sb_ok();
-  SB_TRY(create(folder, "links.tsv",
-                "probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\t"
-                "expected\tfalse_link_probability\tverdict\texpected_false\tmargin\n",
-                &out->links));
-  SB_TRY(create(folder, "thresholds.tsv",
-                "measure\trule\tfrom\tto\tthreshold\tthreshold_low\tthreshold_high\tmated_pairs\t"
-                "fnmr\tfnmr_low\tfnmr_high\tnonmated_pairs\tfmr\tfmr_low\tfmr_high\n",
-                &out->thresholds));
+  SB_TRY(sb_results_open_finished(folder, &out->results));
+  SB_TRY(sb_results_create(&out->results, "links.tsv", &out->links));
+  fputs("probe_dataset\tprobe_id\tgallery_dataset\tgallery_id\tmeasure\trank\tscore\t"
+        "expected\tfalse_link_probability\tverdict\texpected_false\tmargin\n",
+        out->links);
+  SB_TRY(sb_results_create(&out->results, "thresholds.tsv", &out->thresholds));
+  fputs("measure\trule\tfrom\tto\tthreshold\tthreshold_low\tthreshold_high\tmated_pairs\t"
+        "fnmr\tfnmr_low\tfnmr_high\tnonmated_pairs\tfmr\tfmr_low\tfmr_high\n",
+        out->thresholds);
 cleanup:
   if (status.code != SB_OK) sb_outputs_close(out);
   return status;
 }
 
 void sb_outputs_close(sb_outputs *outputs) {
-  sb_file_abandon(&outputs->links);
-  sb_file_abandon(&outputs->thresholds);
+  sb_results_close(&outputs->results);
   cJSON_Delete(outputs->measures);
   memset(outputs, 0, sizeof *outputs);
 }
@@ -227,10 +217,10 @@ static cJSON *measure_object(const sb_result *result) {
 }
 
 sb_status sb_outputs_add(sb_outputs *outputs, const sb_scores *scores, const sb_result *result) {
-  put_links(outputs->links.file, scores, result);
-  put_transfers(outputs->thresholds.file, result);
+  put_links(outputs->links, scores, result);
+  put_transfers(outputs->thresholds, result);
   cJSON_AddItemToArray(outputs->measures, measure_object(result));
-  return sb_curves_write(outputs->folder, result);
+  return sb_curves_write(&outputs->results, result);
 }
 
 static const char *const MORE_DEFINITIONS[][2] = {
@@ -293,7 +283,7 @@ static void add_cost(cJSON *root, const sb_scores *scores) {
   }
 }
 
-static sb_status write_json(sb_outputs *outputs, const sb_scores *scores, const char *identities,
+sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const char *identities,
                             const char *assumption, const sb_evaluate_options *options) {
   const sb_link_folder *folder = scores->folder;
   cJSON *root = cJSON_CreateObject();
@@ -313,20 +303,7 @@ static sb_status write_json(sb_outputs *outputs, const sb_scores *scores, const 
   outputs->measures = NULL;
   add_cost(root, scores);
   add_definitions(root);
-  char *text = cJSON_Print(root), *path = sb_path_join(outputs->folder, "evaluation.json");
+  sb_status status = sb_results_publish_added(&outputs->results, "evaluation.json", root);
   cJSON_Delete(root);
-  sb_status status = text == NULL || path == NULL
-                         ? sb_error(SB_NO_MEMORY, "evaluation.json: out of memory")
-                         : sb_write_file(path, text, strlen(text));
-  cJSON_free(text);
-  free(path);
-  return status;
-}
-
-sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const char *identities,
-                            const char *assumption, const sb_evaluate_options *options) {
-  sb_status status = sb_file_commit(&outputs->links);
-  if (status.code == SB_OK) status = sb_file_commit(&outputs->thresholds);
-  if (status.code == SB_OK) status = write_json(outputs, scores, identities, assumption, options);
   return status;
 }

@@ -4,13 +4,13 @@
 
 #include <cjson/cJSON.h>
 
-#include "core/file.h"
+#include "engine/results.h"
 #include "evaluate/result.h"
 #include "evaluate/scores.h"
 
 typedef struct sb_outputs {
-  const char *folder;
-  sb_new_file links, thresholds;
+  sb_results results;
+  FILE *links, *thresholds;
   cJSON *measures;
 } sb_outputs;
 
@@ -21,7 +21,7 @@ const char *sb_expected_of(const sb_scores *scores, int64_t probe, int64_t galle
 sb_status sb_outputs_open(const char *folder, sb_outputs *out);
 // One measure: its lines and curves.
 sb_status sb_outputs_add(sb_outputs *outputs, const sb_scores *scores, const sb_result *result);
-// Writes evaluation.json and gives all tables their names.
+// Writes evaluation.json and gives all files their names, in place of an earlier evaluation's.
 //   identities  as given to evaluate; NULL: as link used them
 //   assumption  what the figures rest on and nothing proves; NULL: nothing
 sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const char *identities,
