@@ -228,6 +228,10 @@ sb_status sb_put_answer(sb_page *page) {
   else
     put_closest_sentence(page);
   fputs("</h1>\n", file);
+  if (page->unfinished)
+    fputs("<p class=\"note\">The check was not finished: these are the results of its link alone. "
+          "Run the same check again.</p>\n",
+          file);
   put_lead(page, figures);
   put_tiles(page, figures);
   return status;

@@ -90,6 +90,18 @@ static sb_status put_page(sb_page *page) {
   return status;
 }
 
+static void warn(const sb_page *page, const sb_progress *progress) {
+  char text[600];
+  if (progress == NULL || progress->warn == NULL) return;
+  if (*page->why_no_store != '\0') progress->warn(progress->context, page->why_no_store);
+  if (!page->unfinished) return;
+  snprintf(text, sizeof text,
+           "%s: the check there was not finished, and these are the results of its link alone; run "
+           "the same check again",
+           page->folder);
+  progress->warn(progress->context, text);
+}
+
 sb_status sb_report_write(const char *out, const sb_report_options *options,
                           const sb_progress *progress) {
   sb_page page = {0};
@@ -98,8 +110,7 @@ sb_status sb_report_write(const char *out, const sb_report_options *options,
   sb_status status = path == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", out) : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_page_open(out, options, &page));
-  if (*page.why_no_store != '\0' && progress != NULL && progress->warn != NULL)
-    progress->warn(progress->context, page.why_no_store);
+  warn(&page, progress);
   SB_TRY(sb_file_create(path, &file));
   page.file = file.file;
   SB_TRY(put_page(&page));

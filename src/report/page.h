@@ -26,6 +26,7 @@ typedef struct sb_page {
   sb_pairs other;  // of the first measure, the closest that evaluate did not propose; may be empty
   sb_pairs checks; // of check.tsv, in its order
   cJSON *check;    // of check.json; NULL: not checked
+  bool unfinished; // a check's link, and the check has not come to its end
   // Opened for names, quality figures and pictures; the same store twice in a self-comparison. NULL: no longer
   // there, or another now, and `why_no_store` says which.
   sb_store *gallery, *probe;

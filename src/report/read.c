@@ -228,6 +228,13 @@ static sb_status open_stores(sb_page *page) {
 
 // ---- All ----------------------------------------------------------------------------------------
 
+// Whether it was a check that linked; not its second link, of mirror images, which is a folder of its own.
+static bool is_of_check(const sb_page *page) {
+  static const char check[] = "samebrain check ";
+  const char *command = sb_json_text(page->summary, "command");
+  return strncmp(command, check, strlen(check)) == 0 && !page->mirrored;
+}
+
 sb_status sb_page_open(const char *folder, const sb_report_options *options, sb_page *page) {
   *page =
       (sb_page){.folder = folder, .images = options->images, .picture_bytes_left = PICTURE_BYTES};
@@ -244,6 +251,7 @@ sb_status sb_page_open(const char *folder, const sb_report_options *options, sb_
   SB_TRY(read_json(folder, "check.json", "samebrain check", &page->check));
   page->self = cJSON_IsTrue(sb_json_at(page->summary, "self"));
   page->mirrored = cJSON_IsTrue(sb_json_at(page->summary, "mirrored"));
+  page->unfinished = page->check == NULL && is_of_check(page);
   if (sb_page_measure_count(page) < 1) {
     status = sb_error(SB_FORMAT, "%s/summary.json: names no measure; link again", folder);
     goto cleanup;
