@@ -14,6 +14,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/utf8.h"
+#include "engine/results.h"
 
 // ---- Errors -------------------------------------------------------------------------------------
 
@@ -259,6 +260,24 @@ sb_status sb_cli_write_report(const sb_arguments *a, const char *out) {
   const sb_progress progress = sb_cli_progress(a->quiet);
   options.images = !sb_arg_flag(a, "--no-images");
   return sb_report_write(out, &options, &progress);
+}
+
+sb_status sb_cli_hold_for_link(const char *out, bool mirrored, sb_cli_holds *holds) {
+  char *folder = sb_path_join(out, SB_MIRRORED_FOLDER);
+  sb_status status = folder == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", out) : sb_ok();
+  SB_TRY(status);
+  SB_TRY(sb_hold_take(out, &holds->out));
+  if (!mirrored && !sb_is_folder(folder)) goto cleanup;
+  SB_TRY(sb_hold_take(folder, &holds->mirrored));
+  holds->mirrored.made = true; // an earlier check's goes when it was emptied
+cleanup:
+  free(folder);
+  return status;
+}
+
+void sb_cli_release(sb_cli_holds *holds) {
+  sb_hold_release(&holds->mirrored);
+  sb_hold_release(&holds->out);
 }
 
 sb_status sb_cli_hold_results(const char *out, sb_hold *hold) {

@@ -99,7 +99,15 @@ sb_status sb_cli_write_report(const sb_arguments *a, const char *out);
 // Whether results of another command in OUT may be replaced.
 #define SB_OVERWRITE "--overwrite", NULL, "replace what another command left in OUT"
 
-// Holds a folder of results (sb_hold_take) for a command that needs them to be there. Where none are,
+// Holds OUT (sb_hold_take) for a command that writes it anew, and what an earlier check left below it, of mirror
+// images: that goes with the rest. `mirrored`: it is written anew too.
+typedef struct sb_cli_holds {
+  sb_hold out, mirrored;
+} sb_cli_holds;
+sb_status sb_cli_hold_for_link(const char *out, bool mirrored, sb_cli_holds *holds);
+void sb_cli_release(sb_cli_holds *holds); // a zeroed one is fine
+
+// Holds a folder of results for a command that needs them to be there. Where none are,
 // nothing is held or made: the command will say so.
 sb_status sb_cli_hold_results(const char *out, sb_hold *hold);
 

@@ -9,7 +9,6 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/tsv.h"
-#include "engine/results.h"
 
 enum { SHOWN = 30 };
 
@@ -109,29 +108,17 @@ static bool read_options(const sb_arguments *a, sb_check_options *options) {
   return false;
 }
 
-// The results below OUT too: that of mirror images is written, and an earlier one removed.
-static sb_status hold_mirrored(const char *out, const sb_check_options *options, sb_hold *hold) {
-  char *folder = sb_path_join(out, SB_MIRRORED_FOLDER);
-  if (folder == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", out);
-  sb_status status = sb_ok();
-  if (options->mirrored || sb_is_folder(folder)) status = sb_hold_take(folder, hold);
-  if (status.code == SB_OK) hold->made = true; // an earlier check's goes when it was emptied
-  free(folder);
-  return status;
-}
-
 static int run(const sb_arguments *a) {
   sb_check_options options = sb_check_options_default();
   sb_check_summary summary;
   sb_store *store = NULL;
-  sb_hold hold = {0}, mirrored = {0};
+  sb_cli_holds holds = {0};
   const sb_progress progress = sb_cli_progress(a->quiet);
   if (!read_options(a, &options)) return SB_EXIT_USAGE;
   const char *out = sb_arg_text(a, "-o", NULL);
   sb_status status = sb_ok();
   SB_TRY(sb_store_open(a->positional[0], &store));
-  SB_TRY(sb_hold_take(out, &hold));
-  SB_TRY(hold_mirrored(out, &options, &mirrored));
+  SB_TRY(sb_cli_hold_for_link(out, options.mirrored, &holds));
   SB_TRY(sb_check(store, &options, out, &progress, &summary));
   sb_cli_progress_end();
   SB_TRY(sb_cli_write_report(a, out));
@@ -140,8 +127,7 @@ static int run(const sb_arguments *a) {
   else if (!a->quiet)
     SB_TRY(print_text(out, &summary));
 cleanup:
-  sb_hold_release(&mirrored);
-  sb_hold_release(&hold);
+  sb_cli_release(&holds);
   sb_store_close(store);
   if (status.code != SB_OK) return sb_report(status);
   return summary.found > 0 ? SB_EXIT_FOUND : SB_EXIT_OK;

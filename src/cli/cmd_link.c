@@ -209,20 +209,20 @@ static int run(const sb_arguments *a) {
   }
   char *out = shard_folder(sb_arg_text(a, "-o", NULL), &options);
   sb_store *gallery = NULL, *probe = NULL;
-  sb_hold hold = {0};
+  sb_cli_holds holds = {0};
   sb_link_summary summary;
   sb_progress progress = sb_cli_progress(a->quiet);
   sb_status status = out == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_store_open(a->positional[0], &gallery));
   if (a->positional_count > 1) SB_TRY(sb_store_open(a->positional[1], &probe));
-  SB_TRY(sb_hold_take(out, &hold));
+  SB_TRY(sb_cli_hold_for_link(out, false, &holds));
   SB_TRY(sb_link(gallery, probe, &options, out, &progress, &summary));
   sb_cli_progress_end();
   if (options.shard_count == 0) SB_TRY(sb_cli_write_report(a, out));
   SB_TRY(print_summary(a, out, options.shard_count > 0, &summary));
 cleanup:
-  sb_hold_release(&hold);
+  sb_cli_release(&holds);
   sb_store_close(gallery);
   sb_store_close(probe);
   free(out);

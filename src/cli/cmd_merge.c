@@ -58,19 +58,19 @@ static void print_summary(const sb_arguments *a, const char *out, size_t shards,
 static int run(const sb_arguments *a) {
   const char *out = sb_arg_text(a, "-o", NULL);
   folder_list list = {0};
-  sb_hold hold = {0};
+  sb_cli_holds holds = {0};
   sb_link_summary summary;
   const sb_progress progress = sb_cli_progress(a->quiet);
   sb_status status = sb_ok();
   if (out == NULL) return sb_cli_usage(a->command, "-o OUT is missing: the folder for the results");
   for (size_t i = 0; i < a->positional_count; i++) SB_TRY(add_folders(&list, a->positional[i]));
-  SB_TRY(sb_hold_take(out, &hold));
+  SB_TRY(sb_cli_hold_for_link(out, false, &holds));
   SB_TRY(sb_merge((const char *const *)list.paths, list.count, out, !sb_arg_flag(a, "--overwrite"),
                   &progress, &summary));
   SB_TRY(sb_cli_write_report(a, out));
   print_summary(a, out, list.count, &summary);
 cleanup:
-  sb_hold_release(&hold);
+  sb_cli_release(&holds);
   sb_free_names(list.paths, list.count);
   return sb_report(status);
 }
