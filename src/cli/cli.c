@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "core/utf8.h"
 #include "engine/results.h"
 
@@ -137,50 +139,85 @@ bool sb_arg_bytes(const sb_arguments *a, const char *name, int64_t *value) {
   return true;
 }
 
-// Which of a Slurm array's tasks has this number: 1 to their count, of "--array=1-7:2" 3 for 5. 0
-// when the numbers are not evenly spaced.
-static int array_index(int number) {
-  const char *first = getenv("SLURM_ARRAY_TASK_MIN"), *step_text = getenv("SLURM_ARRAY_TASK_STEP");
-  int step = step_text == NULL || atoi(step_text) < 1 ? 1 : atoi(step_text);
-  int past_first = number - (first == NULL ? 0 : atoi(first));
-  return past_first % step == 0 ? past_first / step + 1 : 0;
+// One of several processes that a scheduler or launcher started; index from 0, count 0: not told.
+typedef struct rank {
+  int64_t index, count;
+} rank;
+
+// A whole number from 0 on in the environment; -1: none.
+static int64_t environment(const char *name) {
+  const char *text = getenv(name);
+  const long long value =
+      text != NULL && *text >= '0' && *text <= '9' ? strtoll(text, NULL, 10) : -1;
+  return value <= INT_MAX ? value : -1;
 }
 
-// The first pair of environment variables that a scheduler or launcher sets.
-static bool shard_from_environment(int *index, int *count) {
+// This process among those that one launcher started. An mpirun within a Slurm job comes before Slurm, whose variables
+// its processes have too. A batch script, of which there is one however many tasks its job has, is SLURM_PROCID 0 as
+// well, but of no step: srun starts those.
+static rank rank_in_launch(void) {
   static const char *const variables[][2] = {
-      {"SLURM_PROCID", "SLURM_NTASKS"},
       {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
       {"PMI_RANK", "PMI_SIZE"},
-      {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"},
+      {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"},
   };
-  // A Slurm job array sets SLURM_PROCID too, to 0 of 1 in each of its tasks.
   for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-    const char *rank = getenv(variables[i][0]), *size = getenv(variables[i][1]);
-    if (rank == NULL || size == NULL || atoi(size) < 1) continue;
-    if (i == 0 && atoi(size) == 1 && getenv("SLURM_ARRAY_TASK_ID") != NULL) continue;
-    *index = i == 3 ? array_index(atoi(rank)) : atoi(rank) + 1;
-    *count = atoi(size);
-    return true;
+    const rank found = {environment(variables[i][0]), environment(variables[i][1])};
+    if (found.index >= 0 && found.count > found.index) return found;
   }
-  return false;
+  return (rank){0, 0};
+}
+
+// This task among those of a Slurm job array: of "--array=1-7:2" number 5 is the third of four. Not told where the
+// numbers are not evenly spaced.
+static rank rank_in_array(void) {
+  const int64_t past_first =
+      environment("SLURM_ARRAY_TASK_ID") - environment("SLURM_ARRAY_TASK_MIN");
+  const int64_t span = environment("SLURM_ARRAY_TASK_MAX") - environment("SLURM_ARRAY_TASK_MIN");
+  const int64_t step = sb_larger(environment("SLURM_ARRAY_TASK_STEP"), 1);
+  const bool even =
+      span / step + 1 == environment("SLURM_ARRAY_TASK_COUNT") && past_first % step == 0;
+  return even ? (rank){past_first / step, span / step + 1} : (rank){0, 0};
+}
+
+// The processes of a job array are those of all its tasks.
+static bool shard_from_environment(const sb_arguments *a, const char *name, int64_t *index,
+                                   int64_t *count) {
+  const bool array = environment("SLURM_ARRAY_TASK_ID") >= 0;
+  rank launch = rank_in_launch(), task = {0, 1};
+  if (array) {
+    task = rank_in_array();
+    if (task.count == 0)
+      return bad_value(
+          a, name, "auto",
+          "a job array with evenly spaced numbers, such as --array=1-16; else name the shard, I/N");
+    if (launch.count == 0) launch.count = 1;
+  }
+  if (launch.count == 0)
+    return bad_value(a, name, "auto",
+                     "to be started by srun or mpirun, or in a Slurm job array, and was not; name "
+                     "the shard, I/N");
+  *index = task.index * launch.count + launch.index + 1;
+  *count = task.count * launch.count;
+  return true;
 }
 
 bool sb_arg_shard(const sb_arguments *a, const char *name, int *index, int *count) {
   const char *text = sb_arg_text(a, name, NULL);
+  int64_t i = 0, n = 0;
   if (text == NULL) return true;
   if (strcmp(text, "auto") == 0) {
-    if (!shard_from_environment(index, count))
-      return bad_value(a, name, text,
-                       "a rank in the environment (Slurm's, Open MPI's or PMI's); none is set");
+    if (!shard_from_environment(a, name, &i, &n)) return false;
   } else {
     char *end;
-    *index = (int)strtol(text, &end, 10);
-    *count = *end == '/' && end != text ? (int)strtol(end + 1, &end, 10) : 0;
-    if (*end != '\0') *count = 0;
+    i = strtoll(text, &end, 10);
+    n = *end == '/' && end != text ? strtoll(end + 1, &end, 10) : 0;
+    if (*end != '\0') n = 0;
   }
-  if (*count < 1 || *index < 1 || *index > *count)
-    return bad_value(a, name, text, "i/n with 1 <= i <= n, or auto");
+  if (i < 1 || i > n || n > INT_MAX)
+    return bad_value(a, name, text, "I/N with 1 <= I <= N, or auto");
+  *index = (int)i;
+  *count = (int)n;
   return true;
 }
 
