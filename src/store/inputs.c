@@ -173,8 +173,10 @@ char *sb_folder_name(const char *folder) {
 
 char *sb_dataset_of(const sb_finder *f, const char *folder, const char *otherwise) {
   if (f->options->dataset != NULL) return sb_strdup(f->options->dataset);
-  char *root = sb_bids_root_name(folder);
-  return root != NULL ? root : sb_strdup(otherwise);
+  char *root = sb_bids_root(folder);
+  char *name = root != NULL ? sb_path_base(root) : sb_strdup(otherwise);
+  free(root);
+  return name;
 }
 
 static sb_status find_file(sb_finder *f, const char *path) {
@@ -204,16 +206,15 @@ cleanup:
 
 // Told by their names, scans are found where BIDS puts them, and where there are none, in all folders.
 static sb_status find_in_folder(sb_finder *f, const char *folder) {
-  char *name = sb_folder_name(folder), *root = sb_bids_root_name(folder), **names = NULL;
-  const char *dataset = f->options->dataset;
+  char *name = sb_folder_name(folder), *root = sb_bids_root(folder), **names = NULL;
+  char *dataset = name == NULL ? NULL : sb_dataset_of(f, folder, name);
   const size_t before = f->list->count + f->list->left_out_count;
   size_t count = 0;
   sb_status status = sb_ok();
-  if (name == NULL) {
+  if (dataset == NULL) {
     status = sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
     goto cleanup;
   }
-  if (dataset == NULL) dataset = root != NULL ? root : name;
   status = sb_list_folder(folder, &names, &count);
   if (status.code != SB_OK) {
     status = sb_finder_leave_out(f, status);
@@ -232,6 +233,7 @@ cleanup:
   sb_free_names(names, count);
   free(name);
   free(root);
+  free(dataset);
   return status;
 }
 
@@ -303,6 +305,23 @@ static void forget_tallies(sb_finder *f) {
   }
 }
 
+// The folder that gives its name to the dataset of an input.
+static char *home_of(const char *input) {
+  char *folder = sb_is_folder(input) ? sb_strdup(input) : sb_path_folder(input);
+  char *home = folder == NULL ? NULL : sb_bids_root(folder);
+  if (home == NULL && folder != NULL) home = sb_path_real(folder);
+  free(folder);
+  return home;
+}
+
+static sb_status keep_input(sb_finder *f, const char *path) {
+  sb_input *input = f->inputs + f->input_count++;
+  *input = (sb_input){.path = path, .end = f->list->count};
+  if (f->options->dataset != NULL || sb_name_ends(path, ".tsv")) return sb_ok();
+  input->home = home_of(path);
+  return input->home != NULL ? sb_ok() : sb_error(SB_NO_MEMORY, "%s: out of memory", path);
+}
+
 static sb_status find_input(sb_finder *f, const char *input) {
   const size_t before = f->list->count, left_before = f->list->left_out_count;
   struct stat info;
@@ -351,16 +370,23 @@ sb_status sb_scan_list_find(const char *const *inputs, size_t input_count,
   sb_finder f = {.list = out, .options = options == NULL ? &none : options};
   sb_status status;
   SB_TRY(SB_NEW_ZERO(&f.label_seen, f.options->participant_label_count, "participant labels"));
-  for (size_t i = 0; i < input_count; i++) SB_TRY(find_input(&f, inputs[i]));
+  SB_TRY(SB_NEW_ZERO(&f.inputs, input_count, "inputs"));
+  for (size_t i = 0; i < input_count; i++) {
+    SB_TRY(find_input(&f, inputs[i]));
+    SB_TRY(keep_input(&f, inputs[i]));
+  }
   for (size_t i = 0; i < f.options->participant_label_count; i++)
     if (!f.label_seen[i]) {
       status = sb_error(SB_NOT_FOUND, "no scan of participant \"%s\" in the inputs",
                         f.options->participant_labels[i]);
       goto cleanup;
     }
+  SB_TRY(sb_warn_of_namesakes(&f));
   SB_TRY(sb_settle_duplicates(&f));
   SB_TRY(check_left(&f));
 cleanup:
+  for (size_t i = 0; i < f.input_count; i++) free(f.inputs[i].home);
+  free(f.inputs);
   free(f.label_seen);
   if (status.code != SB_OK) sb_scan_list_free(out);
   return status;

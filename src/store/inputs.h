@@ -13,12 +13,21 @@ typedef struct sb_tally {
   char *example;
 } sb_tally;
 
+// One of the inputs.
+typedef struct sb_input {
+  const char *path; // as given
+  char *home; // the folder that its dataset is called by, from '/' on; NULL: the input says itself
+  size_t end; // after the last of its scans
+} sb_input;
+
 // What is being built, and what to keep of what is found.
 typedef struct sb_finder {
   sb_scan_list *list;
   size_t capacity;
   const sb_input_options *options;
-  bool *label_seen;     // one per participant label
+  bool *label_seen; // one per participant label
+  sb_input *inputs; // those that were gone through
+  size_t input_count;
   sb_status first_left; // why the first scan was left out
   // Of the input at hand.
   sb_tally other_kinds, other_spaces, without_t1w, too_deep, foreign;
@@ -58,9 +67,9 @@ sb_status sb_labels_of(const char *path, char **participant, char **session);
 
 // ---- Kinds of inputs ----------------------------------------------------------------------------
 
-// If `folder` is a part of a BIDS folder (an anat, ses-* or sub-* folder below it), the name of that;
-// else NULL.
-char *sb_bids_root_name(const char *folder);
+// If `folder` is a part of a BIDS folder (an anat, ses-* or sub-* folder below it), that one's path from
+// '/' on; else NULL.
+char *sb_bids_root(const char *folder);
 // Whether there are sub-* folders among the names in a folder.
 bool sb_bids_has_subjects(const char *folder, char *const *names, size_t count);
 // The T1-weighted images of a BIDS folder, or of a part of one: only sub-*, ses-* and anat are listed, so
@@ -80,8 +89,11 @@ sb_status sb_find_in_tree(sb_finder *f, const char *folder, char *const *names, 
 // The scans that a manifest .tsv lists.
 sb_status sb_find_in_manifest(sb_finder *f, const char *path);
 
-// ---- One scan twice (inputs_settle.c) -----------------------------------------------------------
+// ---- What inputs have in common (inputs_settle.c) ------------------------------------------------
 
+// Warns of people called alike in inputs that are two folders of one name, and so one dataset. To be called
+// while the scans are in the order in which they were found.
+sb_status sb_warn_of_namesakes(sb_finder *f);
 // Of a (dataset, scan_id) that is there twice one is kept where both are the same image under the same
 // labels; else all of them are left out.
 sb_status sb_settle_duplicates(sb_finder *f);

@@ -8,8 +8,8 @@
 #include "store/inputs_names.h"
 
 // Folders are followed through links, files are not: DataLad's point elsewhere.
-char *sb_bids_root_name(const char *folder) {
-  char *path = realpath(folder, NULL), *root = NULL;
+char *sb_bids_root(const char *folder) {
+  char *path = realpath(folder, NULL);
   bool below_subject = false;
   while (path != NULL && !below_subject) {
     char *base = sb_path_base(path);
@@ -22,9 +22,9 @@ char *sb_bids_root_name(const char *folder) {
     free(path);
     path = parent;
   }
-  if (below_subject && path != NULL) root = sb_path_base(path);
+  if (below_subject) return path;
   free(path);
-  return root;
+  return NULL;
 }
 
 bool sb_bids_has_subjects(const char *folder, char *const *names, size_t count) {

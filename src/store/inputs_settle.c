@@ -1,4 +1,4 @@
-// What becomes of a (dataset, scan_id) that several files have.
+// What becomes of a (dataset, scan_id) that several files have, and of people whom several inputs have.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,5 +173,74 @@ sb_status sb_settle_duplicates(sb_finder *f) {
   SB_TRY(note_repeated(f, order, kept));
 cleanup:
   free(order);
+  return status;
+}
+
+// ---- People of one name -------------------------------------------------------------------------
+
+// Whose a scan is, and where from.
+typedef struct origin {
+  const sb_scan *scan;
+  const sb_input *input;
+} origin;
+
+static int compare_origins(const void *x, const void *y) {
+  const origin *a = x, *b = y;
+  int order = strcmp(a->scan->dataset, b->scan->dataset);
+  if (order == 0) order = strcmp(a->scan->participant, b->scan->participant);
+  return order != 0 ? order : (a->scan > b->scan) - (a->scan < b->scan);
+}
+
+// The first of some scans of one person that is from another folder than the first of all; NULL: none is.
+static const origin *from_elsewhere(const origin *first, const origin *end) {
+  for (const origin *o = first + 1; o < end; o++)
+    if (strcmp(o->input->home, first->input->home) != 0) return o;
+  return NULL;
+}
+
+static bool one_person(const origin *a, const origin *b) {
+  return strcmp(a->scan->dataset, b->scan->dataset) == 0 &&
+         strcmp(a->scan->participant, b->scan->participant) == 0;
+}
+
+// Of the scans of one dataset.
+static sb_status warn_of_dataset(sb_finder *f, const origin *first, const origin *end) {
+  const origin *one = NULL, *other = NULL;
+  size_t people = 0;
+  for (const origin *person = first, *next; person < end; person = next) {
+    for (next = person + 1; next < end && one_person(person, next);) next++;
+    const origin *elsewhere = from_elsewhere(person, next);
+    if (elsewhere == NULL || people++ > 0) continue;
+    one = person;
+    other = elsewhere;
+  }
+  if (one == NULL) return sb_ok();
+  return sb_finder_warn(
+      f,
+      "%s and %s are taken as one dataset, \"%s\", and people called alike in both as one "
+      "person (%zu of them, e.g. %s); where they are not, prepare them in two runs with "
+      "different --dataset",
+      one->input->path, other->input->path, one->scan->dataset, people, one->scan->participant);
+}
+
+sb_status sb_warn_of_namesakes(sb_finder *f) {
+  const sb_scan_list *list = f->list;
+  origin *origins = NULL;
+  size_t count = 0;
+  sb_status status;
+  SB_TRY(SB_NEW(&origins, list->count, "list of scans"));
+  for (size_t scan = 0, input = 0; scan < list->count; scan++) {
+    while (scan >= f->inputs[input].end) input++;
+    if (f->inputs[input].home != NULL && list->scans[scan].participant[0] != '\0')
+      origins[count++] = (origin){&list->scans[scan], &f->inputs[input]};
+  }
+  if (count > 1) qsort(origins, count, sizeof *origins, compare_origins);
+  for (size_t first = 0, end; first < count; first = end) {
+    const char *dataset = origins[first].scan->dataset;
+    for (end = first + 1; end < count && strcmp(origins[end].scan->dataset, dataset) == 0;) end++;
+    SB_TRY(warn_of_dataset(f, origins + first, origins + end));
+  }
+cleanup:
+  free(origins);
   return status;
 }

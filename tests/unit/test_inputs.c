@@ -354,6 +354,38 @@ static void test_duplicates(void **state) {
                "copy|sub-01|sub-01||copy/sub-01/anat/sub-01_T1w.nii|\n");
 }
 
+// Two folders of one name are one dataset, and people called alike in both one person.
+static void test_namesakes(void **state) {
+  (void)state;
+  const sb_input_options named = {.dataset = "one"};
+  touch("A/rawdata/sub-1/ses-a/anat/sub-1_ses-a_T1w.nii");
+  touch("A/rawdata/sub-2/ses-a/anat/sub-2_ses-a_T1w.nii");
+  touch("A/rawdata/sub-3/ses-a/anat/sub-3_ses-a_T1w.nii");
+  touch("B/rawdata/sub-2/ses-b/anat/sub-2_ses-b_T1w.nii");
+  touch("B/rawdata/sub-3/ses-b/anat/sub-3_ses-b_T1w.nii");
+  touch("B/rawdata/sub-4/ses-b/anat/sub-4_ses-b_T1w.nii");
+  touch("C/rawdata/sub-5/ses-a/anat/sub-5_ses-a_T1w.nii");
+  assert_warns(INPUTS("A/rawdata", "B/rawdata"),
+               "A/rawdata and B/rawdata are taken as one dataset, \"rawdata\", and people called "
+               "alike in both "
+               "as one person (2 of them, e.g. sub-2)");
+  assert_warns(
+      INPUTS("C/rawdata", "A/rawdata/sub-3", "B/rawdata/sub-3/ses-b/anat/sub-3_ses-b_T1w.nii"),
+      "A/rawdata/sub-3 and B/rawdata/sub-3/ses-b/anat/sub-3_ses-b_T1w.nii are taken as one "
+      "dataset, "
+      "\"rawdata\", and people called alike in both as one person (1 of them, e.g. sub-3)");
+  // Nobody is in both, or it is one folder, or the datasets are told apart, or said to be one.
+  assert_warns(INPUTS("A/rawdata", "C/rawdata"), NULL);
+  assert_warns(INPUTS("A/rawdata/sub-1", "A/rawdata/sub-2", "A/rawdata"), NULL);
+  assert_warns(INPUTS("."), NULL);
+  put("table.tsv", "path\tdataset\nB/rawdata/sub-2/ses-b/anat/sub-2_ses-b_T1w.nii\trawdata\n");
+  assert_warns(INPUTS("A/rawdata", "table.tsv"), NULL);
+  sb_scan_list list;
+  assert_int_equal(find(INPUTS("A/rawdata", "B/rawdata"), &named, &list).code, SB_OK);
+  assert_int_equal(list.warning_count, 0);
+  sb_scan_list_free(&list);
+}
+
 // DataLad keeps files as links into .git/annex; labels come from where the link lies.
 static void test_linked_files(void **state) {
   (void)state;
@@ -672,6 +704,7 @@ int main(void) {
       TEST(test_uppercase_endings),
       TEST(test_manifest),
       TEST(test_duplicates),
+      TEST(test_namesakes),
       TEST(test_linked_files),
       TEST(test_nothing_usable),
       TEST(test_adni),
