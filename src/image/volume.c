@@ -5,6 +5,7 @@
 #include <string.h>
 
 void sb_volume_free(sb_volume *volume) {
+  if (volume == NULL) return;
   free(volume->voxels);
   memset(volume, 0, sizeof *volume);
 }

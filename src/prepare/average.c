@@ -260,6 +260,8 @@ cleanup:
 sb_status sb_template_build(const char *const *paths, size_t count,
                             const sb_template_build_options *options, const sb_progress *progress,
                             const char *folder, int64_t *used) {
+  const sb_template_build_options defaults = sb_template_build_options_default();
+  if (options == NULL) options = &defaults;
   char *path = NULL, *so_far = NULL;
   sb_hold hold = {0};
   sb_status status;

@@ -149,6 +149,7 @@ sb_status sb_prepare_memory(const sb_preparer *p, const char *path, int64_t *byt
 }
 
 void sb_prepared_free(sb_prepared *prepared) {
+  if (prepared == NULL) return;
   free(prepared->row);
   free(prepared->own_mask);
   prepared->row = NULL;

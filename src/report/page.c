@@ -104,6 +104,8 @@ static void warn(const sb_page *page, const sb_progress *progress) {
 
 sb_status sb_report_write(const char *out, const sb_report_options *options,
                           const sb_progress *progress) {
+  const sb_report_options defaults = sb_report_options_default();
+  if (options == NULL) options = &defaults;
   sb_page page = {0};
   sb_new_file file = {0};
   char *path = sb_path_join(out, "report.html");

@@ -27,6 +27,7 @@ void sb_scan_release(sb_scan *scan) {
 }
 
 void sb_scan_list_free(sb_scan_list *list) {
+  if (list == NULL) return;
   for (size_t i = 0; i < list->count; i++) sb_scan_release(&list->scans[i]);
   free(list->scans);
   sb_free_names(list->left_out, list->left_out_count);

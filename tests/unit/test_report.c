@@ -363,8 +363,7 @@ static void test_page_without(void **state) {
   remove_folder(store);
   heard warned = {0};
   const sb_progress progress = {.context = &warned, .warn = hear};
-  const sb_report_options options = {.images = true};
-  assert_ok(sb_report_write(out, &options, &progress));
+  assert_ok(sb_report_write(out, NULL, &progress)); // by default with pictures
   assert_int_equal(heard_of(&warned, "made-up", "no samebrain store"), 1);
   page = read_result(out, "report.html");
   assert_int_equal(count_of(page, "<img "), 0);
@@ -373,7 +372,7 @@ static void test_page_without(void **state) {
   cohort other = PLAIN; // the same names, of other files
   other.files = 1;
   write_cohort(store, "made-up", &other);
-  assert_ok(sb_report_write(out, &options, &progress));
+  assert_ok(sb_report_write(out, NULL, &progress));
   assert_int_equal(heard_of(&warned, "another store than", "sub-001_ses-1"), 1);
   page = read_result(out, "report.html");
   assert_int_equal(count_of(page, "<img "), 0);

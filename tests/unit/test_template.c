@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/lock.h"
 #include "registration_cases.h"
+#include "samebrain/store.h"
 
 enum { COPIES = 4 };
 
@@ -34,9 +35,8 @@ static int teardown(void **state) {
 }
 
 static sb_template *default_template(void) {
-  sb_template_options options = sb_template_options_default();
   sb_template *t = NULL;
-  sb_status status = sb_template_load(&options, &t);
+  sb_status status = sb_template_load(NULL, &t);
   if (status.code == SB_NOT_FOUND) skip();
   must(status);
   return t;
@@ -64,6 +64,12 @@ static void refusals(void **state) {
   options.image_path = "/nowhere/at/all.nii.gz";
   assert_int_equal(sb_template_load(&options, &t).code, SB_NOT_FOUND);
   assert_null(t);
+  // Nothing to free.
+  sb_template_free(NULL);
+  sb_preparer_free(NULL);
+  sb_prepared_free(NULL);
+  sb_volume_free(NULL);
+  sb_scan_list_free(NULL);
 }
 
 // One image of the template's size for each kind of mistake; free its voxels.
@@ -248,11 +254,10 @@ static void average_of_copies(void **state) {
   for (int i = 0; i < 2; i++) free(bytes[i]);
 
   sb_volume average;
-  sb_prepare_options options = sb_prepare_options_default();
   sb_preparer *preparer;
   sb_prepared prepared;
   must(sb_volume_load(images[0], &average, NULL));
-  must(sb_preparer_create(t, &options, &preparer));
+  must(sb_preparer_create(t, NULL, &preparer));
   must(sb_prepare_volume(preparer, &average, &prepared));
   printf("average of copies: %.0f cm3 (copies: %.0f), correlation with the original %.3f\n",
          brain_cm3(&average), cm3, prepared.quality.template_correlation);
@@ -270,7 +275,6 @@ static void average_of_copies(void **state) {
 static void a_folder_for_one_run(void **state) {
   (void)state;
   static const char *const paths[] = {"nowhere.nii"};
-  const sb_template_build_options options = sb_template_build_options_default();
   char own[128], unfinished[192], done[192];
   int64_t used;
   sb_hold hold;
@@ -279,15 +283,15 @@ static void a_folder_for_one_run(void **state) {
   snprintf(done, sizeof done, "%s/template.nii.gz", own);
   must(sb_hold_take(own, &hold));
   must(sb_write_file(unfinished, "x", 1));
-  assert_int_equal(sb_template_build(paths, 1, &options, NULL, own, &used).code, SB_BUSY);
+  assert_int_equal(sb_template_build(paths, 1, NULL, NULL, own, &used).code, SB_BUSY);
   assert_int_equal(access(unfinished, F_OK), 0);
   sb_hold_release(&hold);
   must(sb_write_file(done, "x", 1));
-  assert_int_equal(sb_template_build(paths, 1, &options, NULL, own, &used).code, SB_USAGE);
+  assert_int_equal(sb_template_build(paths, 1, NULL, NULL, own, &used).code, SB_USAGE);
   assert_int_equal(access(unfinished, F_OK), 0);
   // What a killed run left goes with the next one.
   remove(done);
-  assert_int_equal(sb_template_build(paths, 1, &options, NULL, own, &used).code, SB_NOT_FOUND);
+  assert_int_equal(sb_template_build(paths, 1, NULL, NULL, own, &used).code, SB_NOT_FOUND);
   assert_int_not_equal(access(unfinished, F_OK), 0);
   must(sb_hold_take(own, &hold));
   sb_hold_release(&hold);
