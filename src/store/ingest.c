@@ -86,13 +86,20 @@ static void memory_give_back(run *r, int64_t bytes) {
   pthread_mutex_unlock(&r->lock);
 }
 
+// The M of a --memory that has room for what is held and for a scan that needs so much. What is held is not the
+// same in every run.
+static int64_t enough_m(const run *r, int64_t need) {
+  const int64_t step = (int64_t)256 << 20, slack = (int64_t)16 << 20;
+  return (r->memory_held + need + slack + step - 1) / step * 256;
+}
+
 static sb_status too_large(const run *r, const sb_scan *scan, int64_t need) {
-  const int64_t step = (int64_t)256 << 20, enough = (r->memory_held + need + step - 1) / step * 256;
   return sb_error(
       SB_NO_MEMORY,
-      "%s: preparing an image of this size takes %lld MB, more memory than was granted; "
-      "grant it --memory %lldM",
-      scan->source_path, (long long)(need / 1000000), (long long)enough);
+      "%s: preparing an image of this size takes %lld MB beside the %lld MB that template, program "
+      "and the rows in work hold, more memory than was granted; grant --memory %lldM",
+      scan->source_path, (long long)(need / 1000000), (long long)(r->memory_held / 1000000),
+      (long long)enough_m(r, need));
 }
 
 // ---- The run ------------------------------------------------------------------------------------
@@ -276,7 +283,7 @@ static void prepare_all(run *r) {
 }
 
 // Room for twice as many outcomes as there are threads. What memory is left is for scans in work.
-static sb_status make_room(run *r) {
+static sb_status make_room(run *r, const sb_scan_list *list) {
   const int64_t *dims = sb_template_grid_dims(r->template);
   const int64_t outcome_bytes =
       sb_template_row_length(r->template) * (int64_t)sizeof(float) + dims[0] * dims[1] * dims[2];
@@ -290,8 +297,11 @@ static sb_status make_room(run *r) {
   if (r->memory_bytes > 0) return SB_NEW_ZERO(&r->places, r->window, "scans in work");
   return sb_error(SB_NO_MEMORY,
                   "template, program and the rows in work hold %lld MB, as much as was granted or "
-                  "more; grant more with --memory, or use fewer threads",
-                  (long long)(r->memory_held / 1000000));
+                  "more; grant --memory %lldM, or use fewer threads",
+                  (long long)(r->memory_held / 1000000),
+                  (long long)enough_m(r, list->count > 0
+                                             ? sb_ingest_scan_memory(r->preparer, &list->scans[0])
+                                             : 0));
 }
 
 // When the store was begun; the beginning of time where that cannot be told.
@@ -363,7 +373,7 @@ sb_status sb_ingest(const char *path, const sb_template *t, const sb_preparer *p
                       r.options->shard_index, r.options->shard_count);
     goto cleanup;
   }
-  SB_TRY(make_room(&r));
+  SB_TRY(make_room(&r, list));
   if (r.options->save_images_dir != NULL) SB_TRY(sb_make_folder(r.options->save_images_dir));
   SB_TRY(open_writer(path, t, preparer, &r.writer));
   SB_TRY(sb_store_open(path, &r.store));
