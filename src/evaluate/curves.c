@@ -108,6 +108,7 @@ static double density(const sb_kde *kde, double x) {
   return kde->bandwidth > 0 ? exp(sb_kde_log_density(kde, x)) : (double)NAN;
 }
 
+// Where nobody is known that of all pairs, as which the study has them all.
 static sb_status write_density(const sb_result *result, FILE *file) {
   enum { POINTS = 512 };
   sb_pool pool = {0};
@@ -120,13 +121,14 @@ static sb_status write_density(const sb_result *result, FILE *file) {
   find_span(&pool, &first, &last);
   double low = sb_pool_centre(&pool, first), high = sb_pool_centre(&pool, last);
   double margin = 0.05 * (high - low) + sb_pool_width(&pool);
-  fputs("score\tmated_density\tnonmated_density\n", file);
+  fputs(result->anyone ? "score\tmated_density\tnonmated_density\n" : "score\tdensity\n", file);
   for (int i = 0; i < POINTS; i++) {
     double x = low - margin + (high - low + 2 * margin) * i / (POINTS - 1);
-    put_line(
-        file,
-        (double[]){sb_scale_score(&result->scale, x), density(&mated, x), density(&nonmated, x)},
-        3);
+    double score = sb_scale_score(&result->scale, x), of_nonmated = density(&nonmated, x);
+    if (result->anyone)
+      put_line(file, (double[]){score, density(&mated, x), of_nonmated}, 3);
+    else
+      put_line(file, (double[]){score, of_nonmated}, 2);
   }
 cleanup:
   sb_kde_close(&mated);

@@ -66,13 +66,18 @@ static void draw_distribution(sb_plot *plot, const sb_histogram *h, const sb_col
   for (int i = 0; i < SB_BARS; i++)
     sb_plot_bar(plot, "c2", h->low + step * i, h->low + step * (i + 1), h->mated[i]);
   if (kde->rows < 1) return;
-  sb_plot_line(plot, "c1", kde->columns[0], kde->columns[2], kde->rows);
-  sb_plot_line(plot, "c2", kde->columns[0], kde->columns[1], kde->rows);
+  sb_plot_line(plot, "c1", kde->columns[0], kde->columns[1], kde->rows);
+  if (kde->columns[2] != NULL)
+    sb_plot_line(plot, "c2", kde->columns[0], kde->columns[2], kde->rows);
 }
 
 static sb_status put_distribution(const sb_page *page, const measured *m) {
-  static const char *const names[] = {"score", "mated_density", "nonmated_density", NULL};
-  static const char *const headers[] = {"score", "density, mated", "density, non-mated", NULL};
+  static const char *const known[] = {"score", "nonmated_density", "mated_density", NULL};
+  static const char *const known_headers[] = {"score", "density, non-mated", "density, mated",
+                                              NULL};
+  static const char *const all[] = {"score", "density", NULL};
+  static const char *const all_headers[] = {"score", "density, all pairs", NULL};
+  const bool anyone = m->figures == NULL || !isnan(sb_json_number(m->figures, "nonmated_pairs"));
   FILE *file = page->file;
   sb_columns kde = {0};
   sb_histogram h = {0};
@@ -81,13 +86,14 @@ static sb_status put_distribution(const sb_page *page, const measured *m) {
   SB_TRY(status);
   SB_TRY(sb_histogram_read(page, m->name, m->figures, &h));
   if (h.nonmated_pairs + h.mated_pairs <= 0) goto cleanup;
-  if (m->figures != NULL) SB_TRY(sb_columns_read(page, "density", m->name, names, NULL, &kde));
+  if (m->figures != NULL)
+    SB_TRY(sb_columns_read(page, "density", m->name, anyone ? known : all, NULL, &kde));
   double top = largest(h.mated, SB_BARS, largest(h.nonmated, SB_BARS, 0));
-  if (kde.rows > 0) top = largest(kde.columns[1], kde.rows, largest(kde.columns[2], kde.rows, top));
+  for (int i = 1; i <= 2 && kde.columns[i] != NULL; i++)
+    top = largest(kde.columns[i], kde.rows, top);
   sb_plot plot = {.file = file,
                   .x = axis(SB_LINEAR, h.low, h.high, "score"),
                   .y = axis(SB_LINEAR, 0, top > 0 ? 1.12 * top : 1, "density")};
-  bool anyone = m->figures == NULL || !isnan(sb_json_number(m->figures, "nonmated_pairs"));
   say_distribution(&h, anyone, kde.rows > 0, text, sizeof text);
   sb_figure_begin(file, 4, "Where the scores lie");
   sb_plot_begin(&plot, m->id, "Distribution of scores", text);
@@ -97,7 +103,8 @@ static sb_status put_distribution(const sb_page *page, const measured *m) {
   sb_figure_key(file, "c1", anyone ? "non-mated pairs" : "all pairs");
   if (h.mated_pairs > 0) sb_figure_key(file, "c2", "mated pairs");
   sb_figure_text(file, text);
-  sb_figure_table(file, "Kernel densities", headers, kde.columns, kde.rows, source);
+  sb_figure_table(file, "Kernel densities", anyone ? known_headers : all_headers, kde.columns,
+                  kde.rows, source);
   sb_figure_end(file);
 cleanup:
   free(source);

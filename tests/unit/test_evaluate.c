@@ -346,6 +346,12 @@ static void test_no_distance(void **state) {
   remove_folders(&f);
 }
 
+static void assert_begins(const char *out, const char *name, const char *beginning) {
+  char *text = read_result(out, name);
+  if (strncmp(text, beginning, strlen(beginning)) != 0) fail_msg("%s: %.80s", name, text);
+  free(text);
+}
+
 static void test_cases_with_little_to_say(void **state) {
   (void)state;
   folders f = make_folders();
@@ -359,6 +365,7 @@ static void test_cases_with_little_to_say(void **state) {
   assert_ok(sb_evaluate(f.out, NULL, results, 2, &count)); // nobody has two scans
   assert_int_equal(results[0].mated_pairs, 0);
   assert_int_equal(results[0].nonmated_pairs, 28);
+  assert_begins(f.out, "density-pearson.tsv", "score\tmated_density\tnonmated_density\n");
   assert_true(isnan(results[0].rank1) && isnan(results[0].mated_min) && isnan(results[0].d_prime));
   assert_true(results[0].nonmated_max < 1);
   assert_int_equal(sb_evaluate(f.out, NULL, results, 1, &count).code, SB_USAGE);
@@ -372,6 +379,7 @@ static void test_cases_with_little_to_say(void **state) {
   assert_true(isnan(results[0].nonmated_mean) && isnan(results[0].auc));
   assert_int_equal(results[0].links, 0);
   assert_int_equal(results[0].control_links, -1);
+  assert_begins(f.out, "density-pearson.tsv", "score\tdensity\n"); // of all pairs
   sb_store_close(store);
   remove_folders(&f);
 }
