@@ -4,17 +4,16 @@
 //
 // Each SCAN is copied in several ways, into a temporary folder that is deleted afterwards. Prints for
 // each kind of copy, and for SCANs of one participant (rescans), as they are and with one of them
-// resampled, the agreement and likeness that check decides by; and how far the noise of a rescan without
-// any motion could agree, if it were everywhere as low as in the quietest quarter of that brain.
-#include <stdio.h>
-
+// resampled, the agreement and likeness that check decides by, and the processor time that takes a pair; and
+// how far the noise of a rescan without any motion could agree, if it were everywhere as low as in the
+// quietest quarter of that brain.
 #include "alterations.h"
-#include "core/file.h"
+#include "copies.h"
+#include "core/clock.h"
 #include "engine/pairs.h"
 #include "evaluate/copies.h"
 #include "image/nifti_save.h"
 #include "measure/likely.h"
-#include "samebrain/samebrain.h"
 
 typedef struct kind {
   const char *name;
@@ -62,19 +61,15 @@ static const kind KINDS[] = {
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
-static void must(sb_status status) {
-  if (status.code == SB_OK) return;
-  fprintf(stderr, "bench_duplicates: %s\n", status.message);
-  exit(1);
-}
-
 static double brightest(const sb_volume *v) {
   float most = 0;
   for (int64_t i = 0; i < voxel_count(v); i++) most = fmaxf(most, v->voxels[i]);
   return (double)most;
 }
 
-static void write_copy(const kind *k, const sb_volume *scan, uint64_t seed, const char *path) {
+static void write_copy(const sb_volume *scan, size_t i, int64_t copy, const char *path) {
+  const kind *k = KINDS + copy - 1;
+  const uint64_t seed = i + 1;
   static const int axis[3] = {2, 0, 1};
   static const bool flip[3] = {true, false, true};
   sb_volume v;
@@ -127,141 +122,103 @@ static double motionless_bound(const sb_volume *v) {
   return bound;
 }
 
-// ---- All ----------------------------------------------------------------------------------------
-
-typedef struct range {
-  int count, copies, compared, resampled;
-  double least_noise, most_noise, least_resampled, most_resampled, least_row, most_row;
-} range;
-
-static void add(range *r, const sb_case *c, double row) {
-  if (r->count++ == 0)
-    *r = (range){.count = 1,
-                 .least_noise = INFINITY,
-                 .most_noise = -INFINITY,
-                 .least_resampled = INFINITY,
-                 .most_resampled = -INFINITY,
-                 .least_row = INFINITY,
-                 .most_row = -INFINITY};
-  r->copies += c->copy;
-  r->least_row = fmin(r->least_row, row);
-  r->most_row = fmax(r->most_row, row);
-  if (c->compared == SB_COMPARED_NOISE) {
-    r->compared++;
-    r->least_noise = fmin(r->least_noise, c->agreement);
-    r->most_noise = fmax(r->most_noise, c->agreement);
-  } else if (c->compared == SB_COMPARED_RESAMPLED) {
-    r->resampled++;
-    r->least_resampled = fmin(r->least_resampled, c->agreement);
-    r->most_resampled = fmax(r->most_resampled, c->agreement);
-  }
-}
-
-static void print_range(int count, double least, double most) {
-  if (count > 0)
-    printf("%8.3f to %5.3f ", least, most);
-  else
-    printf("%17s ", "-");
-}
-
-static void print(const char *name, const range *r) {
-  if (r->count == 0) return;
-  printf("%-30s %4d ", name, r->count);
-  print_range(r->compared, r->least_noise, r->most_noise);
-  print_range(r->resampled, r->least_resampled, r->most_resampled);
-  printf("%9.5f to %7.5f %6d\n", r->least_row, r->most_row, r->copies);
-}
-
-// Scans and their copies by name: "0000-00" is the first scan, "0000-01" its first copy.
-static void list_all(const sb_scan_list *scans, const char *folder, sb_scan *list) {
+// Of all scans.
+static void print_motionless_bounds(const sb_scan_list *scans) {
   double least = INFINITY, most = -INFINITY;
   for (size_t i = 0; i < scans->count; i++) {
     sb_volume v;
     must(sb_volume_load(scans->scans[i].source_path, &v, NULL));
-    double bound = motionless_bound(&v);
+    const double bound = motionless_bound(&v);
     least = fmin(least, bound);
     most = fmax(most, bound);
-    for (size_t k = 0; k <= KIND_COUNT; k++) {
-      sb_scan *scan = list + i * (KIND_COUNT + 1) + k;
-      *scan = (sb_scan){"bench", sb_format("%04zu-%02zu", i, k), "", "", NULL, ""};
-      scan->source_path =
-          k == 0 ? scans->scans[i].source_path : sb_format("%s/%s.nii.gz", folder, scan->scan_id);
-      if (k > 0) write_copy(KINDS + k - 1, &v, i + 1, scan->source_path);
-    }
     sb_volume_free(&v);
   }
   printf("A rescan without any motion would agree to at most %.2f to %.2f.\n\n", least, most);
 }
 
-static void compare(const sb_store *store, const sb_scan_list *scans) {
-  const int64_t step = KIND_COUNT + 1, count = (int64_t)scans->count, most = count * count * step;
-  range copies[KIND_COUNT + 1] = {0}, rescans[KIND_COUNT + 1] = {0};
-  sb_cases cases = {0};
-  sb_pair *pairs;
+// ---- All ----------------------------------------------------------------------------------------
+
+typedef struct range {
+  int count;
+  double least, most;
+} range;
+
+static void add(range *r, double value) {
+  r->least = r->count == 0 ? value : fmin(r->least, value);
+  r->most = r->count == 0 ? value : fmax(r->most, value);
+  r->count++;
+}
+
+static void print_range(const range *r) {
+  if (r->count > 0)
+    printf("%8.3f to %5.3f ", r->least, r->most);
+  else
+    printf("%17s ", "-");
+}
+
+// A line for some pairs: how they agree, and what comparing one takes a core, reading both files included.
+static void compare(const char *name, const sb_store *store, const sb_pair *pairs, int64_t count) {
+  range noise = {0}, resampled = {0}, likeness = {0};
+  sb_cases cases = {.count = count};
   double *rows;
   int64_t missing;
-  must(SB_NEW_ZERO(&cases.items, most, "pairs"));
-  must(SB_NEW(&pairs, most, "pairs"));
-  must(SB_NEW(&rows, most, "scores"));
-  for (int64_t i = 0; i < count; i++) {
-    for (int64_t k = 1; k < step; k++) pairs[cases.count++] = (sb_pair){i * step, i * step + k};
-    for (int64_t j = i + 1; j < count; j++)
-      if (strcmp(scans->scans[i].participant, scans->scans[j].participant) == 0 &&
-          strcmp(scans->scans[i].dataset, scans->scans[j].dataset) == 0)
-        for (int64_t k = 0; k < step; k++)
-          if (k == 0 || KINDS[k - 1].mm > 0)
-            pairs[cases.count++] = (sb_pair){i * step, j * step + k};
-  }
-  for (int64_t i = 0; i < cases.count; i++)
+  int copies = 0;
+  if (count == 0) return;
+  must(SB_NEW_ZERO(&cases.items, count, "pairs"));
+  must(SB_NEW(&rows, count, "scores"));
+  for (int64_t i = 0; i < count; i++)
     cases.items[i] = (sb_case){.a = pairs[i].probe, .b = pairs[i].gallery};
-  must(sb_find_copies(store, NULL, 0, 0, NULL, &cases, &missing));
-  must(sb_score_pairs(store, store, sb_measure_row_find(SB_LIKELY_MEASURE), NULL, pairs,
-                      cases.count, rows));
-  for (int64_t i = 0; i < cases.count; i++)
-    add((pairs[i].probe / step == pairs[i].gallery / step ? copies : rescans) +
-            pairs[i].gallery % step,
-        cases.items + i, rows[i]);
-  printf("%-30s %4s %17s %17s %20s %6s\n", "", "n", "noise agrees", "resampled agrees",
-         "rows (bandpass)", "copies");
-  for (int k = 0; k < KIND_COUNT; k++) print(KINDS[k].name, copies + k + 1);
-  print("rescans", rescans);
-  for (int k = 0; k < KIND_COUNT; k++) {
-    char *name = sb_format("rescans: %s", KINDS[k].name);
-    print(name, rescans + k + 1);
-    free(name);
+  const double start = sb_clock_s(CLOCK_PROCESS_CPUTIME_ID);
+  must(sb_find_copies(store, NULL, 0, 1, NULL, &cases, &missing));
+  const double seconds = sb_clock_s(CLOCK_PROCESS_CPUTIME_ID) - start;
+  must(sb_score_pairs(store, store, sb_measure_row_find(SB_LIKELY_MEASURE), NULL, pairs, count,
+                      rows));
+  for (int64_t i = 0; i < count; i++) {
+    const sb_case *c = cases.items + i;
+    copies += c->copy;
+    add(&likeness, rows[i]);
+    if (c->compared == SB_COMPARED_NOISE) add(&noise, c->agreement);
+    if (c->compared == SB_COMPARED_RESAMPLED) add(&resampled, c->agreement);
   }
+  printf("%-38s %4lld ", name, (long long)count);
+  print_range(&noise);
+  print_range(&resampled);
+  printf("%9.5f to %7.5f %6d %8.2f\n", likeness.least, likeness.most, copies,
+         seconds / (double)count);
   free(cases.items);
-  free(pairs);
   free(rows);
 }
 
-int main(int argc, char **argv) {
-  char folder[] = "/tmp/samebrain-duplicates-XXXXXX";
-  sb_template_options template_options = sb_template_options_default();
-  sb_prepare_options options = sb_prepare_options_default();
-  sb_ingest_options ingest = sb_ingest_options_default();
-  sb_template *t;
-  sb_preparer *preparer;
-  sb_scan_list scans, all = {0};
-  sb_ingest_summary summary;
-  sb_store *store;
-  if (argc < 2) {
-    fputs("usage: bench_duplicates SCAN...\n", stderr);
-    return 2;
+// The pairs of scans and their copies number `copy`, 0 being themselves; or of scans and such copies of another
+// one of the same person. Returns how many.
+static int64_t list_pairs(const copied *c, int64_t copy, bool rescans, sb_pair *pairs) {
+  const int64_t scans = (int64_t)c->scans.count;
+  int64_t count = 0;
+  for (int64_t i = 0; i < scans; i++) {
+    if (!rescans) pairs[count++] = (sb_pair){i * c->each, i * c->each + copy};
+    for (int64_t j = i + 1; rescans && j < scans; j++)
+      if (copies_of_one_person(c, i, j))
+        pairs[count++] = (sb_pair){i * c->each, j * c->each + copy};
   }
-  if (mkdtemp(folder) == NULL) must(sb_error(SB_IO, "no temporary folder"));
-  must(sb_template_load(&template_options, &t));
-  must(sb_preparer_create(t, &options, &preparer));
-  must(sb_scan_list_find((const char *const *)(argv + 1), (size_t)argc - 1, NULL, &scans));
-  must(SB_NEW(&all.scans, scans.count * (KIND_COUNT + 1), "scans"));
-  all.count = scans.count * (KIND_COUNT + 1);
-  list_all(&scans, folder, all.scans);
-  char *path = sb_format("%s/store", folder);
-  must(sb_ingest(path, t, preparer, &all, &ingest, NULL, &summary));
-  if (summary.failed > 0) must(sb_error(SB_CONTENT, "a copy could not be prepared"));
-  must(sb_store_open(path, &store));
-  compare(store, &scans);
-  sb_store_close(store);
-  char *command = sb_format("rm -rf '%s'", folder);
-  return system(command) == 0 ? 0 : 1;
+  return count;
+}
+
+int main(int argc, char **argv) {
+  copied c;
+  sb_pair *pairs;
+  copies_open(argc, argv, KIND_COUNT, write_copy, &c);
+  print_motionless_bounds(&c.scans);
+  must(SB_NEW(&pairs, c.scans.count * c.scans.count, "pairs"));
+  printf("%-38s %4s %17s %17s %20s %6s %8s\n", "", "n", "noise agrees", "resampled agrees",
+         "rows (bandpass)", "copies", "s a pair");
+  for (int k = 0; k < KIND_COUNT; k++)
+    compare(KINDS[k].name, c.store, pairs, list_pairs(&c, k + 1, false, pairs));
+  compare("rescans", c.store, pairs, list_pairs(&c, 0, true, pairs));
+  for (int k = 0; k < KIND_COUNT; k++) {
+    char *name = sb_format("rescans: %s", KINDS[k].name);
+    if (KINDS[k].mm > 0) compare(name, c.store, pairs, list_pairs(&c, k + 1, true, pairs));
+    free(name);
+  }
+  free(pairs);
+  return copies_close(&c);
 }
