@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "../tests/unit/head_cases.h"
+#include "../tests/unit/scratch.h"
 #include "core/clock.h"
 #include "elastix.h"
 #include "image/nifti_save.h"
@@ -252,9 +253,7 @@ int main(int argc, char **argv) {
     must(sb_scan_list_find((const char *const *)argv + at, (size_t)(argc - at), &input, &b.scans));
     bench_scans(&b, every, seed);
   }
-  char command[64];
-  snprintf(command, sizeof command, "rm -r %s", b.folder);
-  if (system(command) != 0) printf("left behind: %s\n", b.folder); // NOLINT(cert-env33-c)
+  if (remove_folder(b.folder) != 0) printf("left behind: %s\n", b.folder);
   sb_scan_list_free(&b.scans);
   sb_volume_free(&b.head);
   sb_volume_free(&b.skin);

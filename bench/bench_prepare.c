@@ -9,6 +9,7 @@
 // processor time the median of pairs.
 #include "elastix.h"
 
+#include "../tests/unit/scratch.h"
 #include "core/hash.h"
 #include "core/memory.h"
 #include "prepare/template.h"
@@ -120,7 +121,7 @@ static void run_in_process(const bench *b, char *path, figures *f) {
 
 // The whole program on `count` scans, into a new store.
 static run_time run_program(const bench *b, char **paths, int count) {
-  char store[64], command[128];
+  char store[64];
   run_time taken = {0};
   snprintf(store, sizeof store, "%s/alone", b->folder);
   const char **arguments = calloc((size_t)count + 8, sizeof *arguments);
@@ -130,8 +131,7 @@ static run_time run_program(const bench *b, char **paths, int count) {
   memcpy((void *)arguments, (const void *)first, sizeof first);
   for (int i = 0; i < count; i++) arguments[fixed + (size_t)i] = paths[i];
   must(run_timed(arguments, &taken));
-  snprintf(command, sizeof command, "rm -r '%s'", store);
-  if (system(command) != 0) exit(1); // NOLINT(cert-env33-c): a benchmark, run by hand
+  if (remove_folder(store) != 0) exit(1);
   free((void *)arguments);
   return taken;
 }
@@ -172,7 +172,7 @@ int main(int argc, char **argv) {
   bench b = {.elastix = "elastix",
              .samebrain = "build/samebrain",
              .folder = "/tmp/samebrain-bench-XXXXXX"};
-  char parameters[64], command[128];
+  char parameters[64];
   int repeat = 5, at = 1;
   sb_keep_freed(); // as the program does
   for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
@@ -211,8 +211,7 @@ int main(int argc, char **argv) {
   print(&f, run_program(&b, argv + at, scans));
 
   sb_store_writer_close(b.writer);
-  snprintf(command, sizeof command, "rm -r '%s'", b.folder);
-  if (system(command) != 0) printf("left behind: %s\n", b.folder); // NOLINT(cert-env33-c)
+  if (remove_folder(b.folder) != 0) printf("left behind: %s\n", b.folder);
   sb_preparer_free(b.preparer);
   sb_template_free(b.t);
   return 0;

@@ -9,6 +9,7 @@
 #include "elastix.h"
 
 #include "../tests/unit/registration_cases.h"
+#include "../tests/unit/scratch.h"
 
 typedef struct bench {
   sb_template *t;
@@ -161,7 +162,6 @@ int main(int argc, char **argv) {
       return 2;
     }
   }
-  char command[256];
   if (!elastix_there(b.elastix)) {
     printf("no elastix here: its figures are left out\n");
     b.elastix = NULL;
@@ -179,8 +179,7 @@ int main(int argc, char **argv) {
   bench_template(&b, count);
   if (at < argc) bench_scans(&b, argc - at, argv + at, count);
 
-  snprintf(command, sizeof command, "rm -r %s", b.folder);
-  if (system(command) != 0) printf("left behind: %s\n", b.folder); // NOLINT(cert-env33-c)
+  if (remove_folder(b.folder) != 0) printf("left behind: %s\n", b.folder);
   sb_preparer_free(b.preparer);
   sb_template_free(b.t);
   return 0;

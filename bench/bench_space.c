@@ -8,6 +8,7 @@
 #include "elastix.h"
 
 #include "../tests/unit/registration_cases.h"
+#include "../tests/unit/scratch.h"
 
 typedef struct bench {
   sb_template *t;
@@ -86,7 +87,7 @@ static void measure(const bench *b, const char *path, sums *s) {
 
 int main(int argc, char **argv) {
   bench b = {.elastix = "elastix", .folder = "/tmp/samebrain-bench-XXXXXX"};
-  char path[64], command[64];
+  char path[64];
   int at = 1;
   if (argc > 2 && strcmp(argv[1], "--elastix") == 0) {
     b.elastix = argv[2];
@@ -114,8 +115,7 @@ int main(int argc, char **argv) {
          s.scans, s.taken, s.off / s.taken, s.most_off, s.r / s.taken, s.least_r,
          s.taken_as_it_lies);
 
-  snprintf(command, sizeof command, "rm -r '%s'", b.folder);
-  if (system(command) != 0) printf("left behind: %s\n", b.folder); // NOLINT(cert-env33-c)
+  if (remove_folder(b.folder) != 0) printf("left behind: %s\n", b.folder);
   sb_preparer_free(b.native);
   sb_preparer_free(b.given);
   sb_template_free(b.t);

@@ -49,6 +49,7 @@ typedef struct sb_evaluation {
   int64_t links;         // proposed
   int64_t false_links;   // of these, known to be of two people
   int64_t control_links; // proposed with the mated pairs taken out
+  int64_t alike_pairs;   // not proposed, and yet as alike as two scans of one person usually are
   char why[6][200];      // why figures are missing, in words; "": no more
 } sb_evaluation;
 

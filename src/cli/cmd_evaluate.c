@@ -93,7 +93,8 @@ static void print_json(const sb_evaluation *results, size_t count) {
                   {"mated_probes", e->mated_probes},
                   {"rank1_probes", e->rank1_probes},
                   {"links", e->links},
-                  {"control_links", e->control_links}};
+                  {"control_links", e->control_links},
+                  {"alike_pairs", e->alike_pairs}};
     printf("%s{\"measure\": \"%s\"", i == 0 ? "" : ", ", e->measure);
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
       printf(", \"%s\": %s", counts[c].name, count_or("null", counts[c].value, text));

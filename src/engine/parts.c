@@ -8,7 +8,9 @@
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "engine/merge.h"
+#include "engine/parts.h"
 #include "engine/results.h"
 #include "engine/run.h"
 #include "store/mirror.h"
@@ -18,24 +20,31 @@ static const double PART_WORK = 1e14;
 enum { MOST_PARTS = 1000, LEAST_PROBES = 64 };
 static const double PAIR_FAMILY_COST = 100; // of a pair, in dot products
 
+int64_t sb_part_count(double work, int64_t probes, int64_t block) {
+  int64_t most = probes / LEAST_PROBES;
+  if (block > 0) most = sb_smaller(most, (probes + block - 1) / block);
+  return sb_larger(1, sb_smaller((int64_t)fmin(work / PART_WORK, MOST_PARTS), most));
+}
+
 static sb_status part_count(const sb_link_options *options, const sb_store *gallery,
                             const sb_store *probe, sb_share share, int64_t *parts) {
   const int64_t probes = sb_store_count(probe != NULL ? probe : gallery);
   const sb_range range = sb_share_range(share, probes, probe == NULL);
   const double pairs = (double)sb_range_pairs(range, sb_store_count(gallery), probe == NULL);
-  const double row = (double)sb_store_row_length(gallery);
-  double work = options->measure_count == 0 ? pairs * row : 0;
+  const int64_t row = sb_store_row_length(gallery);
+  const int64_t memory =
+      options->memory_bytes > 0 ? options->memory_bytes : sb_default_memory_bytes();
+  int64_t block = sb_larger(1, memory / (row * (int64_t)sizeof(float)));
+  double work = options->measure_count == 0 ? pairs * (double)row : 0;
   for (size_t m = 0; m < options->measure_count; m++) {
     const sb_measure *measure;
     sb_status status = sb_measure_need(options->measures[m], &measure);
     if (status.code != SB_OK) return status;
-    work += pairs * row * (measure->info.gemm ? 1 : PAIR_FAMILY_COST);
+    work += pairs * (double)row * (measure->info.gemm ? 1 : PAIR_FAMILY_COST);
+    if (!measure->info.gemm) block = 0; // beside its pairs the reading of rows is nothing
   }
-  const int64_t most = (range.last - range.first) / LEAST_PROBES;
-  int64_t wanted = (int64_t)fmin(work / PART_WORK, MOST_PARTS);
-  if (wanted > most) wanted = most;
-  if (options->parts > 0) wanted = options->parts;
-  *parts = wanted < 1 ? 1 : wanted;
+  *parts =
+      options->parts > 0 ? options->parts : sb_part_count(work, range.last - range.first, block);
   return sb_ok();
 }
 

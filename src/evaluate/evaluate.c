@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "engine/warn.h"
 #include "evaluate/outputs.h"
+#include "measure/likely.h"
 
 // Thresholds go from every dataset to every other; beyond this many datasets, only between each and
 // all others together.
@@ -174,7 +175,7 @@ static double closest_nonmated(const sb_study *study) {
 // Links are proposed among all scans, not within a dataset.
 static void no_links(sb_evaluation *figures) {
   figures->expected_false = figures->link_threshold = (double)NAN;
-  figures->links = figures->false_links = figures->control_links = -1;
+  figures->links = figures->false_links = figures->control_links = figures->alike_pairs = -1;
 }
 
 // Figures within each dataset, and what thresholds do that come from another.
@@ -224,6 +225,21 @@ cleanup:
   return status;
 }
 
+static double pairs_above(const sb_study *study, double closeness) {
+  double above = sb_study_nonmated_above(study, closeness);
+  for (int64_t i = 0; i < study->mated.count; i++)
+    above += study->mated.items[i].score >= closeness;
+  return above;
+}
+
+// Where many scans are of few people, or blurred, scores of two people seem to reach as high as one person's.
+static int64_t count_alike(const sb_result *result) {
+  const double threshold = result->links.threshold;
+  if (strcmp(result->linked->measure->info.name, SB_LIKELY_MEASURE) != 0) return -1;
+  const double proposed = isnan(threshold) ? 0 : pairs_above(&result->study, threshold);
+  return llround(fmax(0, pairs_above(&result->study, SB_LIKELY_SAME) - proposed));
+}
+
 static sb_status propose_links(const evaluator *e, sb_result *result) {
   sb_evaluation *figures = &result->figures;
   sb_status status = sb_ok();
@@ -233,6 +249,7 @@ static sb_status propose_links(const evaluator *e, sb_result *result) {
   figures->expected_false = e->options->expected_false;
   figures->link_threshold = sb_scale_score(&result->scale, result->links.threshold);
   figures->links = result->links.count;
+  figures->alike_pairs = count_alike(result);
   figures->false_links = 0;
   for (int64_t i = 0; i < result->links.count; i++) {
     const sb_listed *pair = &result->links.items[i].pair;
@@ -335,6 +352,17 @@ static void say_of_links(const sb_result *result, double expected_false, sb_eval
              "with a larger --top");
 }
 
+static void say_of_alike(sb_evaluation *out) {
+  const size_t i = next_why(out);
+  if (out->alike_pairs <= 0 || i == sizeof out->why / sizeof *out->why) return;
+  snprintf(out->why[i], sizeof out->why[i],
+           "%" PRId64
+           " %s as alike as two scans of one person usually are (%.2f) and not proposed%s; "
+           "matches.tsv has the closest",
+           out->alike_pairs, out->alike_pairs == 1 ? "pair is" : "pairs are", SB_LIKELY_SAME,
+           isnan(out->link_threshold) ? "" : ", as chance seems to reach as far");
+}
+
 static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_result *result) {
   double nonmated_max = -INFINITY;
   sb_status status = sb_ok();
@@ -350,6 +378,7 @@ static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_r
   SB_TRY(propose_links(e, result));
   say_left_out(&e->scores->now, &result->figures);
   say_of_links(result, e->options->expected_false, &result->figures);
+  say_of_alike(&result->figures);
   if (result->anyone) {
     SB_TRY(thresholds_of_all(e, &result->given, result));
     SB_TRY(evaluate_datasets(e, result));

@@ -396,5 +396,8 @@ const sb_figure sb_figures[] = {
     COUNT(false_links, "of these, pairs known to be of two people"),
     COUNT(control_links, "control attack: links proposed by the same rule when all mated pairs are "
                          "taken out"),
+    COUNT(alike_pairs,
+          "pairs below link_threshold that score 0.85 or more by bandpass, as two scans "
+          "of one person usually do; not known of other measures"),
 };
 const size_t sb_figure_count = sizeof sb_figures / sizeof *sb_figures;

@@ -42,6 +42,15 @@ static void put_check_sentence(const sb_page *page) {
     fputs(", labels and images agree.", page->file);
 }
 
+// What is no link, and yet looks like one.
+static void put_alike(const sb_page *page, const cJSON *figures, const char *before) {
+  char text[SB_TEXT];
+  const double alike = sb_json_number(figures, "alike_pairs");
+  if (alike > 0)
+    fprintf(page->file, "%s<em>%s %s as alike</em> as two scans of one person usually are", before,
+            sb_text_count(alike, text), plural(alike, "pair is", "pairs are"));
+}
+
 // `linked`: probes with a proposed link of the first measure.
 static void put_link_sentence(const sb_page *page, const cJSON *figures, int64_t linked) {
   FILE *file = page->file;
@@ -51,22 +60,32 @@ static void put_link_sentence(const sb_page *page, const cJSON *figures, int64_t
   if (links > 0 && !page->self) {
     fprintf(
         file,
-        "<em>%s of %s scans</em>%s %s one of %s others so closely that chance does not explain it.",
+        "<em>%s of %s scans</em>%s %s one of %s others so closely that chance does not explain it",
         sb_text_count((double)linked, text[0]), sb_text_count(probes, text[1]),
         page->mirrored ? ", mirrored," : "", plural((double)linked, "matches", "match"),
         sb_text_count(sb_json_number(page->summary, "gallery"), text[2]));
+    put_alike(page, figures, "; without being proposed, ");
+    putc('.', file);
     return;
   }
   fputs("Among ", file);
   put_scans(page);
-  if (isnan(sb_json_number(figures, "link_threshold")))
-    fputs(", how alike scans of different people can be could not be told, so no link is proposed.",
+  if (isnan(sb_json_number(figures, "link_threshold"))) {
+    fputs(", how alike scans of different people can be could not be told, so no link is proposed",
           file);
-  else if (links > 0)
-    fprintf(file, ", <em>%s %s so alike</em> that chance does not explain it.",
+    put_alike(page, figures, "; but ");
+  } else if (links > 0) {
+    fprintf(file, ", <em>%s %s so alike</em> that chance does not explain it",
             sb_text_count(links, text[0]), plural(links, "pair is", "pairs are"));
-  else
-    fputs(", no pair is more alike than chance explains.", file);
+    put_alike(page, figures, "; without being proposed, ");
+  } else if (sb_json_number(figures, "alike_pairs") > 0) {
+    put_alike(page, figures, ", ");
+    fputs(", but so many scans are alike that chance seems to reach as far: no link is proposed",
+          file);
+  } else {
+    fputs(", no pair is more alike than chance explains", file);
+  }
+  putc('.', file);
 }
 
 static void put_closest_sentence(const sb_page *page) {

@@ -18,6 +18,7 @@
 #include "core/memory.h"
 #include "core/tsv.h"
 #include "samebrain/store.h"
+#include "scratch.h"
 #include "store/writer.h"
 
 enum { NX = 11, NY = 10, NZ = 9, GRID = NX * NY * NZ };
@@ -31,31 +32,6 @@ enum { NX = 11, NY = 10, NZ = 9, GRID = NX * NY * NZ };
 static inline double uniform(uint64_t *state) {
   *state = *state * 6364136223846793005u + 1442695040888963407u;
   return (double)(*state >> 11) * 0x1p-53;
-}
-
-static inline char *scratch_folder(void) {
-  const char *base = getenv("TMPDIR");
-  char *path = sb_format("%s/samebrain-test-XXXXXX", base != NULL ? base : "/tmp");
-  assert_non_null(path);
-  assert_non_null(mkdtemp(path));
-  return path;
-}
-
-// Removes a folder of folders of files.
-static inline void remove_folder(const char *path) {
-  char **names;
-  size_t count;
-  if (sb_list_folder(path, &names, &count).code != SB_OK) return;
-  for (size_t i = 0; i < count; i++) {
-    char *entry = sb_path_join(path, names[i]);
-    if (sb_is_folder(entry))
-      remove_folder(entry);
-    else
-      unlink(entry);
-    free(entry);
-  }
-  sb_free_names(names, count);
-  rmdir(path);
 }
 
 static inline void grid_mask(uint8_t mask[GRID], int64_t *length) {

@@ -1,69 +1,20 @@
-// Damages, non-brains, and their comparison with the undamaged scans (see damages.h).
-#include "damages.h"
-
-#include <glob.h>
+// Damages done to scans, and the list of all of them (see damages.h).
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/file.h"
 #include "core/geometry.h"
 #include "core/memory.h"
+#include "damage_tools.h"
+#include "damages.h"
 #include "image/orient.h"
 #include "image/smooth.h"
-#include "prepare/mask.h"
 #include "prepare/sample.h"
 #include "registration_cases.h"
 
-// ---- Helpers ------------------------------------------------------------------------------------
-
-static int64_t voxel_count(const sb_volume *v) {
-  return v->dims[0] * v->dims[1] * v->dims[2];
-}
-
-static sb_status blank_like(const sb_volume *in, sb_volume *out) {
-  *out = *in;
-  out->voxels = NULL;
-  return SB_NEW_ZERO(&out->voxels, voxel_count(in), "damaged scan");
-}
-
-static sb_status copy_of(const sb_volume *in, sb_volume *out) {
-  sb_status status = blank_like(in, out);
-  if (status.code == SB_OK)
-    memcpy(out->voxels, in->voxels, (size_t)voxel_count(in) * sizeof *out->voxels);
-  return status;
-}
-
-// Where the brain (what is not 0) is: its box, centre (voxels) and mean intensity.
-typedef struct extent {
-  int64_t low[3], high[3]; // first, one past last
-  double centre[3], mean, most;
-} extent;
-
-static extent extent_of(const sb_volume *v) {
-  extent e = {.low = {INT64_MAX, INT64_MAX, INT64_MAX}};
-  double count = 0;
-  const float *voxel = v->voxels;
-  for (int64_t z = 0; z < v->dims[2]; z++)
-    for (int64_t y = 0; y < v->dims[1]; y++)
-      for (int64_t x = 0; x < v->dims[0]; x++, voxel++) {
-        if (*voxel == 0) continue;
-        const int64_t at[3] = {x, y, z};
-        for (int i = 0; i < 3; i++) {
-          if (at[i] < e.low[i]) e.low[i] = at[i];
-          if (at[i] >= e.high[i]) e.high[i] = at[i] + 1;
-          e.centre[i] += (double)at[i];
-        }
-        e.mean += (double)*voxel;
-        e.most = fmax(e.most, (double)*voxel);
-        count++;
-      }
-  for (int i = 0; i < 3; i++) e.centre[i] /= count;
-  e.mean /= count;
-  return e;
-}
+// ---- Header -------------------------------------------------------------------------------------
 
 // Turns the header about the grid's centre, so that it claims another orientation.
 static void turn_header(sb_volume *v, const double r[9], double moved[16]) {
@@ -99,53 +50,6 @@ static sb_status canonical(sb_volume *v) {
   *v = out;
   return status;
 }
-
-// White noise, smoothed to `sigma_mm`, mean 0 and standard deviation 1, on a scan's grid.
-static sb_status smooth_noise(const sb_volume *like, double sigma_mm, uint64_t *seed,
-                              sb_volume *out) {
-  sb_status status = blank_like(like, out);
-  if (status.code != SB_OK) return status;
-  const int64_t n = voxel_count(out);
-  double size[3], sum = 0, squares = 0;
-  for (int64_t i = 0; i < n; i++) out->voxels[i] = (float)normal(seed);
-  sb_voxel_size(out->affine, size);
-  for (int i = 0; i < 3; i++) size[i] = sigma_mm / size[i];
-  status = sb_volume_gaussian(out, size);
-  for (int64_t i = 0; i < n; i++) {
-    sum += (double)out->voxels[i];
-    squares += (double)out->voxels[i] * (double)out->voxels[i];
-  }
-  const double mean = sum / (double)n, sigma = sqrt(squares / (double)n - mean * mean);
-  for (int64_t i = 0; i < n; i++) out->voxels[i] = (float)(((double)out->voxels[i] - mean) / sigma);
-  return status;
-}
-
-// Smooths by a Gaussian of `sigma_mm` within the brain's outline.
-static sb_status blur(sb_volume *v, double sigma_mm) {
-  sb_volume share = {0};
-  double sigma[3];
-  const int64_t n = voxel_count(v);
-  sb_status status;
-  sb_voxel_size(v->affine, sigma);
-  for (int i = 0; i < 3; i++) sigma[i] = sigma_mm / sigma[i];
-  SB_TRY(copy_of(v, &share));
-  for (int64_t i = 0; i < n; i++) share.voxels[i] = share.voxels[i] != 0;
-  SB_TRY(sb_volume_gaussian(&share, sigma));
-  SB_TRY(sb_volume_gaussian(v, sigma));
-  for (int64_t i = 0; i < n; i++) // a flat outline's share is a half
-    v->voxels[i] = share.voxels[i] > 0.5f ? v->voxels[i] / share.voxels[i] : 0;
-cleanup:
-  sb_volume_free(&share);
-  return status;
-}
-
-// ---- Damages: header ----------------------------------------------------------------------------
-
-typedef struct damage {
-  const char *name;
-  sb_status (*spoil)(const struct damage *d, sb_volume *v, uint64_t *seed, double moved[16]);
-  double a, b;
-} damage;
 
 static sb_status claim_rotation(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
   static const int orders[6][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1},
@@ -254,7 +158,7 @@ static sb_status scale_brain(const damage *d, sb_volume *v, uint64_t *seed, doub
   return sb_ok();
 }
 
-// ---- Damages: grid ------------------------------------------------------------------------------
+// ---- Grid ---------------------------------------------------------------------------------------
 
 // Slices `b` mm thick along axis `a` (3: along every axis), each the average of what it spans.
 static sb_status reslice(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
@@ -320,7 +224,7 @@ static sb_status crop(const damage *d, sb_volume *v, uint64_t *seed, double move
   return status;
 }
 
-// ---- Damages: intensities -----------------------------------------------------------------------
+// ---- Intensities --------------------------------------------------------------------------------
 
 static sb_status bias_or_noise(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
   sb_affine_identity(moved);
@@ -378,7 +282,7 @@ static sb_status lower_contrast(const damage *d, sb_volume *v, uint64_t *seed, d
   return sb_ok();
 }
 
-// ---- Damages: skull stripping and anatomy -------------------------------------------------------
+// ---- Skull stripping ----------------------------------------------------------------------------
 
 // The mask's edge moves smoothly: by `a` mm on average, 1 mm more or less from place to place. Where
 // it moves outwards there is dark tissue.
@@ -440,42 +344,23 @@ cleanup:
   return status;
 }
 
-// A ball of `a` mm radius beside the centre holds `b` times the brain's mean: a tumour or a cavity.
-static sb_status lesion(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
-  const extent e = extent_of(v);
-  double size[3], centre[3];
-  sb_affine_identity(moved);
-  sb_voxel_size(v->affine, size);
-  const double side = uniform(seed, 0, 1) < 0.5 ? -1 : 1;
-  const double away_mm[3] = {35 * side, uniform(seed, -30, 30), uniform(seed, 0, 25)};
-  for (int i = 0; i < 3; i++) centre[i] = e.centre[i] + away_mm[i] / size[i];
-  float *voxel = v->voxels;
-  for (int64_t z = 0; z < v->dims[2]; z++)
-    for (int64_t y = 0; y < v->dims[1]; y++)
-      for (int64_t x = 0; x < v->dims[0]; x++, voxel++) {
-        const double p[3] = {(double)x, (double)y, (double)z};
-        double square = 0;
-        for (int i = 0; i < 3; i++) square += pow((p[i] - centre[i]) * size[i], 2);
-        if (*voxel != 0 && square < d->a * d->a)
-          *voxel = (float)(e.mean * (d->b + 0.1 * normal(seed)));
-      }
-  return sb_ok();
-}
-
-// Without what is low and at the back: most of the cerebellum, and more.
-static sb_status no_cerebellum(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
-  (void)d;
-  (void)seed;
-  const extent e = extent_of(v);
-  sb_affine_identity(moved);
-  const double back = (double)e.low[1] + 0.5 * (double)(e.high[1] - e.low[1]);
-  const double low = (double)e.low[2] + 0.35 * (double)(e.high[2] - e.low[2]);
-  float *voxel = v->voxels;
-  for (int64_t z = 0; z < v->dims[2]; z++)
-    for (int64_t y = 0; y < v->dims[1]; y++)
-      for (int64_t x = 0; x < v->dims[0]; x++, voxel++)
-        if ((double)z < low && (double)y < back) *voxel = 0;
-  return sb_ok();
+// Smooths by a Gaussian of `sigma_mm` within the brain's outline.
+static sb_status blur(sb_volume *v, double sigma_mm) {
+  sb_volume share = {0};
+  double sigma[3];
+  const int64_t n = voxel_count(v);
+  sb_status status;
+  sb_voxel_size(v->affine, sigma);
+  for (int i = 0; i < 3; i++) sigma[i] = sigma_mm / sigma[i];
+  SB_TRY(copy_of(v, &share));
+  for (int64_t i = 0; i < n; i++) share.voxels[i] = share.voxels[i] != 0;
+  SB_TRY(sb_volume_gaussian(&share, sigma));
+  SB_TRY(sb_volume_gaussian(v, sigma));
+  for (int64_t i = 0; i < n; i++) // a flat outline's share is a half
+    v->voxels[i] = share.voxels[i] > 0.5f ? v->voxels[i] / share.voxels[i] : 0;
+cleanup:
+  sb_volume_free(&share);
+  return status;
 }
 
 static sb_status smooth(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
@@ -495,6 +380,20 @@ static sb_status several(const damage *d, sb_volume *v, uint64_t *seed, double m
   SB_TRY(reslice(&thick, v, seed, step));
   SB_TRY(bias_or_noise(&uneven, v, seed, step));
   SB_TRY(claim_rotation(&turned, v, seed, moved)); // the others leave the brain where it is
+cleanup:
+  return status;
+}
+
+// Years later on another scanner: atrophy, other gradients, field, noise and voxels.
+static sb_status years_later(const damage *d, sb_volume *v, uint64_t *seed, double moved[16]) {
+  const damage older = {.a = 2, .b = 1}, elsewhere = {.a = 4}, uneven = {.a = 0.2, .b = 0.05},
+               coarser = {.a = 3, .b = 1.2};
+  sb_status status;
+  (void)d;
+  SB_TRY(atrophied(&older, v, seed, moved));
+  SB_TRY(distorted(&elsewhere, v, seed, moved));
+  SB_TRY(bias_or_noise(&uneven, v, seed, moved));
+  SB_TRY(reslice(&coarser, v, seed, moved));
 cleanup:
   return status;
 }
@@ -565,6 +464,11 @@ static const damage DAMAGES[] = {
     {"bright lesion of 40 mm", lesion, 20, 1.4},
     {"no cerebellum", no_cerebellum, 0, 0},
     {"smoothed by 3 mm", smooth, 3, 0},
+    {"gradients off by 4 mm", distorted, 4, 0},
+    {"moved by 2 mm from place to place", warped, 2, 0},
+    {"ventricles 2 mm wider, surface 1 mm", atrophied, 2, 1},
+    {"ventricles 4 mm wider, surface 2 mm", atrophied, 4, 2},
+    {"years later on another scanner", years_later, 0, 0},
     {"front cut off, turned, 3 mm, bias, noise", several, 0, 0},
 };
 
@@ -583,406 +487,4 @@ sb_status damage_make(int which, const sb_volume *scan, uint64_t seed, sb_volume
   if (status.code == SB_OK) status = DAMAGES[which].spoil(&DAMAGES[which], out, &seed, moved);
   if (status.code != SB_OK) sb_volume_free(out);
   return status;
-}
-
-// ---- Not a brain --------------------------------------------------------------------------------
-
-typedef struct non_brain {
-  const char *name;
-  sb_status (*make)(const struct non_brain *b, const sb_volume *scan, uint64_t *seed,
-                    sb_volume *out);
-  double a;
-} non_brain;
-
-// A shape given by a function of mm from the middle of a 200 mm cube: 0 outside.
-static sb_status shape(double (*value)(const double mm[3], const double *a), const double *a,
-                       uint64_t *seed, sb_volume *out) {
-  memset(out, 0, sizeof *out);
-  sb_affine_identity(out->affine);
-  for (int i = 0; i < 3; i++) {
-    out->dims[i] = 200;
-    out->affine[4 * i + 3] = -100;
-  }
-  sb_status status = SB_NEW(&out->voxels, voxel_count(out), "phantom");
-  if (status.code != SB_OK) return status;
-  float *voxel = out->voxels;
-  for (int64_t z = 0; z < 200; z++)
-    for (int64_t y = 0; y < 200; y++)
-      for (int64_t x = 0; x < 200; x++) {
-        const double mm[3] = {(double)x - 99.5, (double)y - 99.5, (double)z - 99.5};
-        double inside = value(mm, a);
-        *voxel++ = inside > 0 ? (float)(inside * (1000 + 20 * normal(seed))) : 0;
-      }
-  return status;
-}
-
-static double ball_value(const double mm[3], const double *a) {
-  (void)a;
-  return mm[0] * mm[0] + mm[1] * mm[1] + mm[2] * mm[2] < 65 * 65;
-}
-
-static double ellipsoid_value(const double mm[3], const double *a) {
-  (void)a;
-  return pow(mm[0] / 65, 2) + pow(mm[1] / 85, 2) + pow(mm[2] / 60, 2) < 1;
-}
-
-// Bright within, darker in a rind of 10 mm: what a blurred brain has in common with a fruit.
-static double fruit_value(const double mm[3], const double *a) {
-  (void)a;
-  double r = sqrt(pow(mm[0] / 65, 2) + pow(mm[1] / 85, 2) + pow(mm[2] / 60, 2));
-  return r > 1 ? 0 : (r > 0.85 ? 0.6 : 1);
-}
-
-static double cube_value(const double mm[3], const double *a) {
-  (void)a;
-  return fabs(mm[0]) < 55 && fabs(mm[1]) < 55 && fabs(mm[2]) < 55;
-}
-
-// Two bones end to end in a leg: marrow bright, bone dark, flesh between.
-static double knee_value(const double mm[3], const double *a) {
-  (void)a;
-  double leg = hypot(mm[0], mm[1]), bone = hypot(mm[0] - 5, mm[1] + 8);
-  if (leg > 60 || fabs(mm[2]) > 80) return 0;
-  if (fabs(mm[2]) < 4) return bone < 35 ? 0.2 : 0.5; // the joint's gap
-  return bone < 28 ? 1 : bone < 32 ? 0.15 : leg > 54 ? 0.9 : 0.5;
-}
-
-// A phantom for quality assurance: a cylinder of fluid with a grid, a row of rods, and a ball.
-static double phantom_value(const double mm[3], const double *a) {
-  (void)a;
-  if (hypot(mm[0], mm[1]) > 70 || fabs(mm[2]) > 60) return 0;
-  const bool grid =
-      fabs(mm[2]) < 12 && (fabs(remainder(mm[0], 15)) < 1.5 || fabs(remainder(mm[1], 15)) < 1.5);
-  const bool rods = mm[2] > 20 && hypot(remainder(mm[0], 20), remainder(mm[1], 20)) < 5;
-  const bool ball = mm[2] < -20 && hypot(hypot(mm[0], mm[1]), mm[2] + 38) < 18;
-  return grid ? 0.1 : rods ? 0.4 : ball ? 0.6 : 1;
-}
-
-// Vertebrae and discs, a canal with a cord behind them, muscle on both sides.
-static double spine_value(const double mm[3], const double *a) {
-  (void)a;
-  const double cord = hypot(mm[0], mm[1] + 30), body = hypot(mm[0], mm[1]);
-  if (fabs(mm[0]) > 55 || fabs(mm[1] + 10) > 60 || fabs(mm[2]) > 90) return 0;
-  if (cord < 5) return 0.7;
-  if (cord < 10) return 0.2;
-  if (body < 20) return fabs(remainder(mm[2], 30)) < 4 ? 0.4 : 1;
-  return 0.5 + 0.1 * sin(mm[0] / 6);
-}
-
-static sb_status make_shape(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                            sb_volume *out) {
-  static double (*const values[])(const double mm[3], const double *a) = {
-      ball_value, ellipsoid_value, fruit_value, cube_value, knee_value, phantom_value, spine_value};
-  (void)scan;
-  return shape(values[(int)b->a], NULL, seed, out);
-}
-
-static sb_status make_noise(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                            sb_volume *out) {
-  (void)b;
-  sb_status status = blank_like(scan, out);
-  if (status.code != SB_OK) return status;
-  const int64_t n = voxel_count(out);
-  for (int64_t i = 0; i < n; i++) out->voxels[i] = (float)(100 * hypot(normal(seed), normal(seed)));
-  return status;
-}
-
-// The brightest fifth of smooth noise.
-static sb_status make_blob(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                           sb_volume *out) {
-  sb_status status = smooth_noise(scan, b->a, seed, out);
-  const int64_t n = voxel_count(scan);
-  for (int64_t i = 0; status.code == SB_OK && i < n; i++)
-    out->voxels[i] = out->voxels[i] > 0.8f ? 300 + 100 * out->voxels[i] : 0;
-  return status;
-}
-
-// The left half, upside down.
-static sb_status make_half(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                           sb_volume *out) {
-  (void)b;
-  (void)seed;
-  sb_status status = blank_like(scan, out);
-  if (status.code != SB_OK) return status;
-  const int64_t nx = scan->dims[0], ny = scan->dims[1], nz = scan->dims[2];
-  const int64_t middle = llround(extent_of(scan).centre[0]);
-  for (int64_t z = 0; z < nz; z++)
-    for (int64_t y = 0; y < ny; y++)
-      memcpy(out->voxels + nx * (y + ny * z), scan->voxels + nx * (y + ny * (nz - 1 - z)),
-             (size_t)middle * sizeof *out->voxels);
-  return status;
-}
-
-// The upper half upside down in the place of the lower one.
-static sb_status make_folded(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                             sb_volume *out) {
-  (void)b;
-  (void)seed;
-  sb_status status = copy_of(scan, out);
-  if (status.code != SB_OK) return status;
-  const int64_t slice = scan->dims[0] * scan->dims[1], nz = scan->dims[2];
-  const int64_t middle = llround(extent_of(scan).centre[2]);
-  for (int64_t z = 0; z < middle; z++) {
-    const int64_t from = 2 * middle - z;
-    if (from < nz)
-      memcpy(out->voxels + z * slice, scan->voxels + from * slice,
-             (size_t)slice * sizeof *out->voxels);
-    else
-      memset(out->voxels + z * slice, 0, (size_t)slice * sizeof *out->voxels);
-  }
-  return status;
-}
-
-static sb_status make_two(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                          sb_volume *out) {
-  (void)b;
-  (void)seed;
-  const extent e = extent_of(scan);
-  const int64_t wide = e.high[0] - e.low[0] - 2; // they touch
-  *out = *scan;
-  out->dims[0] = 2 * wide + 20;
-  sb_status status = SB_NEW_ZERO(&out->voxels, voxel_count(out), "two brains");
-  if (status.code != SB_OK) return status;
-  for (int64_t row = 0; row < scan->dims[1] * scan->dims[2]; row++)
-    for (int64_t x = e.low[0]; x < e.high[0]; x++)
-      for (int copy = 0; copy < 2; copy++) {
-        const float value = scan->voxels[x + row * scan->dims[0]];
-        if (value != 0) out->voxels[row * out->dims[0] + 8 + x - e.low[0] + copy * wide] = value;
-      }
-  return status;
-}
-
-typedef struct ranked {
-  float value;
-  int64_t at;
-} ranked;
-
-static int compare_ranked(const void *a, const void *b) {
-  const ranked *x = a, *y = b;
-  if (x->value != y->value) return x->value < y->value ? -1 : 1;
-  return (x->at > y->at) - (x->at < y->at);
-}
-
-// A brain's own outline and histogram, its intensities put in the order of noise smoothed to `a`
-// mm: all of a brain but its anatomy.
-static sb_status make_scrambled(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                                sb_volume *out) {
-  const int64_t n = voxel_count(scan);
-  ranked *from = NULL, *to = NULL;
-  int64_t count = 0;
-  sb_status status;
-  SB_TRY(smooth_noise(scan, b->a, seed, out));
-  SB_TRY(SB_NEW(&from, n, "ranks"));
-  SB_TRY(SB_NEW(&to, n, "ranks"));
-  for (int64_t i = 0; i < n; i++) {
-    if (scan->voxels[i] == 0) continue;
-    from[count] = (ranked){scan->voxels[i], i};
-    to[count++] = (ranked){out->voxels[i], i};
-  }
-  qsort(from, (size_t)count, sizeof *from, compare_ranked);
-  qsort(to, (size_t)count, sizeof *to, compare_ranked);
-  memset(out->voxels, 0, (size_t)n * sizeof *out->voxels);
-  for (int64_t i = 0; i < count; i++) out->voxels[to[i].at] = from[i].value;
-cleanup:
-  free(from);
-  free(to);
-  return status;
-}
-
-// One value, with `a` of noise, inside the brain's outline.
-static sb_status make_filled(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                             sb_volume *out) {
-  sb_status status = copy_of(scan, out);
-  const int64_t n = voxel_count(scan);
-  for (int64_t i = 0; status.code == SB_OK && i < n; i++)
-    if (out->voxels[i] != 0) out->voxels[i] = (float)(100 * (1 + b->a * normal(seed)));
-  return status;
-}
-
-// Dark where the brain is bright, as in a T2-weighted image.
-static sb_status make_inverted(const non_brain *b, const sb_volume *scan, uint64_t *seed,
-                               sb_volume *out) {
-  (void)b;
-  (void)seed;
-  sb_status status = copy_of(scan, out);
-  const int64_t n = voxel_count(scan);
-  const float most = (float)(2.2 * extent_of(scan).mean);
-  for (int64_t i = 0; status.code == SB_OK && i < n; i++)
-    if (out->voxels[i] != 0) out->voxels[i] = fmaxf(1, most - out->voxels[i]);
-  return status;
-}
-
-static const non_brain NON_BRAINS[] = {
-    {"ball", make_shape, 0},
-    {"ellipsoid", make_shape, 1},
-    {"ellipsoid with a darker rind", make_shape, 2},
-    {"cube", make_shape, 3},
-    {"knee", make_shape, 4},
-    {"phantom", make_shape, 5},
-    {"spine", make_shape, 6},
-    {"noise", make_noise, 0},
-    {"blobs of 10 mm", make_blob, 10},
-    {"blobs of 20 mm", make_blob, 20},
-    {"half a brain upside down", make_half, 0},
-    {"lower half replaced by the upper", make_folded, 0},
-    {"two brains side by side", make_two, 0},
-    {"outline, histogram, texture of 3 mm", make_scrambled, 3},
-    {"outline, histogram, texture of 8 mm", make_scrambled, 8},
-    {"outline, one value", make_filled, 0.0},
-    {"outline, one value and noise", make_filled, 0.1},
-    {"contrast inverted", make_inverted, 0},
-};
-
-int non_brain_count(void) {
-  return (int)(sizeof NON_BRAINS / sizeof *NON_BRAINS);
-}
-
-const char *non_brain_name(int which) {
-  return NON_BRAINS[which].name;
-}
-
-sb_status non_brain_make(int which, const sb_volume *scan, uint64_t seed, sb_volume *out) {
-  seed = seed * 1000 + 500 + (uint64_t)which;
-  memset(out, 0, sizeof *out);
-  sb_status status = NON_BRAINS[which].make(&NON_BRAINS[which], scan, &seed, out);
-  if (status.code != SB_OK) sb_volume_free(out);
-  return status;
-}
-
-// ---- Gallery ------------------------------------------------------------------------------------
-
-// A path up to its session names the person.
-static void person_of(const char *path, char person[256]) {
-  const char *end = strstr(path, "/ses-");
-  size_t length = end != NULL ? (size_t)(end - path) : strlen(path);
-  const size_t skip = length > 255 ? length - 255 : 0; // the end of a long path tells people apart
-  memcpy(person, path + skip, length - skip);
-  person[length - skip] = '\0';
-}
-
-static sb_status embed(const gallery *g, const float *row, float *vector) {
-  float *scratch = NULL;
-  sb_status status = SB_NEW(&scratch, g->embedder.scratch, "embedding");
-  const sb_scan_data scan = {.row = row};
-  if (status.code == SB_OK) status = sb_embed(&g->embedder, &scan, vector, scratch);
-  free(scratch);
-  return status;
-}
-
-static sb_status prepare_scan(const gallery *g, gallery_scan *scan) {
-  sb_prepared prepared = {0};
-  sb_status status;
-  person_of(scan->path, scan->person);
-  SB_TRY(sb_prepare_file(g->preparer, scan->path, &prepared));
-  memcpy(scan->template_to_scan, prepared.template_to_scan, sizeof scan->template_to_scan);
-  SB_TRY(SB_NEW(&scan->vector, g->embedder.size, "embedding"));
-  SB_TRY(embed(g, prepared.row, scan->vector));
-cleanup:
-  sb_prepared_free(&prepared);
-  return status;
-}
-
-static sb_status open_tools(gallery *g) {
-  sb_template_options options = sb_template_options_default();
-  sb_prepare_options prepare = sb_prepare_options_default();
-  sb_status status;
-  SB_TRY(sb_template_load(&options, &g->t));
-  SB_TRY(sb_preparer_create(g->t, &prepare, &g->preparer));
-  const int64_t *dims = sb_template_grid_dims(g->t);
-  const sb_grid grid = {.dims = {dims[0], dims[1], dims[2]},
-                        .voxel_mm = options.resolution_mm,
-                        .mask = sb_template_mask(g->t),
-                        .row_length = sb_template_row_length(g->t)};
-  SB_TRY(sb_embedder_open(sb_measure_row_find("bandpass"), &grid, &g->embedder));
-cleanup:
-  return status;
-}
-
-sb_status gallery_open(const char *folder, gallery *out) {
-  glob_t found = {0};
-  char pattern[512];
-  memset(out, 0, sizeof *out);
-  sb_status status, failure = sb_ok();
-  SB_TRY(open_tools(out));
-  snprintf(pattern, sizeof pattern, "%s/*/sub-*/ses-*/anat/*_T1w.nii.gz", folder);
-  if (glob(pattern, 0, NULL, &found) != 0) {
-    status = sb_error(SB_NOT_FOUND, "no real scans at %s", folder);
-    goto cleanup;
-  }
-  SB_TRY(SB_NEW_ZERO(&out->scans, found.gl_pathc, "gallery"));
-  out->count = (int)found.gl_pathc;
-#pragma omp parallel for schedule(dynamic, 1)
-  for (int i = 0; i < out->count; i++) {
-    snprintf(out->scans[i].path, sizeof out->scans[i].path, "%s", found.gl_pathv[i]);
-    sb_status prepared = prepare_scan(out, &out->scans[i]);
-#pragma omp critical
-    if (prepared.code != SB_OK) failure = prepared;
-  }
-  status = failure;
-cleanup:
-  globfree(&found);
-  if (status.code != SB_OK) gallery_close(out);
-  return status;
-}
-
-void gallery_close(gallery *g) {
-  for (int i = 0; i < g->count; i++) free(g->scans[i].vector);
-  free(g->scans);
-  if (g->embedder.measure != NULL) sb_embedder_close(&g->embedder);
-  sb_preparer_free(g->preparer);
-  sb_template_free(g->t);
-  memset(g, 0, sizeof *g);
-}
-
-// ---- One case -----------------------------------------------------------------------------------
-
-static double dot(int64_t n, const float *a, const float *b) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-  return sum;
-}
-
-static sb_status compare_row(const gallery *g, int scan, bool brain, const float *row,
-                             outcome *out) {
-  float *vector = NULL;
-  sb_status status;
-  SB_TRY(SB_NEW(&vector, g->embedder.size, "embedding"));
-  SB_TRY(embed(g, row, vector));
-  for (int i = 0; i < g->count; i++) {
-    double r = dot(g->embedder.length, vector, g->scans[i].vector);
-    if (brain && i == scan) out->own = r;
-    if (!brain || strcmp(g->scans[i].person, g->scans[scan].person) != 0)
-      out->other = fmax(out->other, r);
-  }
-cleanup:
-  free(vector);
-  return status;
-}
-
-sb_status gallery_case(const gallery *g, int scan, const sb_volume *volume, int which,
-                       outcome *out) {
-  const bool brain = which < damage_count();
-  sb_volume spoiled = {0};
-  sb_prepared prepared = {0};
-  double moved[16], expected[16];
-  *out = (outcome){.error_mm = NAN, .own = NAN, .other = -1};
-  sb_status status = brain
-                         ? damage_make(which, volume, (uint64_t)scan, &spoiled, moved)
-                         : non_brain_make(which - damage_count(), volume, (uint64_t)scan, &spoiled);
-  if (status.code != SB_OK) return status;
-  out->status = sb_prepare_volume(g->preparer, &spoiled, &prepared);
-  out->quality = prepared.quality;
-  out->seconds = prepared.seconds;
-  if (brain && sb_affine_determinant(prepared.template_to_scan) != 0) {
-    sb_affine_multiply(moved, g->scans[scan].template_to_scan, expected);
-    out->error_mm = compare_maps(g->t, expected, prepared.template_to_scan).mean_mm;
-  }
-  if (prepared.row != NULL) status = compare_row(g, scan, brain, prepared.row, out);
-  sb_prepared_free(&prepared);
-  sb_volume_free(&spoiled);
-  return status;
-}
-
-bool outcome_links(const outcome *o) {
-  return o->status.code == SB_OK && o->own > o->other;
 }

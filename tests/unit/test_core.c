@@ -22,6 +22,7 @@
 #include "core/npy.h"
 #include "core/threads.h"
 #include "core/tsv.h"
+#include "scratch.h"
 
 static void assert_ok(sb_status status) {
   if (status.code != SB_OK) fail_msg("%s: %s", sb_code_name(status.code), status.message);
@@ -35,32 +36,14 @@ static void assert_fails(sb_status status, sb_code code, const char *words) {
 
 // A scratch folder, removed at the end of each test that takes it as its state.
 static int make_scratch(void **state) {
-  const char *base = getenv("TMPDIR");
-  char *folder = sb_format("%s/samebrain-core-XXXXXX", base != NULL ? base : "/tmp");
-  *state = folder;
-  return folder == NULL || mkdtemp(folder) == NULL;
-}
-
-static void remove_tree(const char *folder) {
-  char **names;
-  size_t count;
-  if (sb_list_folder(folder, &names, &count).code != SB_OK) return;
-  for (size_t i = 0; i < count; i++) {
-    char *path = sb_path_join(folder, names[i]);
-    if (sb_is_folder(path))
-      remove_tree(path);
-    else
-      unlink(path);
-    free(path);
-  }
-  sb_free_names(names, count);
-  rmdir(folder);
+  *state = scratch_folder();
+  return *state == NULL;
 }
 
 static int remove_scratch(void **state) {
-  remove_tree(*state);
+  const int result = remove_folder(*state);
   free(*state);
-  return 0;
+  return result;
 }
 
 // ---- Half floats --------------------------------------------------------------------------------

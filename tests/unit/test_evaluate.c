@@ -384,6 +384,51 @@ static void test_cases_with_little_to_say(void **state) {
   remove_folders(&f);
 }
 
+enum { SCANS_EACH = 8 };
+
+// As close as one person's scans are: 0.9 and a little more, with noise of 0.3.
+static void make_close(int scan, int64_t length, float *row) {
+  uint64_t pattern = 3000 + (uint64_t)(scan / SCANS_EACH), noise = 200000 + (uint64_t)scan;
+  for (int64_t i = 0; i < length; i++) row[i] = (float)(uniform(&pattern) + 0.3 * uniform(&noise));
+}
+
+// Many scans of few people, unlabelled: chance seems to reach as far as mates. Each of their pairs is proposed, or
+// counted and told of.
+static void test_pairs_that_look_alike(void **state) {
+  (void)state;
+  folders f = make_folders();
+  sb_link_options options = both_measures();
+  sb_evaluation results[2];
+  size_t count;
+  options.identities = "none";
+  options.top = SCANS_EACH;
+  for (int people = 2; people <= 12; people += 5) {
+    cohort c = PLAIN;
+    c.people = people;
+    c.sessions = SCANS_EACH;
+    c.change = make_close;
+    char name[20];
+    snprintf(name, sizeof name, "of-%d", people);
+    sb_store *store = open_cohort(f.top, name, &c);
+    char *out = sb_path_join(f.top, people == 2 ? "out-2" : people == 7 ? "out-7" : "out-12");
+    assert_ok(sb_link(store, NULL, &options, out, NULL, NULL));
+    assert_ok(sb_evaluate(out, NULL, results, 2, &count));
+    const sb_evaluation *bandpass = results + (strcmp(results[0].measure, "bandpass") != 0);
+    const sb_evaluation *other = results + (bandpass == results);
+    const int64_t alike = bandpass->alike_pairs;
+    assert_int_equal(bandpass->links + alike, people * SCANS_EACH * (SCANS_EACH - 1) / 2);
+    assert_true(people > 2 || alike > 0);
+    bool told = false;
+    for (size_t i = 0; i < sizeof bandpass->why / sizeof *bandpass->why; i++)
+      told |= strstr(bandpass->why[i], "as alike as two scans of one person usually are") != NULL;
+    assert_true(told == (alike > 0));
+    assert_int_equal(other->alike_pairs, -1);
+    free(out);
+    sb_store_close(store);
+  }
+  remove_folders(&f);
+}
+
 // Two stores that share nobody by label: the figures rest on an assumption, and it is told.
 static void test_labels_across_stores(void **state) {
   (void)state;
@@ -705,6 +750,7 @@ int main(void) {
       cmocka_unit_test(test_distances_without_a_limit),
       cmocka_unit_test(test_no_distance),
       cmocka_unit_test(test_cases_with_little_to_say),
+      cmocka_unit_test(test_pairs_that_look_alike),
       cmocka_unit_test(test_labels_across_stores),
       cmocka_unit_test(test_links_and_datasets),
       cmocka_unit_test(test_damaged_folders),

@@ -15,6 +15,7 @@
 #include "samebrain/store.h"
 
 #include "head_changes.h"
+#include "scratch.h"
 
 #ifndef EVERY
 #define EVERY 11       // scans: every so many-th gets a head
@@ -367,13 +368,13 @@ static void another_template(void **state) {
     skip();
     return;
   }
-  char folder[] = "/tmp/samebrain-heads-XXXXXX", *path;
+  char *folder = scratch_folder();
   sb_template_options options = sb_template_options_default();
   sb_template *other = NULL;
   sb_volume moved;
   sb_prepared out;
-  assert_non_null(mkdtemp(folder));
-  path = sb_path_join(folder, "template.nii");
+  assert_non_null(folder);
+  char *path = sb_path_join(folder, "template.nii");
   must(moved_scan(&f->t->image, turned, &moved));
   must(sb_volume_save(&moved, path));
   options.image_path = path;
@@ -387,8 +388,8 @@ static void another_template(void **state) {
   sb_preparer_free(preparer);
   sb_template_free(other);
   sb_volume_free(&moved);
-  assert_int_equal(remove(path), 0);
-  assert_int_equal(remove(folder), 0);
+  assert_int_equal(remove_folder(folder), 0);
+  free(folder);
   free(path);
 }
 

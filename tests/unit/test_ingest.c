@@ -18,6 +18,7 @@
 #include "core/half.h"
 #include "core/memory.h"
 #include "samebrain/samebrain.h"
+#include "scratch.h"
 
 enum { PEOPLE = 4 };
 
@@ -39,9 +40,8 @@ static char *in_scratch(const char *name) {
 
 static int make_cohort(void **state) {
   (void)state;
-  const char *tmp = getenv("TMPDIR");
-  scratch = sb_format("%s/samebrain-ingest-XXXXXX", tmp == NULL ? "/tmp" : tmp);
-  if (scratch == NULL || mkdtemp(scratch) == NULL) return -1;
+  scratch = scratch_folder();
+  if (scratch == NULL) return -1;
   sb_synth_options synth = sb_synth_options_default();
   synth.subjects = PEOPLE;
   synth.sessions = 1;
@@ -65,9 +65,7 @@ static int remove_cohort(void **state) {
   sb_scan_list_free(&cohort);
   sb_preparer_free(preparer);
   sb_template_free(brain);
-  char *command = sb_format("rm -rf '%s'", scratch);
-  int result = command == NULL ? -1 : system(command);
-  free(command);
+  const int result = remove_folder(scratch);
   free(scratch);
   return result;
 }

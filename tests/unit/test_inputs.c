@@ -15,23 +15,21 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "samebrain/store.h"
+#include "scratch.h"
 
 static char *scratch, *home;
 
 static int make_scratch(void **state) {
   (void)state;
-  const char *tmp = getenv("TMPDIR");
   home = getcwd(NULL, 0);
-  scratch = sb_format("%s/samebrain-inputs-XXXXXX", tmp == NULL ? "/tmp" : tmp);
-  return scratch == NULL || mkdtemp(scratch) == NULL || chdir(scratch) != 0 ? -1 : 0;
+  scratch = scratch_folder();
+  return scratch == NULL || chdir(scratch) != 0 ? -1 : 0;
 }
 
 static int remove_scratch(void **state) {
   (void)state;
   if (chdir(home) != 0) return -1;
-  char *command = sb_format("chmod -R u+rwx '%s' && rm -rf '%s'", scratch, scratch);
-  int result = command == NULL ? -1 : system(command);
-  free(command);
+  const int result = remove_folder(scratch);
   free(scratch);
   free(home);
   return result;
@@ -175,6 +173,7 @@ static void test_bids_opens_nothing_else(void **state) {
                "study|sub-02_ses-a|sub-02|ses-a|study/sub-02/ses-a/anat/sub-02_ses-a_T1w.nii|\n"
                "study|sub-02_ses-b|sub-02|ses-b|study/sub-02/ses-b/anat/"
                "sub-02_ses-b_T1w.nii.gz|\n");
+  for (size_t i = 0; i < 2; i++) assert_int_equal(chmod(locked[i], 0700), 0); // to be removed
 }
 
 // A mask beside a scan is its mask, and no scan of its own.
@@ -453,6 +452,8 @@ static void test_the_rest_goes_on(void **state) {
   assert_finds(INPUTS("some/c.nii", "bids"), NULL,
                "some|c|||some/c.nii|\nbids|sub-2|sub-2||bids/sub-2/anat/sub-2_T1w.nii|\n");
   assert_tells(INPUTS("bids"), NULL, "bids/sub-1/anat: cannot open", INPUTS(NULL));
+  assert_int_equal(chmod("some/locked", 0700), 0); // to be removed
+  assert_int_equal(chmod("bids/sub-1/anat", 0700), 0);
 }
 
 // ---- Trees --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 #include "core/npy.h"
 #include "engine/merge.h"
+#include "engine/parts.h"
 #include "engine/results.h"
 #include "engine/run.h"
 #include "engine/share.h"
@@ -304,6 +305,19 @@ static void test_what_does_not_belong_together_is_refused(void **state) {
   tear_down(&l, gallery, probe);
 }
 
+// By the work there is, but never more than there are blocks of probes in memory.
+static void test_parts_by_work_and_memory(void **state) {
+  (void)state;
+  assert_int_equal(sb_part_count(0, 0, 100), 1);
+  assert_int_equal(sb_part_count(9e13, 100000, 4900), 1);
+  assert_int_equal(sb_part_count(2.2e15, 100000, 0), 22);
+  assert_int_equal(sb_part_count(2.2e15, 100000, 4900), 21);
+  assert_int_equal(sb_part_count(2.2e15, 100000, 50000), 2);
+  assert_int_equal(sb_part_count(2.2e15, 100000, 118000), 1);
+  assert_int_equal(sb_part_count(1e18, 100000, 0), 1000);
+  assert_int_equal(sb_part_count(1e18, 127, 0), 1);
+}
+
 // However far the removing of parts comes, none of them looks finished afterwards.
 static void test_a_part_half_removed_is_not_a_finished_one(void **state) {
   (void)state;
@@ -325,6 +339,7 @@ int main(void) {
       cmocka_unit_test(test_shares_cover_each_pair_once),
       cmocka_unit_test(test_merged_shards_are_one_run),
       cmocka_unit_test(test_parts_are_one_run_and_leave_nothing),
+      cmocka_unit_test(test_parts_by_work_and_memory),
       cmocka_unit_test(test_the_matrix_is_put_together),
       cmocka_unit_test(test_what_does_not_belong_together_is_refused),
       cmocka_unit_test(test_a_part_half_removed_is_not_a_finished_one),

@@ -17,6 +17,7 @@
 #include "core/tsv.h"
 #include "engine/rows.h"
 #include "samebrain/samebrain.h"
+#include "scratch.h"
 #include "store/mirror.h"
 
 static char *scratch;
@@ -35,9 +36,8 @@ static bool failed(sb_status status) {
 // Two synthetic people scanned twice, on a coarse grid.
 static int make_store(void **state) {
   (void)state;
-  const char *tmp = getenv("TMPDIR");
-  scratch = sb_format("%s/samebrain-mirror-XXXXXX", tmp == NULL ? "/tmp" : tmp);
-  if (scratch == NULL || mkdtemp(scratch) == NULL) return -1;
+  scratch = scratch_folder();
+  if (scratch == NULL) return -1;
   char *folder = sb_format("%s/cohort", scratch), *path = sb_format("%s/store", scratch);
   char *image = sb_format("%s/template_T1w.nii.gz", folder);
   sb_synth_options synth = sb_synth_options_default();
@@ -73,9 +73,7 @@ static int remove_store(void **state) {
   (void)state;
   sb_store_close(mirrored);
   sb_store_close(store);
-  char *command = sb_format("rm -rf '%s'", scratch);
-  int result = system(command); // NOLINT(cert-env33-c,concurrency-mt-unsafe)
-  free(command);
+  const int result = remove_folder(scratch);
   free(scratch);
   return result;
 }

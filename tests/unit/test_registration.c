@@ -11,6 +11,7 @@
 #include "core/file.h"
 
 #include "registration_cases.h"
+#include "scratch.h"
 
 #define DATA SAMEBRAIN_SOURCE_DIR "/../shared/data/"
 
@@ -183,9 +184,9 @@ static void storage_orders(void **state) {
   if (f->t == NULL) skip();
   const char *path = DATA "ds002748/sub-03/ses-01/anat/sub-03_ses-01_T1w.nii.gz";
   if (!sb_is_file(path)) path = sb_template_path(f->t);
-  char folder[] = "/tmp/samebrain-orders-XXXXXX", file[64];
-  assert_non_null(mkdtemp(folder));
-  snprintf(file, sizeof file, "%s/scan.nii", folder);
+  char *folder = scratch_folder();
+  assert_non_null(folder);
+  char *file = sb_path_join(folder, "scan.nii");
   sb_volume scan;
   sb_prepared first;
   must(sb_volume_load(path, &scan, NULL));
@@ -203,8 +204,9 @@ static void storage_orders(void **state) {
   }
   printf("48 storage orders: least correlation of rows %.9f\n", least);
   assert_true(least > 0.9999);
-  unlink(file);
-  rmdir(folder);
+  assert_int_equal(remove_folder(folder), 0);
+  free(folder);
+  free(file);
   sb_prepared_free(&first);
   sb_volume_free(&scan);
 }

@@ -10,8 +10,9 @@
 
 #include "core/file.h"
 #include "registration_cases.h"
+#include "scratch.h"
 
-static char folder[64];
+static char *folder;
 static sb_template *brain;          // NULL: no template here
 static sb_preparer *native, *given; // given: for scans in the template's space
 static sb_volume spoilt;            // the template's brain with a bias field and noise
@@ -22,9 +23,8 @@ static void must(sb_status status) {
 
 static int setup(void **state) {
   (void)state;
-  const char *base = getenv("TMPDIR");
-  snprintf(folder, sizeof folder, "%.30s/samebrain-space-XXXXXX", base != NULL ? base : "/tmp");
-  if (mkdtemp(folder) == NULL) return -1;
+  folder = scratch_folder();
+  if (folder == NULL) return -1;
   sb_template_options options = sb_template_options_default();
   sb_prepare_options prepare = sb_prepare_options_default();
   uint64_t seed = 5;
@@ -41,13 +41,13 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   (void)state;
-  char command[96];
   sb_volume_free(&spoilt);
   sb_preparer_free(native);
   sb_preparer_free(given);
   sb_template_free(brain);
-  snprintf(command, sizeof command, "rm -r '%s'", folder);
-  return system(command); // NOLINT(cert-env33-c): a scratch folder of this test
+  const int result = remove_folder(folder);
+  free(folder);
+  return result;
 }
 
 static double correlation(const float *x, const float *y, int64_t n) {

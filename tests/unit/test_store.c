@@ -23,6 +23,7 @@
 #include "core/memory.h"
 #include "core/npy.h"
 #include "samebrain/store.h"
+#include "scratch.h"
 #include "store/shard.h"
 #include "store/writer.h"
 
@@ -51,9 +52,8 @@ static sb_store_header header(void) {
 
 static int make_scratch(void **state) {
   (void)state;
-  const char *tmp = getenv("TMPDIR");
-  scratch = sb_format("%s/samebrain-store-XXXXXX", tmp == NULL ? "/tmp" : tmp);
-  if (scratch == NULL || mkdtemp(scratch) == NULL) return -1;
+  scratch = scratch_folder();
+  if (scratch == NULL) return -1;
   row_length = 0;
   for (int i = 0; i < VOXELS; i++) {
     grid_mask[i] = i % 12 == 5; // short rows: the table is the longest file
@@ -65,9 +65,7 @@ static int make_scratch(void **state) {
 
 static int remove_scratch(void **state) {
   (void)state;
-  char *command = sb_format("rm -rf '%s'", scratch);
-  int result = command == NULL ? -1 : system(command);
-  free(command);
+  const int result = remove_folder(scratch);
   free(scratch);
   return result;
 }

@@ -19,6 +19,7 @@
 #include "core/tsv.h"
 #include "image/resample.h"
 #include "samebrain/synth.h"
+#include "scratch.h"
 #include "synth/base.h"
 #include "synth/person.h"
 #include "synth/session.h"
@@ -41,32 +42,14 @@ static int free_base(void **state) {
 }
 
 static int make_scratch(void **state) {
-  const char *folder = getenv("TMPDIR");
-  char *scratch = sb_format("%s/samebrain-synth-XXXXXX", folder != NULL ? folder : "/tmp");
-  *state = scratch;
-  return scratch == NULL || mkdtemp(scratch) == NULL;
-}
-
-static void remove_tree(const char *folder) {
-  char **names;
-  size_t count;
-  if (sb_list_folder(folder, &names, &count).code != SB_OK) return;
-  for (size_t i = 0; i < count; i++) {
-    char *path = sb_path_join(folder, names[i]);
-    if (sb_is_folder(path))
-      remove_tree(path);
-    else
-      unlink(path);
-    free(path);
-  }
-  sb_free_names(names, count);
-  rmdir(folder);
+  *state = scratch_folder();
+  return *state == NULL;
 }
 
 static int remove_scratch(void **state) {
-  remove_tree(*state);
+  const int result = remove_folder(*state);
   free(*state);
-  return 0;
+  return result;
 }
 
 static float inside_at(const double mm[3]) {

@@ -10,6 +10,7 @@
 
 #include "core/memory.h"
 #include "samebrain/samebrain.h"
+#include "scratch.h"
 #include "tampering.h"
 
 enum { PEOPLE = 6 };
@@ -27,9 +28,8 @@ static bool failed(sb_status status) {
 
 static int make_cohort(void **state) {
   (void)state;
-  const char *tmp = getenv("TMPDIR");
-  scratch = sb_format("%s/samebrain-tampering-XXXXXX", tmp == NULL ? "/tmp" : tmp);
-  if (scratch == NULL || mkdtemp(scratch) == NULL) return -1;
+  scratch = scratch_folder();
+  if (scratch == NULL) return -1;
   char *folder = sb_format("%s/cohort", scratch), *trials = sb_format("%s/trials", scratch);
   char *image = sb_format("%s/template_T1w.nii.gz", folder);
   sb_synth_options synth = sb_synth_options_default();
@@ -57,9 +57,7 @@ static int remove_cohort(void **state) {
   sb_scan_list_free(&cohort);
   sb_preparer_free(preparer);
   sb_template_free(brain);
-  char *command = sb_format("rm -rf '%s'", scratch);
-  int result = system(command); // NOLINT(cert-env33-c,concurrency-mt-unsafe)
-  free(command);
+  const int result = remove_folder(scratch);
   free((char *)tampered.folder);
   free(scratch);
   return result;

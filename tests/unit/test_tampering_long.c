@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "samebrain/samebrain.h"
+#include "scratch.h"
 #include "tampering.h"
 
 enum { SKIPPED = 77, TRIALS = 12 };
@@ -60,17 +61,13 @@ int main(int argc, char **argv) {
     puts("skipped: the real scans or the default template are not here");
     return SKIPPED;
   }
-  const char *tmp = getenv("TMPDIR");
-  char *scratch = sb_format("%s/samebrain-tampering-XXXXXX", tmp == NULL ? "/tmp" : tmp);
-  if (scratch == NULL || mkdtemp(scratch) == NULL ||
-      failed(sb_preparer_create(brain, &prepare, &preparer)) ||
+  char *scratch = scratch_folder();
+  if (scratch == NULL || failed(sb_preparer_create(brain, &prepare, &preparer)) ||
       failed(sb_scan_list_find(FOLDERS, 2, NULL, &scans)))
     return 1;
   tampered = (tampering){brain, preparer, &scans, scratch};
   int result = cmocka_run_group_tests(tests, NULL, NULL);
-  char *command = sb_format("rm -rf '%s'", scratch);
-  if (system(command) != 0) result = 1; // NOLINT(cert-env33-c,concurrency-mt-unsafe)
-  free(command);
+  if (remove_folder(scratch) != 0) result = 1;
   free(scratch);
   sb_scan_list_free(&scans);
   sb_preparer_free(preparer);

@@ -11,6 +11,7 @@
 #include "core/lock.h"
 #include "registration_cases.h"
 #include "samebrain/store.h"
+#include "scratch.h"
 
 enum { COPIES = 4 };
 
@@ -18,20 +19,19 @@ static void must(sb_status status) {
   if (status.code != SB_OK) fail_msg("%s", status.message);
 }
 
-static char folder[64];
+static char *folder;
 
 static int setup(void **state) {
   (void)state;
-  const char *base = getenv("TMPDIR");
-  snprintf(folder, sizeof folder, "%.30s/samebrain-template-XXXXXX", base != NULL ? base : "/tmp");
-  return mkdtemp(folder) == NULL ? -1 : 0;
+  folder = scratch_folder();
+  return folder == NULL ? -1 : 0;
 }
 
 static int teardown(void **state) {
   (void)state;
-  char command[96];
-  snprintf(command, sizeof command, "rm -r '%s'", folder);
-  return system(command); // NOLINT(cert-env33-c): a scratch folder of this test
+  const int result = remove_folder(folder);
+  free(folder);
+  return result;
 }
 
 static sb_template *default_template(void) {

@@ -21,31 +21,23 @@
 #include "image/nifti_save.h"
 #include "image/orient.h"
 #include "samebrain/volume.h"
+#include "scratch.h"
 
-// ---- Scratch files
-// --------------------------------------------------------------------------------
+// ---- Scratch files ------------------------------------------------------------------------------
 
-static char scratch[256];
+static char *scratch;
 
 static int make_scratch(void **state) {
   (void)state;
-  const char *base = getenv("TMPDIR");
-  snprintf(scratch, sizeof scratch, "%s/samebrain-volume-XXXXXX", base != NULL ? base : "/tmp");
-  return mkdtemp(scratch) == NULL;
+  scratch = scratch_folder();
+  return scratch == NULL;
 }
 
 static int remove_scratch(void **state) {
   (void)state;
-  char **names;
-  size_t count;
-  if (sb_list_folder(scratch, &names, &count).code != SB_OK) return 1;
-  for (size_t i = 0; i < count; i++) {
-    char *path = sb_path_join(scratch, names[i]);
-    if (unlink(path) != 0) rmdir(path);
-    free(path);
-  }
-  sb_free_names(names, count);
-  return rmdir(scratch);
+  const int result = remove_folder(scratch);
+  free(scratch);
+  return result;
 }
 
 static const char *in_scratch(const char *name) {
