@@ -96,7 +96,7 @@ class Cohort:
         write_table(os.path.join(folder, "matches.tsv"), pair + ["rank", "score"], matches)
         write_table(os.path.join(folder, "mated.tsv"), pair + ["score"], sorted(mated))
         scan = ["dataset", "scan_id", "participant", "session", "person", "source_sha256"]
-        cells = lambda name: ["a", name[0], name[1], "n/a", name[1], "n/a"]
+        cells = lambda name: ["a", name[0], name[1], name[0][-5:], name[1], "n/a"]
         write_table(
             os.path.join(folder, "probes.tsv"),
             scan + ["best_nonmated_pearson"],
