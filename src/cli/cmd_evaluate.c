@@ -318,12 +318,11 @@ static const sb_option OPTIONS[] = {
     {"--identities", "TSV", "who is who: dataset, scan_id, person; \"none\" (as link used them)"},
     {"--fpir", "RATE", "false positive identification rate at which FNIR is told (0.001)"},
     {"--expected-false", "N", "false links to expect among all that are proposed (0.01)"},
-    {"--by", "COLUMN[:EDGES]",
-     "columns to tell performance apart by, with edges of a pair's difference (age:1,2,5), or "
-     ":each "
-     "where numbers are names (site:each); \"dataset\", or of --covariates"},
-    {"--covariates", "TSV",
-     "what else is known: scan_id or participant_id (session_id), and columns"},
+    {"--by", "COLUMN,...",
+     "columns to tell performance apart by: age, age:1,2,5 (edges of a pair's difference), "
+     "site:each "
+     "(numbers are names)"},
+    {"--covariates", "TSV", "the table that has them, by scan_id or participant_id (session_id)"},
     {"--one-to-one", NULL, "propose each scan in one link at most, the closest pair first"},
     {"--threads", "N", "processors to use; changes no figure (all)"},
     {SB_NO_IMAGES},

@@ -233,7 +233,7 @@ sb_status sb_covariates_read(const sb_evaluate_options *options, const sb_scans 
   bool first = true;
   sb_status status = sb_ok();
   if (options->covariates != NULL && options->by_count == 0)
-    return sb_error(SB_USAGE, "%s: tell which of its columns to tell performance apart by (by)",
+    return sb_error(SB_USAGE, "%s: tell which of its columns to tell performance apart by (--by)",
                     options->covariates);
   SB_TRY(SB_NEW_ZERO(&out->items, options->by_count, "covariates"));
   if (options->covariates != NULL) {
@@ -246,7 +246,7 @@ sb_status sb_covariates_read(const sb_evaluate_options *options, const sb_scans 
     if (options->covariates == NULL && !is_dataset(c->by)) {
       status = sb_error(SB_USAGE,
                         "without a table only \"dataset\" is known of scans, not \"%s\": name one "
-                        "that has such a column (covariates)",
+                        "that has such a column (--covariates)",
                         c->by->column);
       goto cleanup;
     }
