@@ -259,7 +259,7 @@ static sb_status tell_spearman(const work *w, const double *a, const double *b,
   for (int64_t i = 0; i < pairs->count; i++)
     if (!isnan(a[i]) && !isnan(b[i]))
       lists[0][known++] =
-          (ranked){fabs(a[i] - b[i]), sb_scale_score(w->scale, pairs->items[i].score),
+          (ranked){sb_difference(a[i], b[i]), sb_scale_score(w->scale, pairs->items[i].score),
                    w->study->probe_person[pairs->items[i].probe], 0};
   if (known < 3) goto cleanup;
   qsort(lists[0], (size_t)known, sizeof *lists[0], by_x);

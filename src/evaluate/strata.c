@@ -176,7 +176,7 @@ sb_status sb_stratify(const sb_covariate *c, const double *a, const double *b, s
   if (c->kind != SB_CATEGORIES) {
     if (b == NULL) return bin_samples(a, NULL, 0, list, strata, count);
     SB_TRY(SB_NEW(&difference, list->count, "strata"));
-    for (int64_t i = 0; i < list->count; i++) difference[i] = fabs(a[i] - b[i]);
+    for (int64_t i = 0; i < list->count; i++) difference[i] = sb_difference(a[i], b[i]);
     SB_TRY(bin_samples(difference, c->by->edges, c->by->edge_count, list, strata, count));
     goto cleanup;
   }

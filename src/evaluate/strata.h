@@ -2,6 +2,8 @@
 #ifndef SB_EVALUATE_STRATA_H
 #define SB_EVALUATE_STRATA_H
 
+#include <math.h>
+
 #include "evaluate/covariates.h"
 
 // A mated pair or a search, and what it adds to a rate.
@@ -16,6 +18,11 @@ typedef struct sb_samples {
   sb_sample *items;
   int64_t count;
 } sb_samples;
+
+// To nine decimals, so that 72.3 and 70.3 are 2 apart.
+static inline double sb_difference(double a, double b) {
+  return round(fabs(a - b) * 1e9) / 1e9;
+}
 
 // Sets every sample's stratum and makes the strata, without their figures. The first is "all". Of
 // numbers and dates there are bins within it: of pairs by their difference, by the edges asked for or

@@ -358,9 +358,10 @@ static void assert_bins(const double *values, int64_t count, const char *const *
     assert_true(inside > 0);
   }
   assert_null(names[got - 1]);
-  for (int64_t i = 0; i < count; i++)
-    assert_true(isnan(values[i]) ? items[i].stratum == -1
-                                 : items[i].stratum == (got > 1 ? items[i].stratum : 0));
+  for (int64_t i = 0; i < count; i++) {
+    assert_int_equal(items[i].stratum < 0, isnan(values[i]));
+    if (i > 0 && !isnan(values[i])) assert_true(items[i].stratum >= items[i - 1].stratum);
+  }
   for (int64_t s = 0; s < got; s++) free(strata[s].name);
   free(strata);
 }
