@@ -83,12 +83,12 @@ static void print_sentences(const sb_evaluation *e) {
 
 // ---- By columns ---------------------------------------------------------------------------------
 
-// "0.0210 (0.0050 to 0.0400)"
+// "0.0210 (0.0050 to 0.0400)"; without an interval there are too few people for one.
 static const char *rate_text(double rate, sb_interval i, char text[64]) {
   if (isnan(rate))
     snprintf(text, 64, "n/a");
   else if (isnan(i.low))
-    snprintf(text, 64, "%.4f", rate);
+    snprintf(text, 64, "%.4f (few people)", rate);
   else
     snprintf(text, 64, "%.4f (%.4f to %.4f)", rate, i.low, i.high);
   return text;
@@ -164,9 +164,10 @@ static sb_status print_differentials(const sb_evaluation *e, bool more) {
       status = print_strata(of, "    mated   people     least    median      most  FNMR (95 %)",
                             d->pairs, d->pair_strata, print_pair_stratum);
     if (!isnan(d->spearman))
-      printf("Spearman's correlation of difference and score: %s (95 %%: %s to %s)\n",
-             figure(d->spearman, 3, text[0]), figure(d->spearman_interval.low, 3, text[1]),
-             figure(d->spearman_interval.high, 3, text[2]));
+      printf("Spearman's correlation of difference and score: %.3f", d->spearman);
+    if (!isnan(d->spearman_interval.low))
+      printf(" (%.3f to %.3f)", d->spearman_interval.low, d->spearman_interval.high);
+    if (!isnan(d->spearman)) putchar('\n');
     if (status.code == SB_OK)
       status = print_strata(by,
                             " searches   people  FNIR (95 %)                FPIR (95 %)            "
@@ -186,16 +187,16 @@ static bool take_columns(const sb_arguments *a, char **parts, size_t count, sb_b
     sb_by *last = *used > 0 ? by + *used - 1 : NULL;
     char *colon = strrchr(parts[i], ':'), *end;
     double edge = strtod(parts[i], &end);
-    if (last != NULL && last->edge_count > 0 && *end == '\0') {
-      if (last->edge_count == SB_MOST_EDGES)
-        return sb_cli_usage(a->command, "--by: %s has more than %d edges", last->column,
-                            SB_MOST_EDGES),
-               false;
+    bool goes_on = last != NULL && last->edge_count > 0 && *end == '\0';
+    if (goes_on ? last->edge_count == SB_MOST_EDGES : *used == MOST_COLUMNS) {
+      sb_cli_usage(a->command, "--by: at most %d columns, each with at most %d edges", MOST_COLUMNS,
+                   SB_MOST_EDGES);
+      return false;
+    }
+    if (goes_on) {
       last->edges[last->edge_count++] = edge;
       continue;
     }
-    if (*used == MOST_COLUMNS)
-      return sb_cli_usage(a->command, "--by: more than %d columns", MOST_COLUMNS), false;
     sb_by *next = by + (*used)++;
     *next = (sb_by){.column = parts[i]};
     if (colon == NULL) continue;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/utf8.h"
 #include "engine/scan_lines.h"
 #include "engine/warn.h"
 
@@ -171,6 +172,17 @@ static sb_status take_values(const char *const *text, int64_t scans, const sb_pr
   return status;
 }
 
+// Names as they can be shown: a table may have any bytes.
+static sb_status make_visible(sb_covariate *c) {
+  for (int64_t i = 0; i < c->categories; i++) {
+    char *visible = sb_utf8_visible(c->names[i]);
+    if (visible == NULL) return sb_error(SB_NO_MEMORY, "out of memory for covariates");
+    free(c->names[i]);
+    c->names[i] = visible;
+  }
+  return sb_ok();
+}
+
 static void warn_of_missing(const char *const *text, const sb_scans *scans, const sb_by *by,
                             const sb_progress *progress) {
   int64_t count = sb_scans_count(scans), missing = 0, first = 0;
@@ -222,6 +234,7 @@ static sb_status read_column(const sb_evaluate_options *options, const sb_scans 
   }
   warn_of_missing(text, scans, out->by, options->progress);
   SB_TRY(take_values(text, count, options->progress, out->probe, out));
+  SB_TRY(make_visible(out));
 cleanup:
   free((void *)text);
   return status;

@@ -6,6 +6,7 @@
 
 #include "core/memory.h"
 #include "core/order.h"
+#include "core/utf8.h"
 #include "evaluate/strata.h"
 
 typedef struct work {
@@ -469,7 +470,7 @@ sb_status sb_differentials_of_study(const sb_study *study, const sb_scale *scale
   for (size_t i = 0; i < covariates->count; i++) {
     const sb_covariate *c = covariates->items + i;
     sb_differential *d = out->differentials + out->differential_count++;
-    *d = (sb_differential){.column = sb_strdup(c->by->column),
+    *d = (sb_differential){.column = sb_utf8_visible(c->by->column),
                            .kind = c->kind,
                            .spearman = NONE,
                            .spearman_interval = {NONE, NONE}};
