@@ -304,6 +304,7 @@ def check_strata(program, cohort, folder, check):
     other = cohort.compared & ~cohort.same_person
     mate = np.where(cohort.compared & cohort.same_person, cohort.scores, -np.inf).max(axis=1)
     best = np.where(other, cohort.scores, -np.inf).max(axis=1)
+    closest = cohort.gallery[np.where(other, cohort.scores, -np.inf).argmax(axis=1)]
     people = max(cohort.probe.max(), cohort.gallery.max()) + 1
     for line in read_table(os.path.join(folder, "strata.tsv")):
         what = f"{line['column']}, {line['of']}, {line['stratum']}:"
@@ -337,8 +338,8 @@ def check_strata(program, cohort, folder, check):
             a, b = cohort.probe[k][a], cohort.gallery[b]
             of, count = cohort.probe[k], other[k].sum(axis=1)
             near_ends(what, line, "fmr", draw_rate(rng, people, lambda w: (w[a] * w[b]).sum(), lambda w: (w[of] * count).sum()), check)
-            found = cohort.probe[k & (best >= t)]
-            near_ends(what, line, "fpir", draw_rate(rng, people, lambda w: w[found].sum(), lambda w: w[of].sum()), check)
+            found, whom = cohort.probe[k & (best >= t)], closest[k & (best >= t)]
+            near_ends(what, line, "fpir", draw_rate(rng, people, lambda w: (w[found] * w[whom]).sum(), lambda w: w[of].sum()), check)
     difference = np.round(np.abs(covariates.age[0][p] - covariates.age[1][g]), 9)
     known = ~np.isnan(difference)
     rho = stats.spearmanr(difference[known], scores[known]).statistic

@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "core/order.h"
 #include "core/utf8.h"
+#include "evaluate/spearman.h"
 #include "evaluate/strata.h"
 
 typedef struct work {
@@ -98,7 +99,8 @@ typedef struct rates {
   int64_t wanted_count;
 } rates;
 
-// Errors over trials, each weighing as often as its people were drawn. `scratch`: two per stratum.
+// Errors over trials, each weighing as often as its people were drawn (NULL: once). `scratch`: two per
+// stratum.
 static void compute_rates(const void *context, const double *weight, double *scratch,
                           double *values) {
   const rates *r = context;
@@ -107,7 +109,8 @@ static void compute_rates(const void *context, const double *weight, double *scr
   for (int64_t i = 0; i < r->list->count; i++) {
     const sb_sample *one = r->list->items + i;
     if (one->stratum < 0) continue;
-    double times = weight[one->person] * (one->other < 0 ? 1 : weight[one->other]);
+    double times = weight == NULL ? 1 : weight[one->person];
+    if (weight != NULL && one->other >= 0) times *= weight[one->other];
     errors[one->stratum] += times * one->errors;
     trials[one->stratum] += times * one->trials;
   }
@@ -129,36 +132,38 @@ typedef struct rate_place {
   bool pairs;    // counted in pairs, far more than people
 } rate_place;
 
+// The draws of all intervals; none where people are too few to be drawn from.
+static sb_redraw redraw_of(const work *w, bool enough) {
+  return (sb_redraw){.people = w->study->people,
+                     .replicates = enough ? w->options->replicates : 0,
+                     .seed = 1,
+                     .threads = w->options->threads};
+}
+
 static sb_status tell_rates(const work *w, sb_samples *list, sb_stratum *strata, int64_t count,
                             const rate_place *to) {
   int64_t *wanted = NULL, *all = NULL, enough = 0;
-  double *once = NULL, *scratch = NULL, *value = NULL;
+  double *scratch = NULL, *value = NULL;
   sb_interval *ends = NULL;
   sb_status status = sb_ok();
-  int64_t people = w->study->people;
   SB_TRY(SB_NEW(&all, count, "strata"));
   SB_TRY(SB_NEW(&wanted, count, "strata"));
-  SB_TRY(SB_NEW(&once, people, "weights"));
   SB_TRY(SB_NEW(&scratch, 2 * count, "strata"));
   SB_TRY(SB_NEW(&value, count, "strata"));
   SB_TRY(SB_NEW(&ends, count, "strata"));
-  for (int64_t i = 0; i < people; i++) once[i] = 1;
   for (int64_t s = 0; s < count; s++) {
     all[s] = s;
     if (AT(int64_t, strata + s, to->people) >= SB_LEAST_PEOPLE) wanted[enough++] = s;
   }
   rates r = {list, strata, count, all, count};
-  compute_rates(&r, once, scratch, value);
+  compute_rates(&r, NULL, scratch, value);
   r.wanted = wanted;
   r.wanted_count = enough;
-  const sb_redraw redraw = {.figure = compute_rates,
-                            .context = &r,
-                            .width = enough,
-                            .scratch = 2 * count,
-                            .people = people,
-                            .replicates = w->options->replicates,
-                            .seed = 1,
-                            .threads = w->options->threads};
+  sb_redraw redraw = redraw_of(w, true);
+  redraw.figure = compute_rates;
+  redraw.context = &r;
+  redraw.width = enough;
+  redraw.scratch = 2 * count;
   SB_TRY(sb_redraw_intervals(&redraw, ends));
   for (int64_t s = 0, k = 0; s < count; s++) {
     bool drawn = k < enough && wanted[k] == s;
@@ -173,7 +178,6 @@ static sb_status tell_rates(const work *w, sb_samples *list, sb_stratum *strata,
 cleanup:
   free(all);
   free(wanted);
-  free(once);
   free(scratch);
   free(value);
   free(ends);
@@ -191,109 +195,30 @@ static const rate_place FNIR = PLACE(fnir, mated_people, .hits = false);
 static const rate_place FPIR = PLACE(fpir, people, .disjoint = true);
 static const rate_place FMR = PLACE(fmr, people, .disjoint = true, .pairs = true);
 
-// ---- Spearman's correlation ---------------------------------------------------------------------
-
-typedef struct ranked {
-  double x, y;
-  int64_t person, place; // place: in the order of x
-} ranked;
-
-typedef struct ranking {
-  const ranked *by_x, *by_y;
-  int64_t count;
-} ranking;
-
-static int by_x(const void *left, const void *right) {
-  const ranked *a = left, *b = right;
-  return (a->x > b->x) - (a->x < b->x);
-}
-
-static int by_y(const void *left, const void *right) {
-  const ranked *a = left, *b = right;
-  return (a->y > b->y) - (a->y < b->y);
-}
-
-// Middle ranks of a list in its order, each pair weighing as often as its person was drawn.
-static void middle_ranks(const ranked *list, int64_t count,
-                         int (*order)(const void *, const void *), const double *weight,
-                         double *rank) {
-  double below = 0;
-  for (int64_t first = 0, next; first < count; first = next) {
-    double tied = 0;
-    for (next = first; next < count && order(list + first, list + next) == 0; next++)
-      tied += weight[list[next].person];
-    for (int64_t i = first; i < next; i++) rank[list[i].place] = below + tied / 2;
-    below += tied;
-  }
-}
-
-static void compute_spearman(const void *context, const double *weight, double *scratch,
-                             double *value) {
-  const ranking *r = context;
-  double *x = scratch, *y = scratch + r->count;
-  double sum = 0, mean[2] = {0}, xx = 0, xy = 0, yy = 0;
-  middle_ranks(r->by_x, r->count, by_x, weight, x);
-  middle_ranks(r->by_y, r->count, by_y, weight, y);
-  for (int64_t i = 0; i < r->count; i++) {
-    double w = weight[r->by_x[i].person];
-    sum += w;
-    mean[0] += w * x[i];
-    mean[1] += w * y[i];
-  }
-  for (int64_t i = 0; i < r->count; i++) {
-    double w = weight[r->by_x[i].person], dx = x[i] - mean[0] / sum, dy = y[i] - mean[1] / sum;
-    xx += w * dx * dx;
-    xy += w * dx * dy;
-    yy += w * dy * dy;
-  }
-  *value = xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : NONE;
-}
-
-static sb_status tell_spearman(const work *w, const double *a, const double *b,
-                               sb_differential *out) {
-  const sb_listed_array *pairs = &w->study->mated;
-  ranked *lists[2] = {NULL, NULL};
-  double *scratch = NULL, *once = NULL;
-  int64_t known = 0, people = out->pairs[0].people;
-  sb_status status = sb_ok();
-  for (int i = 0; i < 2; i++) SB_TRY(SB_NEW(&lists[i], pairs->count, "ranks"));
-  for (int64_t i = 0; i < pairs->count; i++)
-    if (!isnan(a[i]) && !isnan(b[i]))
-      lists[0][known++] =
-          (ranked){sb_difference(a[i], b[i]), sb_scale_score(w->scale, pairs->items[i].score),
-                   w->study->probe_person[pairs->items[i].probe], 0};
-  if (known < 3) goto cleanup;
-  qsort(lists[0], (size_t)known, sizeof *lists[0], by_x);
-  for (int64_t i = 0; i < known; i++) lists[0][i].place = i;
-  memcpy(lists[1], lists[0], (size_t)known * sizeof *lists[0]);
-  qsort(lists[1], (size_t)known, sizeof *lists[1], by_y);
-  SB_TRY(SB_NEW(&scratch, 2 * known, "ranks"));
-  SB_TRY(SB_NEW(&once, w->study->people, "weights"));
-  for (int64_t i = 0; i < w->study->people; i++) once[i] = 1;
-  const ranking r = {lists[0], lists[1], known};
-  compute_spearman(&r, once, scratch, &out->spearman);
-  const sb_redraw redraw = {.figure = compute_spearman,
-                            .context = &r,
-                            .width = 1,
-                            .scratch = 2 * known,
-                            .people = w->study->people,
-                            .replicates = people < SB_LEAST_PEOPLE ? 0 : w->options->replicates,
-                            .seed = 1,
-                            .threads = w->options->threads};
-  SB_TRY(sb_redraw_intervals(&redraw, &out->spearman_interval));
-cleanup:
-  for (int i = 0; i < 2; i++) free(lists[i]);
-  free(scratch);
-  free(once);
-  return status;
-}
-
 // ---- One covariate ------------------------------------------------------------------------------
 
 static int64_t count_without(const sb_samples *list) {
   int64_t without = 0;
   for (int64_t i = 0; i < list->count; i++) without += list->items[i].stratum < 0;
   return without;
+}
+
+static sb_status tell_spearman(const work *w, const double *a, const double *b,
+                               sb_differential *out) {
+  const sb_listed_array *pairs = &w->study->mated;
+  sb_measured *known = NULL;
+  int64_t count = 0;
+  sb_status status = SB_NEW(&known, pairs->count, "ranks");
+  if (status.code != SB_OK) return status;
+  for (int64_t i = 0; i < pairs->count; i++)
+    if (!isnan(a[i]) && !isnan(b[i]))
+      known[count++] = (sb_measured){.x = sb_difference(a[i], b[i]),
+                                     .y = sb_scale_score(w->scale, pairs->items[i].score),
+                                     .person = w->study->probe_person[pairs->items[i].probe]};
+  const sb_redraw redraw = redraw_of(w, out->pairs[0].people >= SB_LEAST_PEOPLE);
+  status = sb_spearman(known, count, &redraw, &out->spearman, &out->spearman_interval);
+  free(known);
+  return status;
 }
 
 static sb_status tell_pairs(const work *w, const sb_covariate *c, sb_differential *out) {
@@ -357,26 +282,51 @@ cleanup:
   return status;
 }
 
-// The same with the mates taken out: who is found nevertheless, FPIR.
+// Per probe the person of its closest false match that is listed; -1: none.
+typedef struct closest {
+  const sb_study *study;
+  int64_t *person;
+} closest;
+
+static void take_closest(void *context, int64_t probe, int64_t gallery, double pairs) {
+  const closest *c = context;
+  (void)pairs;
+  if (c->person[probe] < 0 && gallery >= 0) c->person[probe] = c->study->gallery_person[gallery];
+}
+
+// The same with the mates taken out: who is found nevertheless, FPIR. What a search finds varies with whom
+// it finds too: gallery people whom many resemble.
 static sb_status tell_false_searches(const work *w, const int64_t *stratum, sb_samples *list,
                                      sb_differential *out) {
   const sb_study *study = w->study;
+  closest found = {.study = study};
   sb_status status = sb_ok();
+  SB_TRY(SB_NEW(&found.person, study->probes, "strata"));
+  for (int64_t p = 0; p < study->probes; p++) found.person[p] = -1;
+  sb_study_false_matches(study, w->threshold, take_closest, &found);
   list->count = 0;
   for (int64_t p = 0; p < study->probes; p++)
     if (!isnan(study->best_nonmated[p]))
-      list->items[list->count++] = (sb_sample){.person = study->probe_person[p],
-                                               .other = -1,
-                                               .stratum = stratum[p],
-                                               .score = study->best_nonmated[p],
-                                               .errors = study->best_nonmated[p] >= w->threshold,
-                                               .trials = 1};
+      list->items[list->count++] =
+          (sb_sample){.person = study->probe_person[p],
+                      .other = -1,
+                      .stratum = stratum[p],
+                      .score = study->best_nonmated[p],
+                      .errors = study->best_nonmated[p] >= w->threshold && found.person[p] < 0,
+                      .trials = 1};
   out->searches_without = count_without(list);
   SB_TRY(count_people(list, out->searches, out->search_strata, offsetof(sb_stratum, searches),
                       offsetof(sb_stratum, people)));
   SB_TRY(tell_scores(w, list, out->searches, out->search_strata, &NONMATED_SCORES));
+  for (int64_t p = 0; p < study->probes; p++)
+    if (study->best_nonmated[p] >= w->threshold && found.person[p] >= 0)
+      list->items[list->count++] = (sb_sample){.person = study->probe_person[p],
+                                               .other = found.person[p],
+                                               .stratum = stratum[p],
+                                               .errors = 1};
   if (!isnan(w->threshold)) SB_TRY(tell_rates(w, list, out->searches, out->search_strata, &FPIR));
 cleanup:
+  free(found.person);
   return status;
 }
 
@@ -463,6 +413,7 @@ sb_status sb_differentials_of_study(const sb_study *study, const sb_scale *scale
   work w = {.study = study, .scale = scale, .threshold = threshold, .options = options};
   sb_trials trials;
   sb_status status = sb_ok();
+  if (covariates->count == 0) return status;
   SB_TRY(SB_NEW_ZERO(&out->differentials, covariates->count, "strata"));
   SB_TRY(sb_count_trials(study, &trials));
   w.disjoint = trials.nonmated;

@@ -124,7 +124,8 @@ static void sort(counted *c) {
 }
 
 // Scores of distances: the lowest closeness is the highest score.
-static void check_scores(const counted *c, double direction, double low, double median, double high) {
+static void check_scores(const counted *c, double direction, double low, double median,
+                         double high) {
   near(low, c->count > 0 ? direction * c->scores[0] : (double)NAN, 0, "least alike");
   near(median, direction * median_of(c), 1e-12, "median");
   near(high, c->count > 0 ? direction * c->scores[c->count - 1] : (double)NAN, 0, "most alike");
@@ -339,6 +340,27 @@ static void test_short_lists(void **state) {
   sb_study_free(&few);
 }
 
+// Of few people a correlation has no interval.
+static void test_few_people(void **state) {
+  (void)state;
+  simulation s = sim_default();
+  s.people = s.mated_people = 9;
+  sb_study study;
+  made m;
+  const sb_scale scale = {.direction = 1};
+  sb_evaluate_options options = sb_evaluate_options_default();
+  sb_evaluation e = {0};
+  assert_ok(sim_study(&s, &study));
+  make_covariates(&study, &m);
+  assert_ok(sb_differentials_of_study(&study, &scale, 0.06, &m.all, &options, &e));
+  const sb_differential *age = e.differentials + 1;
+  assert_true(!isnan(age->spearman));
+  assert_true(isnan(age->spearman_interval.low) && isnan(age->spearman_interval.high));
+  sb_evaluation_free(&e);
+  free_covariates(&study, &m);
+  sb_study_free(&study);
+}
+
 // ---- Strata -------------------------------------------------------------------------------------
 
 static void assert_bins(const double *values, int64_t count, const char *const *names) {
@@ -485,7 +507,7 @@ static const good_case GOOD[] = {
      "1 of its 6 values are no numbers, the first \"89+\"",
      SB_CATEGORIES,
      {3, 4, 5, 2, 0, 1}},
-    {"participant_id\tdataset\twhen\n1\ta\t2001-02-29\n2\ta\t2001-13-01\n",
+    {"participant_id\tdataset\twhen\n1\ta\t2001-02-29\n2\ta\t2001-03-01\n",
      "when",
      false,
      0,
@@ -669,6 +691,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_against_counting),
       cmocka_unit_test(test_short_lists),
+      cmocka_unit_test(test_few_people),
       cmocka_unit_test(test_bins),
       cmocka_unit_test(test_many_categories),
       cmocka_unit_test(test_tables),
