@@ -339,7 +339,7 @@ def check_strata(program, cohort, folder, check):
             of, count = cohort.probe[k], other[k].sum(axis=1)
             near_ends(what, line, "fmr", draw_rate(rng, people, lambda w: (w[a] * w[b]).sum(), lambda w: (w[of] * count).sum()), check)
             found, whom = cohort.probe[k & (best >= t)], closest[k & (best >= t)]
-            near_ends(what, line, "fpir", draw_rate(rng, people, lambda w: (w[found] * w[whom]).sum(), lambda w: w[of].sum()), check)
+            near_ends(what, line, "fpir", draw_rate(rng, people, lambda w: max((w[found] + w[whom] - 1).sum(), 0), lambda w: w[of].sum()), check)
     difference = np.round(np.abs(covariates.age[0][p] - covariates.age[1][g]), 9)
     known = ~np.isnan(difference)
     rho = stats.spearmanr(difference[known], scores[known]).statistic

@@ -145,38 +145,40 @@ cleanup:
   return status;
 }
 
+static sb_status print_differential(const sb_differential *d) {
+  char *of = sb_format(d->kind == SB_CATEGORIES ? "pairs by %s"
+                       : d->kind == SB_DATES    ? "pairs by years between %s"
+                                                : "pairs by difference of %s",
+                       d->column);
+  char *by = sb_format("searches by %s", d->column);
+  sb_status status = sb_error(SB_NO_MEMORY, "out of memory");
+  if (of == NULL || by == NULL) goto cleanup;
+  SB_TRY(print_strata(of, "    mated   people     least    median      most  FNMR (95 %)", d->pairs,
+                      d->pair_strata, print_pair_stratum));
+  if (!isnan(d->spearman))
+    printf("Spearman's correlation of difference and score: %.3f", d->spearman);
+  if (!isnan(d->spearman_interval.low))
+    printf(" (%.3f to %.3f)", d->spearman_interval.low, d->spearman_interval.high);
+  if (!isnan(d->spearman)) putchar('\n');
+  SB_TRY(print_strata(by,
+                      " searches   people  FNIR (95 %)                FPIR (95 %)                "
+                      "FMR (95 %)",
+                      d->searches, d->search_strata, print_search_stratum));
+cleanup:
+  free(of);
+  free(by);
+  return status;
+}
+
 static sb_status print_differentials(const sb_evaluation *e, bool more) {
-  char text[3][32];
+  char text[32];
   sb_status status = sb_ok();
   if (e->differential_count > 0)
     printf("\nBy columns, %s, all rates at its score %s (fpir %g)%s:\n", e->measure,
-           figure(e->fpir_threshold, 4, text[0]), e->fpir,
+           figure(e->fpir_threshold, 4, text), e->fpir,
            more ? "; strata.tsv has all measures" : "");
-  for (int64_t i = 0; i < e->differential_count; i++) {
-    const sb_differential *d = e->differentials + i;
-    char *of = sb_format(d->kind == SB_CATEGORIES ? "pairs by %s"
-                         : d->kind == SB_DATES    ? "pairs by years between %s"
-                                                  : "pairs by difference of %s",
-                         d->column);
-    char *by = sb_format("searches by %s", d->column);
-    status = of == NULL || by == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : status;
-    if (status.code == SB_OK)
-      status = print_strata(of, "    mated   people     least    median      most  FNMR (95 %)",
-                            d->pairs, d->pair_strata, print_pair_stratum);
-    if (!isnan(d->spearman))
-      printf("Spearman's correlation of difference and score: %.3f", d->spearman);
-    if (!isnan(d->spearman_interval.low))
-      printf(" (%.3f to %.3f)", d->spearman_interval.low, d->spearman_interval.high);
-    if (!isnan(d->spearman)) putchar('\n');
-    if (status.code == SB_OK)
-      status = print_strata(by,
-                            " searches   people  FNIR (95 %)                FPIR (95 %)            "
-                            "    FMR (95 %)",
-                            d->searches, d->search_strata, print_search_stratum);
-    free(of);
-    free(by);
-    if (status.code != SB_OK) break;
-  }
+  for (int64_t i = 0; i < e->differential_count && status.code == SB_OK; i++)
+    status = print_differential(e->differentials + i);
   return status;
 }
 

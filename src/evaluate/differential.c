@@ -97,6 +97,8 @@ typedef struct rates {
   int64_t count;
   const int64_t *wanted; // strata whose rates are wanted
   int64_t wanted_count;
+  bool
+      pairs; // weights of two people are multiplied; else to first order, (1 + a)(1 + b) = 1 + a + b
 } rates;
 
 // Errors over trials, each weighing as often as its people were drawn (NULL: once). `scratch`: two per
@@ -110,7 +112,8 @@ static void compute_rates(const void *context, const double *weight, double *scr
     const sb_sample *one = r->list->items + i;
     if (one->stratum < 0) continue;
     double times = weight == NULL ? 1 : weight[one->person];
-    if (weight != NULL && one->other >= 0) times *= weight[one->other];
+    if (weight != NULL && one->other >= 0)
+      times = r->pairs ? times * weight[one->other] : times + weight[one->other] - 1;
     errors[one->stratum] += times * one->errors;
     trials[one->stratum] += times * one->trials;
   }
@@ -120,7 +123,7 @@ static void compute_rates(const void *context, const double *weight, double *scr
   }
   for (int64_t k = 0; k < r->wanted_count; k++) {
     int64_t s = r->wanted[k];
-    values[k] = trials[s] > 0 ? errors[s] / trials[s] : NONE;
+    values[k] = trials[s] > 0 ? fmax(errors[s], 0) / trials[s] : NONE;
   }
 }
 
@@ -155,7 +158,7 @@ static sb_status tell_rates(const work *w, sb_samples *list, sb_stratum *strata,
     all[s] = s;
     if (AT(int64_t, strata + s, to->people) >= SB_LEAST_PEOPLE) wanted[enough++] = s;
   }
-  rates r = {list, strata, count, all, count};
+  rates r = {list, strata, count, all, count, to->pairs};
   compute_rates(&r, NULL, scratch, value);
   r.wanted = wanted;
   r.wanted_count = enough;

@@ -247,7 +247,8 @@ static void check_spearman(const sb_study *study, const made *m, double directio
   double *x = malloc((size_t)study->mated.count * sizeof *x);
   double *y = malloc((size_t)study->mated.count * sizeof *y);
   int64_t n = 0;
-  assert_true(x != NULL && y != NULL);
+  assert_non_null(x);
+  assert_non_null(y);
   for (int64_t i = 0; i < study->mated.count; i++) {
     const sb_listed *pair = study->mated.items + i;
     x[n] = fabs(m->items[1].probe[pair->probe] - m->items[1].gallery[pair->gallery]);
@@ -451,69 +452,56 @@ static sb_identity SCANS[] = {
 
 typedef struct good_case {
   const char *text, *column; // of the table; asked for
-  bool each;
-  double edge;      // 0: none
-  const char *says; // in a warning; NULL: nothing
+  const char *says;          // in a warning; NULL: nothing
+  double edge;               // 0: none
+  double values[6];          // of the scans, -1: none
   sb_covariate_kind kind;
-  double values[6]; // of the scans, -1: none
+  bool each;
 } good_case;
 
 static const good_case GOOD[] = {
-    {"participant_id\tdataset\tage\nsub-1\ta\t70\n2\ta\t71.5\nsub-3\ta\tn/a\nsub-1\tb\t50\n",
-     "age",
-     false,
-     1,
-     "no value for 1 of the 6 scans compared, the first p3_s1 of dataset a",
-     SB_NUMBERS,
-     {70, 70, 71.5, 71.5, -1, 50}},
-    {"participant_id\tsession_id\tdataset\twhen\n1\t1\ta\t1970-01-01\n"
-     "1\tses-2\ta\t1971-01-01T10:00:00\nsub-2\t2\ta\t2004-02-29\n9\t1\ta\t2000-01-01\n",
-     "when",
-     false,
-     0,
-     "1 of its 4 lines name no scan that is compared, the first 9 1 of dataset a",
-     SB_DATES,
-     {1970, 1970 + 365 / 365.25, -1, 1970 + 12477 / 365.25, -1, -1}},
-    {"scan_id\tdataset\tfield\np1_s1\ta\t3\np1_s2\ta\t1.5\np2_s1\ta\t3.0\np2_s2\ta\t3\n"
-     "p3_s1\ta\t1.50\np1_s1\tb\t3\n",
-     "field",
-     false,
-     0,
-     NULL,
-     SB_CATEGORIES,
-     {1, 0, 1, 1, 0, 1}},
-    {"scan_id\tdataset\tfield\np1_s1\ta\t3\np1_s2\ta\t1.5\np2_s1\ta\t3\np2_s2\ta\t3\n"
-     "p3_s1\ta\t1.5\np1_s1\tb\t3\n",
-     "field",
-     false,
-     1,
-     NULL,
-     SB_NUMBERS,
-     {3, 1.5, 3, 3, 1.5, 3}},
-    {"scan_id\tdataset\tsite\np1_s1\ta\t10\np1_s2\ta\t9\np2_s1\ta\t8\np2_s2\ta\t7\np3_s1\ta\t6\n"
-     "p1_s1\tb\t10\n",
-     "site",
-     true,
-     0,
-     NULL,
-     SB_CATEGORIES,
-     {0, 4, 3, 2, 1, 0}},
-    {"scan_id\tdataset\tage\np1_s1\ta\t70\np1_s2\ta\t71\np2_s1\ta\t89+\np2_s2\ta\t60\np3_"
-     "s1\ta\t50\n"
-     "p1_s1\tb\t55\n",
-     "age",
-     false,
-     0,
-     "1 of its 6 values are no numbers, the first \"89+\"",
-     SB_CATEGORIES,
-     {3, 4, 5, 2, 0, 1}},
-    {"participant_id\tdataset\twhen\n1\ta\t2001-02-29\n2\ta\t2001-03-01\n",
-     "when",
-     false,
-     0,
-     "no value for 2 of the 6",
-     SB_CATEGORIES,
-     {0, 0, 1, 1, -1, -1}},
+    {.text = "participant_id\tdataset\tage\n"
+             "sub-1\ta\t70\n2\ta\t71.5\nsub-3\ta\tn/a\nsub-1\tb\t50\n",
+     .column = "age",
+     .edge = 1,
+     .says = "no value for 1 of the 6 scans compared, the first p3_s1 of dataset a",
+     .kind = SB_NUMBERS,
+     .values = {70, 70, 71.5, 71.5, -1, 50}},
+    {.text = "participant_id\tsession_id\tdataset\twhen\n"
+             "1\t1\ta\t1970-01-01\n1\tses-2\ta\t1971-01-01T10:00:00\n"
+             "sub-2\t2\ta\t2004-02-29\n9\t1\ta\t2000-01-01\n",
+     .column = "when",
+     .says = "1 of its 4 lines name no scan that is compared, the first 9 1 of dataset a",
+     .kind = SB_DATES,
+     .values = {1970, 1970 + 365 / 365.25, -1, 1970 + 12477 / 365.25, -1, -1}},
+    {.text = "scan_id\tdataset\tfield\np1_s1\ta\t3\np1_s2\ta\t1.5\np2_s1\ta\t3.0\n"
+             "p2_s2\ta\t3\np3_s1\ta\t1.50\np1_s1\tb\t3\n",
+     .column = "field",
+     .kind = SB_CATEGORIES,
+     .values = {1, 0, 1, 1, 0, 1}},
+    {.text = "scan_id\tdataset\tfield\np1_s1\ta\t3\np1_s2\ta\t1.5\np2_s1\ta\t3\n"
+             "p2_s2\ta\t3\np3_s1\ta\t1.5\np1_s1\tb\t3\n",
+     .column = "field",
+     .edge = 1,
+     .kind = SB_NUMBERS,
+     .values = {3, 1.5, 3, 3, 1.5, 3}},
+    {.text = "scan_id\tdataset\tsite\np1_s1\ta\t10\np1_s2\ta\t9\np2_s1\ta\t8\n"
+             "p2_s2\ta\t7\np3_s1\ta\t6\np1_s1\tb\t10\n",
+     .column = "site",
+     .each = true,
+     .kind = SB_CATEGORIES,
+     .values = {0, 4, 3, 2, 1, 0}},
+    {.text = "scan_id\tdataset\tage\np1_s1\ta\t70\np1_s2\ta\t71\np2_s1\ta\t89+\n"
+             "p2_s2\ta\t60\np3_s1\ta\t50\np1_s1\tb\t55\n",
+     .column = "age",
+     .says = "1 of its 6 values are no numbers, the first \"89+\"",
+     .kind = SB_CATEGORIES,
+     .values = {3, 4, 5, 2, 0, 1}},
+    {.text = "participant_id\tdataset\twhen\n1\ta\t2001-02-29\n2\ta\t2001-03-01\n", // no such day
+     .column = "when",
+     .says = "no value for 2 of the 6",
+     .kind = SB_CATEGORIES,
+     .values = {0, 0, 1, 1, -1, -1}},
 };
 
 static const struct {
@@ -590,11 +578,10 @@ static void test_tables(void **state) {
 
 // That strata.tsv has a line of this beginning, and in it `part`.
 static void has_line(const char *out, const char *beginning, const char *part) {
-  char *text = read_result(out, "strata.tsv");
-  const char *line = strstr(text, beginning);
-  if (line == NULL) fail_msg("no line %s in %s", beginning, text);
-  const char *found = strstr(line, part);
-  if (found == NULL || found > line + strcspn(line, "\n")) fail_msg("no %s in %s", part, line);
+  char *text = read_result(out, "strata.tsv"), *line = strstr(text, beginning);
+  assert_non_null(line);
+  line[strcspn(line, "\n")] = '\0';
+  if (strstr(line, part) == NULL) fail_msg("no %s in %s", part, line);
   free(text);
 }
 
