@@ -19,13 +19,13 @@ enum { SB_EVALUATION_FARS = 4 }; // 0.1, 0.01, 0.001, 0.0001
 
 enum { SB_MOST_EDGES = 15 };
 
-// A column of covariates to tell performance apart by.
+// A column of covariates to tell performance apart by. Edges are between bins of a mated pair's
+// difference, rising, above 0, of dates in years.
 typedef struct sb_by {
   const char *column;
-  double edges
-      [SB_MOST_EDGES]; // between bins of a pair's difference, rising, above 0; of dates in years
-  int edge_count;      // 0: by quartiles
-  bool categories;     // its numbers are names: each value by itself
+  double edges[SB_MOST_EDGES];
+  int edge_count;  // 0: by quartiles
+  bool categories; // its numbers are names: each value by itself
 } sb_by;
 
 typedef enum sb_covariate_kind { SB_CATEGORIES, SB_NUMBERS, SB_DATES } sb_covariate_kind;
@@ -37,9 +37,9 @@ typedef struct sb_stratum {
   int64_t within; // the place of the stratum that it is a part of; -1: of none
   int64_t people; // whose mated pairs or searches they are
   int64_t mated, mated_people; // mated pairs, or searches with a mate in the gallery
-  double mated_min, mated_median,
-      mated_max;                    // scores of these pairs, or of these searches' closest mates
-  double fnmr;                      // of mated pairs, at fpir_threshold, as all rates here
+  // The least alike, middle and most alike score of these pairs, or of these searches' closest mates.
+  double mated_min, mated_median, mated_max;
+  double fnmr;                      // of mated pairs; all rates here are at fpir_threshold
   int64_t searches, nonmated_pairs; // that have anyone else to find; compared by them
   double rank1, fnir, fpir, fmr;
   double nonmated_median, nonmated_max; // of the searches' closest non-mated scores
@@ -54,8 +54,7 @@ typedef struct sb_differential {
   int64_t pairs_without, searches_without; // a value: in no stratum
   sb_stratum *pairs, *searches;            // the first of each is "all", the whole before its parts
   int64_t pair_strata, search_strata;
-  double
-      spearman; // rank correlation of a mated pair's difference with its score; not of categories
+  double spearman; // of a mated pair's difference with its score; not of categories
   sb_interval spearman_interval;
 } sb_differential;
 

@@ -10,6 +10,8 @@
 #include "report/svg.h"
 #include "report/text.h"
 
+enum { MOST_COLUMNS = 100 }; // of all measures, to keep the page small
+
 static const cJSON *differentials_of(const sb_page *page, int measure) {
   return sb_json_at(sb_page_figures(page, measure), "differentials");
 }
@@ -249,10 +251,24 @@ cleanup:
   return status;
 }
 
+// What one measure shows of each column; `left` of them are shown, the others counted down below 0.
+static sb_status put_columns(const sb_page *page, int measure, int *left) {
+  const cJSON *figures = sb_page_figures(page, measure), *column;
+  int number = 0;
+  sb_status status = sb_ok();
+  cJSON_ArrayForEach(column, differentials_of(page, measure)) {
+    if (status.code == SB_OK && (*left)-- > 0)
+      status =
+          put_column(page, measure, number++, column, sb_json_number(figures, "fpir_threshold"));
+  }
+  return status;
+}
+
 sb_status sb_put_strata(sb_page *page) {
   FILE *file = page->file;
   sb_status status = sb_ok();
   char score[SB_TEXT], rate[SB_TEXT];
+  int left = MOST_COLUMNS;
   if (!sb_page_has_strata(page)) return status;
   fputs(
       "<section id=\"strata\"><h2>Who is recognised better, who worse?</h2>\n<p>All rates are at "
@@ -263,21 +279,23 @@ sb_status sb_put_strata(sb_page *page) {
       "interval is wide or missing, and nothing can be said. A stratum that differs need not do so "
       "because of this column: scanners differ in whom they scanned.</p>\n",
       file);
-  for (int i = 0; i < sb_page_measure_count(page) && status.code == SB_OK; i++) {
-    const cJSON *figures = sb_page_figures(page, i), *column;
-    int number = 0;
-    double threshold = sb_json_number(figures, "fpir_threshold");
+  for (int i = 0; i < sb_page_measure_count(page) && status.code == SB_OK && left > 0; i++) {
+    const cJSON *figures = sb_page_figures(page, i);
     fputs(i == 0 ? "<h3>By " : "<details class=\"more\"><summary>By ", file);
     sb_put_html(file, sb_page_measure_name(page, i));
-    fprintf(file, ", at the score %s (FPIR %s)%s", sb_text_score(threshold, score),
+    fprintf(file, ", at the score %s (FPIR %s)%s",
+            sb_text_score(sb_json_number(figures, "fpir_threshold"), score),
             sb_text_rate(sb_json_number(figures, "fpir"), rate),
             i == 0 ? "</h3>\n" : "</summary>\n");
     fputs("<div class=\"plots\">\n", file);
-    cJSON_ArrayForEach(column, differentials_of(page, i)) {
-      if (status.code == SB_OK) status = put_column(page, i, number++, column, threshold);
-    }
+    status = put_columns(page, i, &left);
     fputs(i == 0 ? "</div>\n" : "</div></details>\n", file);
   }
+  if (left <= 0)
+    fprintf(
+        file,
+        "<p class=\"note\">The first %d columns of measures are shown; strata.tsv has all.</p>\n",
+        MOST_COLUMNS);
   fputs("</section>\n", file);
   return status;
 }

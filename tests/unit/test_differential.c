@@ -592,7 +592,8 @@ static void test_files(void **state) {
   static const char *const MEASURES[] = {"pearson", "mse"};
   static const char *const TABLE =
       "participant_id\tscanner\tage\n"
-      "sub-001\t<b>Trio</b>\t70\nsub-002\tPrisma\t71\nsub-003\tPrisma\tn/a\n"
+      "sub-001\t<b>Trio</b>\t70\nsub-002\tPrisma of the northern "
+      "h\xc3\xb6spital\t71\nsub-003\tPrisma\tn/a\n"
       "sub-004\tPrisma\t40\nsub-005\tPrisma\t72\nsub-006\tPrisma\t73\n"
       "sub-007\tPrisma\t40\nsub-008\tPrisma\t41\nsub-099\tPrisma\t44\n";
   const cohort c = {
@@ -650,6 +651,9 @@ static void test_files(void **state) {
   assert_non_null(strstr(html, "<section id=\"strata\">"));
   assert_non_null(strstr(html, "&lt;b&gt;Trio&lt;/b&gt;"));
   assert_null(strstr(html, "<b>Trio"));
+  assert_non_null(
+      strstr(html, ">Prisma of the northern\xe2\x80\xa6<")); // in a plot; its table has all of it
+  assert_non_null(strstr(html, "Prisma of the northern h\xc3\xb6spital<"));
   free(html);
 
   options.identities = "none";
