@@ -81,14 +81,14 @@ static sb_status nobody_named(const char *path, const sb_tsv *table, const sb_sc
 static sb_status tell(const char *path, const sb_tsv *table, size_t row, const sb_scan_columns *by,
                       const sb_scans *scans, const named *list, sb_scan_told told, void *context,
                       int64_t *found) {
-  const char *name = text_at(table, row, by->scan_id >= 0 ? by->scan_id : by->participant);
+  const char *label = text_at(table, row, by->scan_id >= 0 ? by->scan_id : by->participant);
+  const char *name = by->scan_id >= 0 ? label : without("sub-", label);
   const char *session = by->scan_id >= 0 ? "" : without("ses-", text_at(table, row, by->session));
   const char *dataset = text_at(table, row, by->dataset), *seen = NULL;
   int64_t count = sb_scans_count(scans);
   sb_status status = sb_ok();
   *found = 0;
   if (*name == '\0') return status;
-  if (by->scan_id < 0) name = without("sub-", name);
   for (int64_t i = first_of(list, count, name); i < count && strcmp(list[i].name, name) == 0; i++) {
     const sb_identity *scan = sb_scans_at(scans, list[i].scan);
     if ((*dataset != '\0' && strcmp(scan->dataset, dataset) != 0) ||
@@ -98,7 +98,7 @@ static sb_status tell(const char *path, const sb_tsv *table, size_t row, const s
       return sb_error(SB_FORMAT,
                       "%s: its line of %s names scans of two datasets, %s and %s; tell which in a "
                       "column dataset",
-                      path, name, seen, scan->dataset);
+                      path, label, seen, scan->dataset);
     seen = scan->dataset;
     ++*found;
     SB_TRY(told(context, list[i].scan, row));

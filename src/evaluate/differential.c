@@ -69,6 +69,7 @@ static const score_places NONMATED_SCORES = {offsetof(sb_stratum, searches), 0,
                                              offsetof(sb_stratum, nonmated_median),
                                              offsetof(sb_stratum, nonmated_max)};
 
+// Sorts the samples.
 static sb_status tell_scores(const work *w, sb_samples *list, sb_stratum *strata, int64_t count,
                              const score_places *to) {
   int64_t *seen = NULL;
@@ -97,8 +98,8 @@ typedef struct rates {
   int64_t count;
   const int64_t *wanted; // strata whose rates are wanted
   int64_t wanted_count;
-  bool
-      pairs; // weights of two people are multiplied; else to first order, (1 + a)(1 + b) = 1 + a + b
+  // A false match weighs the product of its two people's numbers; else, (1 + a)(1 + b), 1 + a + b.
+  bool pairs;
 } rates;
 
 // Errors over trials, each weighing as often as its people were drawn (NULL: once). `scratch`: two per
