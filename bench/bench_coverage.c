@@ -1,5 +1,5 @@
 // bench_coverage: do the figures of an evaluation keep what their intervals promise? Simulates
-// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|null|forecast|rank]
+// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|strata|null|forecast|rank]
 // [STUDIES] [PEOPLE] [SEED] [TRUTH]. Seeds are fixed: the same figures every time.
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "../tests/unit/simulate.h"
+#include "core/random.h"
 #include "evaluate/bootstrap.h"
+#include "evaluate/differential.h"
 #include "evaluate/exact.h"
 #include "evaluate/forecast.h"
 #include "evaluate/links.h"
@@ -99,6 +101,58 @@ static void bounds(int studies, int64_t people) {
         rates[r], none, 100.0 * wrong / studies, rates[r] / 1000, none_far,
         100.0 * wrong_far / studies);
   }
+}
+
+// Rates of the searches and pairs of one of two scanners, which fall to scans at random.
+static void strata(int studies, int64_t people, bool self) {
+  enum { OF_ONE = 2 }; // of pairs: all, same, one and one
+  tally fnmr = {0}, fnir = {0}, fpir = {0}, fmr = {0};
+  char *names[] = {"one", "two"};
+  const sb_by by = {.column = "scanner"};
+  const sb_scale scale = {.direction = 1};
+  simulation s = sim_default();
+  s.people = s.mated_people = people;
+  s.self = self;
+  double threshold = sim_true_threshold(&s, (double)people - 1, 0.1);
+  printf("95 %% intervals by strata, %d studies of %lld people, %s, a random half of the scans:\n",
+         studies, (long long)people, self ? "one store" : "two stores");
+  for (int i = 0; i < studies; i++) {
+    sb_study study;
+    sb_evaluation e = {0};
+    sb_evaluate_options options = sb_evaluate_options_default();
+    s.seed = 3000 + (uint64_t)i;
+    options.replicates = 500;
+    must(sim_study(&s, &study));
+    double *value = malloc((size_t)(study.probes + study.gallery) * sizeof *value);
+    if (value == NULL) exit(1);
+    for (int64_t k = 0; k < study.probes + study.gallery; k++)
+      value[k] = (double)(sb_random_bits(s.seed, (uint64_t)k) % 2);
+    sb_covariate scanner = {.by = &by,
+                            .kind = SB_CATEGORIES,
+                            .probe = value,
+                            .gallery = value + (self ? 0 : study.probes),
+                            .names = names,
+                            .categories = 2};
+    const sb_covariates covariates = {.items = &scanner, .count = 1};
+    must(sb_differentials_of_study(&study, &scale, threshold, &covariates, &options, &e));
+    const sb_stratum *pairs = e.differentials->pairs + OF_ONE,
+                     *searches = e.differentials->searches + 1;
+    const double missed = sim_true_fnmr(&s, threshold);
+    count(&fnmr, pairs->fnmr_interval.low, pairs->fnmr_interval.high, missed);
+    count(&fmr, searches->fmr_interval.low, searches->fmr_interval.high,
+          sb_normal_upper(threshold / s.scale));
+    if (!self) { // else each search has two chances of a mate
+      count(&fnir, searches->fnir_interval.low, searches->fnir_interval.high, missed);
+      count(&fpir, searches->fpir_interval.low, searches->fpir_interval.high, 0.1);
+    }
+    sb_evaluation_free(&e);
+    sb_study_free(&study);
+    free(value);
+  }
+  show("FNMR", &fnmr);
+  show("FMR", &fmr);
+  if (!self) show("FNIR", &fnir);
+  if (!self) show("FPIR", &fpir);
 }
 
 static const char *const SHAPES[] = {"normal", "skewed", "heavy-tailed"};
@@ -289,6 +343,10 @@ int main(int argc, char **argv) {
   }
   if (all || strcmp(what, "bounds") == 0)
     bounds(studies > 0 ? studies : 1000, people > 0 ? people : 200);
+  if (all || strcmp(what, "strata") == 0) {
+    strata(studies > 0 ? studies : 1000, people > 0 ? people : 200, false);
+    strata(studies > 0 ? studies : 1000, people > 0 ? people : 200, true);
+  }
   if (all || strcmp(what, "null") == 0) null(studies > 0 ? studies : 100, people > 0 ? people : 30);
   if (all || strcmp(what, "forecast") == 0)
     forecast(studies > 0 ? studies : 50, people > 0 ? people : 500, 10000,

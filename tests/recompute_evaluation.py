@@ -96,7 +96,7 @@ class Cohort:
         write_table(os.path.join(folder, "matches.tsv"), pair + ["rank", "score"], matches)
         write_table(os.path.join(folder, "mated.tsv"), pair + ["score"], sorted(mated))
         scan = ["dataset", "scan_id", "participant", "session", "person", "source_sha256"]
-        cells = lambda name: ["a", name[0], name[1], "n/a", name[1], "n/a"]
+        cells = lambda name: ["a", name[0], name[1], name[0][-5:], name[1], "n/a"]
         write_table(
             os.path.join(folder, "probes.tsv"),
             scan + ["best_nonmated_pearson"],
@@ -229,6 +229,123 @@ def check_intervals(cohort, got, check, draws=1000):
         check.near(f"{name} interval, high", got["intervals"][name][1], high, 0.12 * width)
 
 
+class Covariates:
+    """An age and a scanner of every scan; some are missing. Values by probe and by gallery scan."""
+
+    def __init__(self, cohort, path, seed):
+        rng = np.random.default_rng(seed)
+        self.age, self.scanner, lines = [], [], []
+        for people, first in ((cohort.probe, "ses-1" if cohort.self_comparison else "ses-2"), (cohort.gallery, "ses-1")):
+            if cohort.self_comparison and lines:
+                self.age.append(self.age[0])
+                self.scanner.append(self.scanner[0])
+                break
+            age = np.round(50 + 0.3 * people + rng.uniform(0, 8, len(people)), 1)
+            scanner = rng.choice(np.array(["Avanto", "Prisma", "Trio"], object), len(people))
+            age[rng.uniform(size=len(people)) < 0.1] = np.nan
+            scanner[rng.uniform(size=len(people)) < 0.1] = "n/a"
+            order, names = cohort.sort(people, first)
+            for i, (scan, _) in zip(order, names):
+                lines.append([scan, "n/a" if np.isnan(age[i]) else f"{age[i]:.1f}", scanner[i]])
+            self.age.append(age)
+            self.scanner.append(scanner)
+        write_table(path, ["scan_id", "age", "scanner"], lines)
+
+    def pairs_in(self, line, p, g):
+        a, b = self.age[0][p], self.age[1][g]
+        if line["column"] == "age":
+            d, known = np.round(np.abs(a - b), 9), ~np.isnan(a - b)
+            return known & {"all": known, "below 2": d < 2, "2 to 5": (d >= 2) & (d < 5), "5 and more": d >= 5}[line["stratum"]]
+        a, b = self.scanner[0][p], self.scanner[1][g]
+        known = (a != "n/a") & (b != "n/a")
+        one, other = (line["stratum"].split(" - ") * 2)[:2]
+        either = ((a == one) & (b == other)) | ((a == other) & (b == one))
+        return known & {"all": known, "same": a == b, "different": a != b}.get(line["stratum"], either)
+
+    def probes_in(self, line):
+        if line["column"] == "scanner":
+            known = self.scanner[0] != "n/a"
+            return known if line["stratum"] == "all" else self.scanner[0] == line["stratum"]
+        words, age = line["stratum"].split(), self.age[0]
+        if words == ["all"]:
+            return ~np.isnan(age)
+        if words[0] == "below":
+            return age < float(words[1])
+        return (age >= float(words[0])) & (age < (float(words[2]) if words[1] == "to" else np.inf))
+
+
+def draw_rate(rng, people, errors, trials, draws=1000):
+    """The bootstrap of errors over trials: (weight of person, weight of other person) -> sums."""
+    rates = []
+    for _ in range(draws):
+        weight = np.bincount(rng.integers(0, people, people), minlength=people)
+        total = trials(weight)
+        rates.append(errors(weight) / total if total > 0 else np.nan)
+    return np.nanpercentile(rates, [2.5, 97.5])
+
+
+def near_ends(what, line, name, ends, check):
+    width = ends[1] - ends[0]
+    for end, value in zip(("low", "high"), ends):
+        if line[f"{name}_{end}"] != "n/a":
+            check.near(f"{what} {name}_{end}", line[f"{name}_{end}"], value, 0.15 * width)
+
+
+def check_strata(program, cohort, folder, check):
+    """Figures by strata, and the intervals of those with many people."""
+    path = os.path.join(folder, "covariates.tsv")
+    covariates = Covariates(cohort, path, 5)
+    got = evaluate(program, folder, "--fpir", "0.1", "--by", "age:2,5,scanner", "--covariates", path)
+    os.remove(path)
+    t, rng = got["fpir_threshold"], np.random.default_rng(11)
+    once = np.triu(cohort.compared, 1) if cohort.self_comparison else cohort.compared
+    p, g = np.nonzero(once & cohort.same_person)
+    scores, person = cohort.scores[p, g], cohort.probe[p]
+    other = cohort.compared & ~cohort.same_person
+    mate = np.where(cohort.compared & cohort.same_person, cohort.scores, -np.inf).max(axis=1)
+    best = np.where(other, cohort.scores, -np.inf).max(axis=1)
+    closest = cohort.gallery[np.where(other, cohort.scores, -np.inf).argmax(axis=1)]
+    people = max(cohort.probe.max(), cohort.gallery.max()) + 1
+    for line in read_table(os.path.join(folder, "strata.tsv")):
+        what = f"{line['column']}, {line['of']}, {line['stratum']}:"
+        near = lambda name, value: check.near(f"{what} {name}", line[name], value, 1e-8)
+        if line["of"] == "mated_pairs":
+            k = covariates.pairs_in(line, p, g)
+            near("mated", k.sum())
+            near("people", len(set(person[k])))
+            near("mated_min", scores[k].min())
+            near("mated_median", np.median(scores[k]))
+            near("mated_max", scores[k].max())
+            near("fnmr", np.mean(scores[k] < t))
+            if len(set(person[k])) >= 30:
+                missed = person[k & (scores < t)]
+                ends = draw_rate(rng, people, lambda w: w[missed].sum(), lambda w: w[person[k]].sum())
+                near_ends(what, line, "fnmr", ends, check)
+            continue
+        k = covariates.probes_in(line)
+        has_mate = k & np.isfinite(mate)
+        near("searches", k.sum())
+        near("people", len(set(cohort.probe[k])))
+        near("mated", has_mate.sum())
+        near("nonmated_pairs", other[k].sum())
+        near("nonmated_median", np.median(best[k]))
+        near("nonmated_max", best[k].max())
+        near("fnir", np.mean(mate[has_mate] < t))
+        near("fpir", np.mean(best[k] >= t))
+        near("fmr", np.mean(cohort.scores[k][other[k]] >= t))
+        if len(set(cohort.probe[k])) >= 30:
+            a, b = np.nonzero((other & (cohort.scores >= t))[k])
+            a, b = cohort.probe[k][a], cohort.gallery[b]
+            of, count = cohort.probe[k], other[k].sum(axis=1)
+            near_ends(what, line, "fmr", draw_rate(rng, people, lambda w: (w[a] * w[b]).sum(), lambda w: (w[of] * count).sum()), check)
+            found, whom = cohort.probe[k & (best >= t)], closest[k & (best >= t)]
+            near_ends(what, line, "fpir", draw_rate(rng, people, lambda w: max((w[found] + w[whom] - 1).sum(), 0), lambda w: w[of].sum()), check)
+    difference = np.round(np.abs(covariates.age[0][p] - covariates.age[1][g]), 9)
+    known = ~np.isnan(difference)
+    rho = stats.spearmanr(difference[known], scores[known]).statistic
+    check.near("Spearman", got["differentials"][0]["spearman"], rho, 1e-9)
+
+
 def survival(tail, y, xi, sigma):
     """Of the generalised Pareto distribution, which SciPy gives with the same sign of xi."""
     return stats.genpareto.sf(y - tail["u"], xi, scale=sigma)
@@ -303,6 +420,7 @@ def main(arguments):
             check_density(cohort, got, check)
             check_searches(cohort, got, check)
             check_intervals(cohort, got, check)
+            check_strata(arguments[0], cohort, folder, check)
             clear = Cohort(60, 60, self_comparison, 14, 10 + number)
             folder = os.path.join(scratch, f"apart-{number}")
             clear.write(folder, 10)

@@ -17,6 +17,47 @@ typedef struct sb_interval {
 
 enum { SB_EVALUATION_FARS = 4 }; // 0.1, 0.01, 0.001, 0.0001
 
+enum { SB_MOST_EDGES = 15 };
+
+// A column of covariates to tell performance apart by. Edges are between bins of a mated pair's
+// difference, rising, above 0, of dates in years.
+typedef struct sb_by {
+  const char *column;
+  double edges[SB_MOST_EDGES];
+  int edge_count;  // 0: by quartiles
+  bool categories; // its numbers are names: each value by itself
+} sb_by;
+
+typedef enum sb_covariate_kind { SB_CATEGORIES, SB_NUMBERS, SB_DATES } sb_covariate_kind;
+
+// A part of the mated pairs, or of the searches (a search: one probe against the gallery). A figure that
+// needs what is not there, or that is of the other kind, is NaN, such a count -1.
+typedef struct sb_stratum {
+  char *name;     // UTF-8: "all", a value, two values ("Avanto - Trio"), a bin ("1 to 2")
+  int64_t within; // the place of the stratum that it is a part of; -1: of none
+  int64_t people; // whose mated pairs or searches they are
+  int64_t mated, mated_people; // mated pairs, or searches with a mate in the gallery
+  // The least alike, middle and most alike score of these pairs, or of these searches' closest mates.
+  double mated_min, mated_median, mated_max;
+  double fnmr;                      // of mated pairs; all rates here are at fpir_threshold
+  int64_t searches, nonmated_pairs; // that have anyone else to find; compared by them
+  double rank1, fnir, fpir, fmr;
+  double nonmated_median, nonmated_max; // of the searches' closest non-mated scores
+  sb_interval fnmr_interval, rank1_interval, fnir_interval, fpir_interval, fmr_interval;
+} sb_stratum;
+
+// How performance depends on one column: false negative and false positive differentials (ISO/IEC
+// 19795-10).
+typedef struct sb_differential {
+  char *column;
+  sb_covariate_kind kind;
+  int64_t pairs_without, searches_without; // a value: in no stratum
+  sb_stratum *pairs, *searches;            // the first of each is "all", the whole before its parts
+  int64_t pair_strata, search_strata;
+  double spearman; // of a mated pair's difference with its score; not of categories
+  sb_interval spearman_interval;
+} sb_differential;
+
 // The figures of one measure. "Mated": two scans of one person; "non-mated": of two people. A figure
 // that needs what is not there is NaN, a count that does is -1. docs/evaluation.md defines each.
 typedef struct sb_evaluation {
@@ -51,6 +92,8 @@ typedef struct sb_evaluation {
   int64_t control_links; // proposed with the mated pairs taken out
   int64_t alike_pairs;   // not proposed, and yet as alike as two scans of one person usually are
   char why[6][200];      // why figures are missing, in words; "": no more
+  sb_differential *differentials; // one for each column asked for; NULL where nobody is known
+  int64_t differential_count;
 } sb_evaluation;
 
 typedef struct sb_evaluate_options {
@@ -60,11 +103,17 @@ typedef struct sb_evaluate_options {
   bool one_to_one;        // each scan in one link at most
   int replicates;         // of the bootstrap; 0: no intervals
   int threads;            // 0: all processors; changes no figure
+  const sb_by *by;        // columns to tell performance apart by
+  size_t by_count;
+  const char *covariates;      // the TSV that has them; NULL: "dataset" alone is known
   const sb_progress *progress; // warned of assumptions made; may be NULL
 } sb_evaluate_options;
 
 // fpir 0.001, expected_false 0.01, 1,000 replicates.
 SB_API sb_evaluate_options sb_evaluate_options_default(void);
+
+// Frees an evaluation's differentials; needed where options had `by`. A zeroed one is fine.
+SB_API void sb_evaluation_free(sb_evaluation *evaluation);
 
 // Reads what sb_link wrote into `out`, computes the figures of every measure there and writes beside
 // it evaluation.json (every figure with its interval and definition), links.tsv, thresholds.tsv and
@@ -72,9 +121,13 @@ SB_API sb_evaluate_options sb_evaluate_options_default(void);
 // other identities than link used, scores that it did not list are computed from the stores, which
 // must still be where they were. By labels, scans of two datasets count as scans of two people; where
 // two stores were linked that share nobody by label, a warning and evaluation.json say that this is
-// assumed. Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output, damaged, or identities that do not
-// fit), SB_CONFLICT (a store has changed), SB_USAGE (an option; too little capacity; identities so
-// different that linking again is cheaper), SB_IO.
+// assumed. With `by` it writes strata.tsv too. The lines of `covariates` name scans by scan_id, or by
+// participant_id (with session_id), each with dataset or without; a column of numbers or ISO dates is
+// told apart by a pair's difference, any other, and numbers of at most four values, by value; "n/a" and
+// "" are missing, and warned of.
+// Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output, damaged, or identities or covariates that do
+// not fit), SB_CONFLICT (a store has changed), SB_USAGE (an option; too little capacity; identities so
+// different that linking again is cheaper), SB_IO. After an error `results` holds nothing to free.
 SB_API sb_status sb_evaluate(const char *out, const sb_evaluate_options *options,
                              sb_evaluation *results, size_t capacity, size_t *count);
 

@@ -5,7 +5,7 @@
 
 #include "core/file.h"
 #include "core/memory.h"
-#include "engine/warn.h"
+#include "engine/scan_lines.h"
 
 const char *sb_identity_mode_name(sb_identity_mode mode) {
   static const char *const names[] = {"labels", "table", "none"};
@@ -42,51 +42,37 @@ int64_t sb_identity_find(const sb_identity *list, int64_t count, const char *dat
   return -1;
 }
 
-// Gives the scan its person; SB_CONFLICT when it has another already.
-static sb_code set_person(sb_identity *list, int64_t count, const char *dataset,
-                          const char *scan_id, const char *person, int64_t *found) {
-  int64_t i = sb_identity_find(list, count, dataset, scan_id);
-  if (i < 0) return SB_OK;
-  ++*found;
-  if (*list[i].person != '\0' && strcmp(list[i].person, person) != 0) return SB_CONFLICT;
-  list[i].person = person;
-  return SB_OK;
+// A table of persons, and the scans that get them.
+typedef struct persons {
+  const char *path;
+  const sb_tsv *table;
+  size_t person;
+  sb_scans *scans;
+} persons;
+
+static sb_status take_person(void *context, int64_t scan, size_t row) {
+  const persons *p = context;
+  sb_identity *who = sb_scans_at(p->scans, scan);
+  const char *person = sb_tsv_text(sb_tsv_cell(p->table, row, p->person));
+  if (*who->person != '\0' && strcmp(who->person, person) != 0)
+    return sb_error(SB_FORMAT, "%s: two persons for scan %s of dataset %s", p->path, who->scan_id,
+                    who->dataset);
+  who->person = person;
+  return sb_ok();
 }
 
 static sb_status read_table(const char *path, sb_scans *scans, sb_tsv *table,
                             const sb_progress *progress) {
+  persons p = {.path = path, .table = table, .scans = scans};
   sb_status status = sb_ok();
-  size_t dataset, scan_id, person, strangers = 0, first_stranger = 0;
-  int64_t found = 0;
+  size_t dataset, scan_id;
   SB_TRY(sb_tsv_read(path, table));
   sb_tsv_trim(table);
   SB_TRY(sb_tsv_need(table, path, "dataset", &dataset));
   SB_TRY(sb_tsv_need(table, path, "scan_id", &scan_id));
-  SB_TRY(sb_tsv_need(table, path, "person", &person));
-  for (size_t row = 0; row < table->rows; row++) {
-    const char *set = sb_tsv_cell(table, row, dataset), *scan = sb_tsv_cell(table, row, scan_id);
-    const char *who = sb_tsv_text(sb_tsv_cell(table, row, person));
-    int64_t found_before = found;
-    if (set_person(scans->probe, scans->probe_count, set, scan, who, &found) != SB_OK ||
-        (!scans->self &&
-         set_person(scans->gallery, scans->gallery_count, set, scan, who, &found) != SB_OK)) {
-      status = sb_error(SB_FORMAT, "%s: two persons for scan %s of dataset %s", path, scan, set);
-      goto cleanup;
-    }
-    if (found == found_before && strangers++ == 0) first_stranger = row;
-  }
-  if (found == 0) {
-    const sb_identity *first = scans->gallery;
-    status = sb_error(SB_FORMAT,
-                      "%s: none of its %zu lines names a scan that is compared; for the first of "
-                      "these, dataset should be %s and scan_id %s",
-                      path, table->rows, first->dataset, first->scan_id);
-  } else if (strangers > 0) {
-    sb_warn(progress,
-            "%s: %zu of its %zu lines name no scan that is compared, the first %s of dataset %s",
-            path, strangers, table->rows, sb_tsv_cell(table, first_stranger, scan_id),
-            sb_tsv_cell(table, first_stranger, dataset));
-  }
+  SB_TRY(sb_tsv_need(table, path, "person", &p.person));
+  const sb_scan_columns by = {(long)dataset, (long)scan_id, -1, -1};
+  SB_TRY(sb_scan_lines(path, table, &by, scans, progress, take_person, &p));
 cleanup:
   return status;
 }

@@ -15,10 +15,10 @@ static bool starts_with(const char *text, const char *beginning) {
 
 // Whether link, or what builds on it, writes files of this name.
 static bool known_name(const char *name, size_t length) {
-  static const char *const names[] = {"summary.json",   "matches.tsv", "mated.tsv",
-                                      "probes.tsv",     "gallery.tsv", "links.tsv",
-                                      "check.tsv",      "report.html", "evaluation.json",
-                                      "thresholds.tsv", "groups.tsv",  "check.json"};
+  static const char *const names[] = {
+      "summary.json", "matches.tsv", "mated.tsv",   "probes.tsv",      "gallery.tsv",
+      "links.tsv",    "check.tsv",   "report.html", "evaluation.json", "thresholds.tsv",
+      "groups.tsv",   "check.json",  "strata.tsv"};
   static const char *const curves[] = {"roc-", "tar-", "cmc-", "search-", "density-", "forecast-"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strlen(names[i]) == length && strncmp(name, names[i], length) == 0) return true;

@@ -329,25 +329,25 @@ static double quantile(const double *sorted, int64_t count, double share) {
   return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
 }
 
-// The percentile interval of each figure; at most one replicate in twenty may lack it.
-static sb_status take_quantiles(const sb_values *values, int64_t count, sb_values *low,
-                                sb_values *high) {
-  double *column = NULL, *ends[2] = {(double *)low, (double *)high};
+// The 95 % percentile interval of a figure's values, of which at most one in twenty may be NaN.
+static sb_interval take_quantiles(double *column, int64_t tried) {
+  int64_t used = 0;
+  for (int64_t r = 0; r < tried; r++)
+    if (!isnan(column[r])) column[used++] = column[r];
+  if (used == 0 || used * 20 < tried * 19) return (sb_interval){(double)NAN, (double)NAN};
+  qsort(column, (size_t)used, sizeof *column, ascending);
+  return (sb_interval){quantile(column, used, SB_ALPHA / 2),
+                       quantile(column, used, 1 - SB_ALPHA / 2)};
+}
+
+// Of `width` figures in each of `count` replicates; the one at `kde` is tried in the first few alone.
+static sb_status take_intervals(const double *values, int64_t count, int64_t width, int64_t kde,
+                                sb_interval *out) {
+  double *column = NULL;
   sb_status status = SB_NEW(&column, count, "replicates");
-  if (status.code != SB_OK) return status;
-  for (int64_t v = 0; v < VALUES; v++) {
-    int64_t used = 0;
-    for (int64_t r = 0; r < count; r++) {
-      double value = ((const double *)(values + r))[v];
-      if (!isnan(value)) column[used++] = value;
-    }
-    bool kde = v == offsetof(sb_values, kde_threshold) / sizeof(double);
-    int64_t tried = kde ? sb_least(count, SB_KDE_REPLICATES) : count;
-    ends[0][v] = ends[1][v] = (double)NAN;
-    if (used == 0 || used * 20 < tried * 19) continue;
-    qsort(column, (size_t)used, sizeof *column, ascending);
-    ends[0][v] = quantile(column, used, SB_ALPHA / 2);
-    ends[1][v] = quantile(column, used, 1 - SB_ALPHA / 2);
+  for (int64_t v = 0; v < width && status.code == SB_OK; v++) {
+    for (int64_t r = 0; r < count; r++) column[r] = values[r * width + v];
+    out[v] = take_quantiles(column, v == kde ? sb_least(count, SB_KDE_REPLICATES) : count);
   }
   free(column);
   return status;
@@ -356,6 +356,7 @@ static sb_status take_quantiles(const sb_values *values, int64_t count, sb_value
 sb_status sb_values_intervals(const sb_bootstrap *b, sb_values *low, sb_values *high) {
   material m = {0};
   sb_values *values = NULL;
+  sb_interval ends[VALUES];
   sb_status status = sb_ok();
   int threads = sb_thread_count(b->threads);
   for (int64_t v = 0; v < VALUES; v++) ((double *)low)[v] = ((double *)high)[v] = (double)NAN;
@@ -369,9 +370,46 @@ sb_status sb_values_intervals(const sb_bootstrap *b, sb_values *low, sb_values *
     if (mine.code != SB_OK) status = mine;
   }
   SB_TRY(status);
-  SB_TRY(take_quantiles(values, b->replicates, low, high));
+  SB_TRY(take_intervals((const double *)values, b->replicates, VALUES,
+                        offsetof(sb_values, kde_threshold) / sizeof(double), ends));
+  for (int64_t v = 0; v < VALUES; v++) {
+    ((double *)low)[v] = ends[v].low;
+    ((double *)high)[v] = ends[v].high;
+  }
 cleanup:
   free(values);
   free_material(&m);
+  return status;
+}
+
+// ---- Any other figures --------------------------------------------------------------------------
+
+sb_status sb_redraw_intervals(const sb_redraw *r, sb_interval *out) {
+  double *values = NULL;
+  sb_status status = sb_ok();
+  int threads = sb_thread_count(r->threads);
+  for (int64_t v = 0; v < r->width; v++) out[v] = (sb_interval){(double)NAN, (double)NAN};
+  if (r->replicates < 1 || r->width < 1) return status;
+  SB_TRY(SB_NEW(&values, r->replicates * r->width, "replicates"));
+#pragma omp parallel num_threads(threads)
+  {
+    double *weight = NULL, *scratch = NULL;
+    sb_status mine = SB_NEW(&weight, r->people, "weights");
+    if (mine.code == SB_OK) mine = SB_NEW(&scratch, r->scratch, "weights");
+#pragma omp for schedule(static)
+    for (int i = 0; i < r->replicates; i++) {
+      if (mine.code != SB_OK) continue;
+      draw_people(sb_random_key(r->seed, (uint64_t)i + 2), r->people, weight);
+      r->figure(r->context, weight, scratch, values + i * r->width);
+    }
+#pragma omp critical
+    if (mine.code != SB_OK) status = mine;
+    free(weight);
+    free(scratch);
+  }
+  SB_TRY(status);
+  SB_TRY(take_intervals(values, r->replicates, r->width, -1, out));
+cleanup:
+  free(values);
   return status;
 }

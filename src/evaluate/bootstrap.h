@@ -14,6 +14,7 @@
 
 #include "evaluate/pool.h"
 #include "evaluate/search.h"
+#include "samebrain/evaluate.h"
 
 enum { SB_FARS = 4, SB_RANKS = 3 };
 extern const double sb_fars[SB_FARS];    // 0.1, 0.01, 0.001, 0.0001
@@ -51,5 +52,18 @@ typedef struct sb_bootstrap {
 sb_status sb_values_of_study(const sb_bootstrap *b, sb_values *out);
 // The 95 % percentile interval of each; NaN where no replicate has the figure.
 sb_status sb_values_intervals(const sb_bootstrap *b, sb_values *low, sb_values *high);
+
+// Other figures of the same draws: `figure` computes `width` values of one, from how often each person
+// was drawn, with room for `scratch` numbers.
+typedef struct sb_redraw {
+  void (*figure)(const void *context, const double *weight, double *scratch, double *values);
+  const void *context;
+  int64_t width, scratch, people;
+  int replicates;
+  uint64_t seed; // as of sb_bootstrap
+  int threads;   // the result does not depend on it
+} sb_redraw;
+// As sb_values_intervals; out[width].
+sb_status sb_redraw_intervals(const sb_redraw *r, sb_interval *out);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "core/memory.h"
 #include "engine/warn.h"
+#include "evaluate/differential.h"
 #include "evaluate/outputs.h"
 #include "measure/likely.h"
 
@@ -25,6 +26,7 @@ typedef struct evaluator {
   sb_link_folder *folder;
   sb_scores *scores;
   const char **dataset_names; // by number
+  const sb_covariates *covariates;
 } evaluator;
 
 static sb_status check_options(const sb_evaluate_options *options) {
@@ -382,6 +384,9 @@ static sb_status evaluate_measure(const evaluator *e, sb_linked_measure *m, sb_r
   if (result->anyone) {
     SB_TRY(thresholds_of_all(e, &result->given, result));
     SB_TRY(evaluate_datasets(e, result));
+    SB_TRY(sb_differentials_of_study(&result->study, &result->scale,
+                                     result->given.value.fpir_threshold, e->covariates, e->options,
+                                     &result->figures));
   }
   SB_TRY(forecast(result));
 cleanup:
@@ -406,7 +411,11 @@ static sb_status evaluate_all(const evaluator *e, sb_outputs *outputs, sb_evalua
     status = SB_NEW_ZERO(&result, 1, "results");
     if (status.code == SB_OK) status = evaluate_measure(e, e->folder->measures + i, result);
     if (status.code == SB_OK) status = sb_outputs_add(outputs, e->scores, result);
-    if (status.code == SB_OK) results[i] = result->figures;
+    if (status.code == SB_OK) {
+      results[i] = result->figures;
+      result->figures.differentials = NULL; // theirs now
+      result->figures.differential_count = 0;
+    }
     if (result != NULL) sb_result_free(result);
     free(result);
   }
@@ -424,9 +433,15 @@ sb_status sb_evaluate(const char *out, const sb_evaluate_options *options, sb_ev
   sb_tsv table = {0};
   sb_scores scores = {0};
   sb_outputs outputs = {0};
-  evaluator e = {.options = options, .folder = &folder, .scores = &scores};
+  sb_covariates covariates = {0};
+  evaluator e = {
+      .options = options, .folder = &folder, .scores = &scores, .covariates = &covariates};
   sb_status status = sb_ok();
   *count = 0;
+  for (size_t i = 0; i < capacity; i++) {
+    results[i].differentials = NULL;
+    results[i].differential_count = 0;
+  }
   SB_TRY(check_options(options));
   SB_TRY(sb_link_folder_open(out, &folder));
   if (folder.measure_count > capacity) {
@@ -436,16 +451,24 @@ sb_status sb_evaluate(const char *out, const sb_evaluate_options *options, sb_ev
   }
   SB_TRY(sb_scores_open(&folder, options->identities, &table, options->progress, &scores));
   SB_TRY(name_datasets(&e));
-  SB_TRY(sb_outputs_open(out, &outputs));
+  SB_TRY(sb_covariates_read(options, &folder.scans, &covariates));
+  SB_TRY(sb_outputs_open(out, options, &outputs));
   SB_TRY(evaluate_all(&e, &outputs, results));
   bool assumed = is_assumed(&scores);
   SB_TRY(sb_outputs_finish(&outputs, &scores, options->identities, assumed ? assumption : NULL,
                            options));
   if (assumed)
     sb_warn(options->progress, "%s: %s; tell who is who (--identities)", out, assumption);
+  if (options->by_count > 0 && !scores.anyone)
+    sb_warn(options->progress,
+            "%s: nobody's identity is known, so nothing is told by covariates; tell who is who "
+            "(--identities)",
+            out);
   *count = folder.measure_count;
 cleanup:
+  for (size_t i = 0; i < capacity && status.code != SB_OK; i++) sb_evaluation_free(results + i);
   sb_outputs_close(&outputs);
+  sb_covariates_free(&covariates);
   sb_scores_close(&scores);
   free(e.dataset_names);
   sb_tsv_free(&table);

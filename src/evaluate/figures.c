@@ -13,15 +13,7 @@ static const double NONE = (double)NAN;
 
 // ---- People as trials ---------------------------------------------------------------------------
 
-// Sets of people that share nobody: what exact bounds count.
-typedef struct trials {
-  int64_t mated;    // people with mates
-  int64_t nonmated; // pairs of two people
-  int64_t triples;  // one with a mate, and a pair of two others
-  int64_t probes;   // people among the probes
-} trials;
-
-static sb_status count_trials(const sb_study *study, trials *out) {
+sb_status sb_count_trials(const sb_study *study, sb_trials *out) {
   bool *probe = NULL, *gallery = NULL;
   int64_t probes = 0, galleries = 0;
   sb_status status = sb_ok();
@@ -46,9 +38,8 @@ cleanup:
 
 // ---- Intervals ----------------------------------------------------------------------------------
 
-// A rate of errors. Where none was seen, or nothing else, the other end is exact; an upper end that
-// rests on mated people is never below what no error at all would have given.
-static sb_interval of_errors(double rate, double low, double high, int64_t people, bool always) {
+sb_interval sb_interval_of_errors(double rate, double low, double high, int64_t people,
+                                  bool always) {
   if (isnan(rate)) return (sb_interval){NONE, NONE};
   double bound = sb_zero_error_bound(people, SB_ALPHA);
   if (rate <= 0) return (sb_interval){0, bound};
@@ -58,7 +49,7 @@ static sb_interval of_errors(double rate, double low, double high, int64_t peopl
 }
 
 static sb_interval of_hits(double rate, double low, double high, int64_t people) {
-  sb_interval errors = of_errors(1 - rate, 1 - high, 1 - low, people, true);
+  sb_interval errors = sb_interval_of_errors(1 - rate, 1 - high, 1 - low, people, true);
   return (sb_interval){1 - errors.high, 1 - errors.low};
 }
 
@@ -69,7 +60,7 @@ static sb_interval turned(const sb_scale *scale, double low, double high) {
 
 // An equal error rate e of which none was seen: at its true threshold either no mated or no
 // non-mated trial failed, so P <= 2 (1 - e)^k.
-static sb_interval of_eer(double eer, double low, double high, const trials *t) {
+static sb_interval of_eer(double eer, double low, double high, const sb_trials *t) {
   if (isnan(eer) || eer > 0) return (sb_interval){low, high};
   int64_t k = sb_least(t->mated, t->nonmated);
   return (sb_interval){0, sb_zero_error_bound(k, SB_ALPHA / 2)};
@@ -85,7 +76,7 @@ static void say(sb_evaluation *e, const char *text) {
   }
 }
 
-static void say_why(const sb_study *study, const trials *t, sb_evaluation *e) {
+static void say_why(const sb_study *study, const sb_trials *t, sb_evaluation *e) {
   char text[200];
   if (study->people < 2)
     say(e, "all scans are of one person, so there is no non-mated pair to compare with");
@@ -167,7 +158,7 @@ static void take_values(const sb_values *v, const sb_search *search, const sb_sc
   out->fnir = v->fnir;
 }
 
-static void take_intervals(const sb_values *low, const sb_values *high, const trials *t,
+static void take_intervals(const sb_values *low, const sb_values *high, const sb_trials *t,
                            const sb_scale *scale, sb_evaluation *out) {
   out->rank1_interval = of_hits(out->rank1, low->hits[0], high->hits[0], t->mated);
   out->rank5_interval = of_hits(out->rank5, low->hits[1], high->hits[1], t->mated);
@@ -175,18 +166,20 @@ static void take_intervals(const sb_values *low, const sb_values *high, const tr
   out->d_prime_interval = (sb_interval){low->d_prime, high->d_prime};
   out->auc_interval = out->auc > 0 && out->auc < 1
                           ? (sb_interval){low->auc, high->auc}
-                          : of_errors(out->auc, NONE, NONE, t->triples, false);
+                          : sb_interval_of_errors(out->auc, NONE, NONE, t->triples, false);
   out->eer_interval = of_eer(out->eer, low->eer, high->eer, t);
   for (int i = 0; i < SB_FARS; i++)
     out->tar_interval[i] = of_hits(out->tar[i], low->tar[i], high->tar[i], t->mated);
   out->kde_threshold_interval = turned(scale, low->kde_threshold, high->kde_threshold);
-  out->kde_fnmr_interval = of_errors(out->kde_fnmr, low->fnmr[0], high->fnmr[0], t->mated, true);
-  out->kde_fmr_interval = of_errors(out->kde_fmr, low->fmr[0], high->fmr[0], t->nonmated, false);
+  out->kde_fnmr_interval =
+      sb_interval_of_errors(out->kde_fnmr, low->fnmr[0], high->fnmr[0], t->mated, true);
+  out->kde_fmr_interval =
+      sb_interval_of_errors(out->kde_fmr, low->fmr[0], high->fmr[0], t->nonmated, false);
   out->fpir_threshold_interval = turned(scale, low->fpir_threshold, high->fpir_threshold);
-  out->fnir_interval = of_errors(out->fnir, low->fnir, high->fnir, t->mated, true);
+  out->fnir_interval = sb_interval_of_errors(out->fnir, low->fnir, high->fnir, t->mated, true);
 }
 
-static void take_bands(const trials *t, sb_given *given) {
+static void take_bands(const sb_trials *t, sb_given *given) {
   const sb_values *v = &given->value, *low = &given->low, *high = &given->high;
   for (int i = 0; i < SB_BAND_RANKS; i++)
     given->hits_band[i] = of_hits(v->band_hits[i], low->band_hits[i], high->band_hits[i], t->mated);
@@ -217,7 +210,7 @@ static void no_values(sb_values *v) {
 
 // With few people among the mated, what rests on them has no interval by resampling; with few
 // people at all, nothing has.
-static sb_status intervals_of(const sb_bootstrap *b, const trials *t, sb_values *low,
+static sb_status intervals_of(const sb_bootstrap *b, const sb_trials *t, sb_values *low,
                               sb_values *high) {
   no_values(low);
   no_values(high);
@@ -239,7 +232,7 @@ sb_status sb_figures_of_study(const sb_study *study, const char *measure, const 
                               double nonmated_max, const sb_evaluate_options *options,
                               sb_evaluation *out, sb_given *given) {
   sb_search search = {0};
-  trials t;
+  sb_trials t;
   sb_status status = sb_ok();
   memset(out, 0, sizeof *out);
   snprintf(out->measure, sizeof out->measure, "%s", measure);
@@ -248,7 +241,7 @@ sb_status sb_figures_of_study(const sb_study *study, const char *measure, const 
   SB_TRY(sb_values_of_study(&b, &given->value)); // for the threshold, then at it
   b.fixed[b.fixed_count++] = given->value.kde_threshold;
   SB_TRY(sb_values_of_study(&b, &given->value));
-  SB_TRY(count_trials(study, &t));
+  SB_TRY(sb_count_trials(study, &t));
   SB_TRY(intervals_of(&b, &t, &given->low, &given->high));
   out->people = study->people;
   out->mated_people = t.mated;
@@ -269,7 +262,7 @@ cleanup:
 
 // ---- Thresholds that go from one study to another -----------------------------------------------
 
-static sb_status apply_some(const sb_study *study, const trials *t, const double *thresholds,
+static sb_status apply_some(const sb_study *study, const sb_trials *t, const double *thresholds,
                             int count, const sb_evaluate_options *options, sb_applied *out) {
   sb_search search = {0};
   sb_values values, low, high;
@@ -282,8 +275,10 @@ static sb_status apply_some(const sb_study *study, const trials *t, const double
   for (int i = 0; i < count; i++) {
     out[i].fnmr = values.fnmr[i];
     out[i].fmr = values.fmr[i];
-    out[i].fnmr_interval = of_errors(values.fnmr[i], low.fnmr[i], high.fnmr[i], t->mated, true);
-    out[i].fmr_interval = of_errors(values.fmr[i], low.fmr[i], high.fmr[i], t->nonmated, false);
+    out[i].fnmr_interval =
+        sb_interval_of_errors(values.fnmr[i], low.fnmr[i], high.fnmr[i], t->mated, true);
+    out[i].fmr_interval =
+        sb_interval_of_errors(values.fmr[i], low.fmr[i], high.fmr[i], t->nonmated, false);
   }
 cleanup:
   sb_search_close(&search);
@@ -292,8 +287,8 @@ cleanup:
 
 sb_status sb_figures_apply(const sb_study *study, const double *thresholds, int count,
                            const sb_evaluate_options *options, sb_applied *out) {
-  trials t;
-  sb_status status = count_trials(study, &t);
+  sb_trials t;
+  sb_status status = sb_count_trials(study, &t);
   for (int i = 0; i < count && status.code == SB_OK; i += SB_MOST_FIXED) {
     int some = (int)sb_least(count - i, SB_MOST_FIXED);
     status = apply_some(study, &t, thresholds + i, some, options, out + i);
@@ -304,12 +299,12 @@ sb_status sb_figures_apply(const sb_study *study, const double *thresholds, int 
 sb_status sb_figures_given(const sb_study *study, const sb_evaluate_options *options,
                            sb_given *given) {
   sb_search search = {0};
-  trials t;
+  sb_trials t;
   sb_status status = sb_ok();
   SB_TRY(sb_search_open(study, &search));
   const sb_bootstrap b = plan_of(study, &search, options);
   SB_TRY(sb_values_of_study(&b, &given->value));
-  SB_TRY(count_trials(study, &t));
+  SB_TRY(sb_count_trials(study, &t));
   SB_TRY(intervals_of(&b, &t, &given->low, &given->high));
 cleanup:
   sb_search_close(&search);
@@ -401,3 +396,28 @@ const sb_figure sb_figures[] = {
           "of one person usually do; not known of other measures"),
 };
 const size_t sb_figure_count = sizeof sb_figures / sizeof *sb_figures;
+
+#undef AT
+#define AT(member) offsetof(sb_stratum, member)
+
+const sb_figure sb_stratum_figures[] = {
+    COUNT(people, "people whose mated pairs or searches these are"),
+    COUNT(mated, "mated pairs; of searches, those with a mate in the gallery"),
+    COUNT(mated_people, "their people"),
+    FIGURE(mated_min,
+           "of mated pairs the least alike score; of searches, of each one's closest mate"),
+    FIGURE(mated_median, "the median of these scores"),
+    FIGURE(mated_max, "the most alike of them"),
+    RATE(fnmr, "share of mated pairs below fpir_threshold"),
+    COUNT(searches, "probes that were compared with anyone else"),
+    RATE(rank1, "share of mated searches whose closest scan is a mate"),
+    RATE(fnir, "share of mated searches whose closest mate is below fpir_threshold, at any rank"),
+    RATE(fpir, "share of searches, without the probe's mates in the gallery, that return anybody"),
+    COUNT(nonmated_pairs,
+          "pairs of two people that the searches compared; in a comparison of a store "
+          "with itself a pair is compared from either side"),
+    RATE(fmr, "share of these at or above fpir_threshold"),
+    FIGURE(nonmated_median, "median of the searches' closest non-mated scores"),
+    FIGURE(nonmated_max, "the most alike of them"),
+};
+const size_t sb_stratum_figure_count = sizeof sb_stratum_figures / sizeof *sb_stratum_figures;

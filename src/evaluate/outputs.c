@@ -3,14 +3,17 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/memory.h"
 #include "core/tsv.h"
 #include "evaluate/cost.h"
 #include "evaluate/curves.h"
+#include "evaluate/strata.h"
 
 void sb_result_free(sb_result *result) {
   sb_study_free(&result->study);
+  sb_evaluation_free(&result->figures);
   sb_proposals_free(&result->links);
   free(result->datasets);
   free(result->transfers);
@@ -19,7 +22,18 @@ void sb_result_free(sb_result *result) {
 
 // ---- Opening ------------------------------------------------------------------------------------
 
-sb_status sb_outputs_open(const char *folder, sb_outputs *out) {
+// The columns of strata.tsv: each figure, its interval beside it.
+static void put_strata_header(FILE *file) {
+  fputs("measure\tcolumn\tof\tstratum\twithin", file);
+  for (size_t i = 0; i < sb_stratum_figure_count; i++) {
+    const char *name = sb_stratum_figures[i].name;
+    fprintf(file, "\t%s", name);
+    if (sb_stratum_figures[i].interval != 0) fprintf(file, "\t%s_low\t%s_high", name, name);
+  }
+  fputs("\n", file);
+}
+
+sb_status sb_outputs_open(const char *folder, const sb_evaluate_options *options, sb_outputs *out) {
   *out = (sb_outputs){.measures = cJSON_CreateArray()};
   sb_status status = sb_ok();
   SB_TRY(sb_results_open_finished(folder, &out->results));
@@ -31,6 +45,10 @@ sb_status sb_outputs_open(const char *folder, sb_outputs *out) {
   fputs("measure\trule\tfrom\tto\tthreshold\tthreshold_low\tthreshold_high\tmated_pairs\t"
         "fnmr\tfnmr_low\tfnmr_high\tnonmated_pairs\tfmr\tfmr_low\tfmr_high\n",
         out->thresholds);
+  if (options->by_count > 0) {
+    SB_TRY(sb_results_create(&out->results, "strata.tsv", &out->strata));
+    put_strata_header(out->strata);
+  }
 cleanup:
   if (status.code != SB_OK) sb_outputs_close(out);
   return status;
@@ -115,6 +133,46 @@ static void put_transfers(FILE *file, const sb_result *result) {
   }
 }
 
+// ---- strata.tsv ---------------------------------------------------------------------------------
+
+static void put_stratum(FILE *file, const sb_stratum *stratum) {
+  const char *base = (const char *)stratum;
+  for (size_t i = 0; i < sb_stratum_figure_count; i++) {
+    const sb_figure *f = sb_stratum_figures + i;
+    int64_t count = f->is_count ? *(const int64_t *)(const void *)(base + f->value) : 0;
+    fputc('\t', file);
+    sb_put_number(file, !f->is_count ? *(const double *)(const void *)(base + f->value)
+                        : count < 0  ? (double)NAN
+                                     : (double)count);
+    if (f->interval == 0) continue;
+    const sb_interval *ends = (const sb_interval *)(const void *)(base + f->interval);
+    put_interval(file, ends->low, ends->high);
+  }
+}
+
+static void put_strata(FILE *file, const char *measure, const char *column, const char *of,
+                       const sb_stratum *strata, int64_t count) {
+  for (int64_t s = 0; s < count; s++) {
+    const int64_t within = strata[s].within;
+    const char *const cells[] = {measure, column, of, strata[s].name,
+                                 within < 0 ? "" : strata[within].name};
+    for (size_t c = 0; c < sizeof cells / sizeof *cells; c++) {
+      if (c > 0) fputc('\t', file);
+      sb_tsv_put(file, cells[c]);
+    }
+    put_stratum(file, strata + s);
+    fputc('\n', file);
+  }
+}
+
+static void put_differentials(FILE *file, const sb_evaluation *e) {
+  for (int64_t i = 0; i < e->differential_count; i++) {
+    const sb_differential *d = e->differentials + i;
+    put_strata(file, e->measure, d->column, "mated_pairs", d->pairs, d->pair_strata);
+    put_strata(file, e->measure, d->column, "searches", d->searches, d->search_strata);
+  }
+}
+
 // ---- evaluation.json ----------------------------------------------------------------------------
 
 static void add_number(cJSON *object, const char *name, double value) {
@@ -130,24 +188,29 @@ static cJSON *interval(sb_interval i) {
   return cJSON_CreateDoubleArray(ends, 2);
 }
 
-// Every figure of the table, its intervals beside them, and why some are missing.
-static void add_figures(cJSON *object, const sb_evaluation *e) {
-  const char *base = (const char *)e;
-  for (size_t i = 0; i < sb_figure_count; i++) {
-    const sb_figure *f = sb_figures + i;
+// Every figure of a table, with the intervals beside them.
+static void add_table(cJSON *object, const void *figures, const sb_figure *table, size_t count) {
+  const char *base = figures;
+  for (size_t i = 0; i < count; i++) {
+    const sb_figure *f = table + i;
     if (f->is_count) {
-      int64_t count = *(const int64_t *)(const void *)(base + f->value);
-      add_number(object, f->name, count < 0 ? (double)NAN : (double)count);
+      int64_t n = *(const int64_t *)(const void *)(base + f->value);
+      add_number(object, f->name, n < 0 ? (double)NAN : (double)n);
     } else {
       add_number(object, f->name, *(const double *)(const void *)(base + f->value));
     }
   }
   cJSON *intervals = cJSON_AddObjectToObject(object, "intervals");
-  for (size_t i = 0; i < sb_figure_count; i++)
-    if (sb_figures[i].interval != 0)
+  for (size_t i = 0; i < count; i++)
+    if (table[i].interval != 0)
       cJSON_AddItemToObject(
-          intervals, sb_figures[i].name,
-          interval(*(const sb_interval *)(const void *)(base + sb_figures[i].interval)));
+          intervals, table[i].name,
+          interval(*(const sb_interval *)(const void *)(base + table[i].interval)));
+}
+
+// The same of a measure, and why some are missing.
+static void add_figures(cJSON *object, const sb_evaluation *e) {
+  add_table(object, e, sb_figures, sb_figure_count);
   cJSON *why = cJSON_AddArrayToObject(object, "missing");
   for (size_t i = 0; i < sizeof e->why / sizeof *e->why && e->why[i][0] != '\0'; i++)
     cJSON_AddItemToArray(why, cJSON_CreateString(e->why[i]));
@@ -197,6 +260,49 @@ static void add_forecasts(cJSON *object, const sb_result *result) {
     }
 }
 
+static void add_strata(cJSON *object, const char *name, const sb_stratum *strata, int64_t count) {
+  bool *shown = NULL;
+  int64_t left_out = 0;
+  cJSON *list = cJSON_AddArrayToObject(object, name);
+  if (SB_NEW(&shown, count, "strata").code == SB_OK &&
+      sb_strata_show(strata, count, shown).code == SB_OK)
+    for (int64_t s = 0; s < count; s++) {
+      left_out += !shown[s];
+      if (!shown[s]) continue;
+      cJSON *line = cJSON_CreateObject();
+      cJSON_AddItemToArray(list, line);
+      cJSON_AddStringToObject(line, "stratum", strata[s].name);
+      const int64_t within = strata[s].within;
+      cJSON_AddItemToObject(line, "within",
+                            within < 0 ? cJSON_CreateNull()
+                                       : cJSON_CreateString(strata[within].name));
+      add_table(line, strata + s, sb_stratum_figures, sb_stratum_figure_count);
+    }
+  char more[40];
+  snprintf(more, sizeof more, "%s_left_out", name);
+  cJSON_AddNumberToObject(object, more, (double)left_out);
+  free(shown);
+}
+
+cJSON *sb_differentials_json(const sb_evaluation *e) {
+  static const char *const kinds[] = {"categories", "numbers", "dates"};
+  cJSON *list = cJSON_CreateArray();
+  for (int64_t i = 0; i < e->differential_count; i++) {
+    const sb_differential *d = e->differentials + i;
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddItemToArray(list, object);
+    cJSON_AddStringToObject(object, "column", d->column);
+    cJSON_AddStringToObject(object, "kind", kinds[d->kind]);
+    add_number(object, "spearman", d->spearman);
+    cJSON_AddItemToObject(object, "spearman_interval", interval(d->spearman_interval));
+    add_number(object, "mated_pairs_without_value", (double)d->pairs_without);
+    add_number(object, "searches_without_value", (double)d->searches_without);
+    add_strata(object, "mated_pairs", d->pairs, d->pair_strata);
+    add_strata(object, "searches", d->searches, d->search_strata);
+  }
+  return list;
+}
+
 static cJSON *measure_object(const sb_result *result) {
   cJSON *object = cJSON_CreateObject();
   cJSON_AddStringToObject(object, "measure", result->figures.measure);
@@ -213,12 +319,14 @@ static cJSON *measure_object(const sb_result *result) {
     cJSON_AddStringToObject(part, "dataset", result->dataset_names[i]);
     add_figures(part, result->datasets + i);
   }
+  cJSON_AddItemToObject(object, "differentials", sb_differentials_json(&result->figures));
   return object;
 }
 
 sb_status sb_outputs_add(sb_outputs *outputs, const sb_scores *scores, const sb_result *result) {
   put_links(outputs->links, scores, result);
   put_transfers(outputs->thresholds, result);
+  if (outputs->strata != NULL) put_differentials(outputs->strata, &result->figures);
   cJSON_AddItemToArray(outputs->measures, measure_object(result));
   return sb_curves_write(&outputs->results, result);
 }
@@ -244,6 +352,13 @@ static const char *const MORE_DEFINITIONS[][2] = {
      "valid: the gallery is at most "
      "valid_to_gallery, up to which such forecasts were checked by hiding"},
     {"datasets", "the same figures of the pairs within each dataset"},
+    {"differentials", "by the columns asked for: mated pairs by both their values (categories: the "
+                      "same, or which two; "
+                      "numbers and dates: their difference, dates in years), searches by their "
+                      "probe's; all rates at "
+                      "fpir_threshold; of many strata the largest, all are in strata.tsv; "
+                      "spearman: rank correlation of "
+                      "a mated pair's difference with its score"},
     {"cost", "what linking would take on this machine, from this link's times, for one measure and "
              "rows already prepared"},
 };
@@ -254,6 +369,9 @@ static void add_definitions(cJSON *root) {
     cJSON_AddStringToObject(definitions, sb_figures[i].name, sb_figures[i].definition);
   for (size_t i = 0; i < sizeof MORE_DEFINITIONS / sizeof *MORE_DEFINITIONS; i++)
     cJSON_AddStringToObject(definitions, MORE_DEFINITIONS[i][0], MORE_DEFINITIONS[i][1]);
+  cJSON *strata = cJSON_AddObjectToObject(definitions, "strata");
+  for (size_t i = 0; i < sb_stratum_figure_count; i++)
+    cJSON_AddStringToObject(strata, sb_stratum_figures[i].name, sb_stratum_figures[i].definition);
 }
 
 static void add_cost(cJSON *root, const sb_scores *scores) {
@@ -283,6 +401,15 @@ static void add_cost(cJSON *root, const sb_scores *scores) {
   }
 }
 
+// Without columns, those of an earlier evaluation go.
+static sb_status forget_strata(const char *folder) {
+  char *path = sb_path_join(folder, "strata.tsv");
+  if (path == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
+  unlink(path);
+  free(path);
+  return sb_ok();
+}
+
 sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const char *identities,
                             const char *assumption, const sb_evaluate_options *options) {
   const sb_link_folder *folder = scores->folder;
@@ -295,6 +422,7 @@ sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const 
   add_number(root, "gallery", (double)folder->scans.gallery_count);
   add_number(root, "replicates", options->replicates);
   cJSON_AddBoolToObject(root, "one_to_one", options->one_to_one);
+  if (options->covariates != NULL) cJSON_AddStringToObject(root, "covariates", options->covariates);
   cJSON_AddStringToObject(root, "note",
                           "Linkage is not identification: these figures say how well scans of one "
                           "person are told from scans of others, not who the person is.");
@@ -304,6 +432,8 @@ sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const 
   add_cost(root, scores);
   add_definitions(root);
   sb_status status = sb_results_publish_added(&outputs->results, "evaluation.json", root);
+  if (status.code == SB_OK && outputs->strata == NULL)
+    status = forget_strata(outputs->results.folder);
   cJSON_Delete(root);
   return status;
 }

@@ -10,7 +10,7 @@
 
 typedef struct sb_outputs {
   sb_results results;
-  FILE *links, *thresholds;
+  FILE *links, *thresholds, *strata; // strata: where columns were asked for
   cJSON *measures;
 } sb_outputs;
 
@@ -18,7 +18,7 @@ typedef struct sb_outputs {
 // are unknown: nobody compared the labels.
 const char *sb_expected_of(const sb_scores *scores, int64_t probe, int64_t gallery);
 
-sb_status sb_outputs_open(const char *folder, sb_outputs *out);
+sb_status sb_outputs_open(const char *folder, const sb_evaluate_options *options, sb_outputs *out);
 // One measure: its lines and curves.
 sb_status sb_outputs_add(sb_outputs *outputs, const sb_scores *scores, const sb_result *result);
 // Writes evaluation.json and gives all files their names, in place of an earlier evaluation's.
@@ -26,6 +26,8 @@ sb_status sb_outputs_add(sb_outputs *outputs, const sb_scores *scores, const sb_
 //   assumption  what the figures rest on and nothing proves; NULL: nothing
 sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const char *identities,
                             const char *assumption, const sb_evaluate_options *options);
+// What evaluation.json has of a measure's differentials, of many strata those to show.
+cJSON *sb_differentials_json(const sb_evaluation *evaluation);
 void sb_outputs_close(sb_outputs *outputs); // a zeroed one is fine
 
 #endif

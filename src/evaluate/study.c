@@ -72,17 +72,30 @@ static double histogram_above(const sb_study *study, int64_t probe, double close
   return above;
 }
 
-double sb_study_nonmated_above(const sb_study *study, double closeness) {
+void sb_study_false_matches(const sb_study *study, double closeness, sb_false_match take,
+                            void *context) {
   const sb_listed *items = study->matches.items;
-  double above = 0;
   for (int64_t p = 0, i = 0; p < study->probes; p++) {
-    double listed = 0, last = INFINITY;
-    for (; i < study->matches.count && items[i].probe == p; i++) {
-      listed += items[i].kind == SB_PAIR_NONMATED && items[i].score >= closeness;
-      last = items[i].score;
+    int64_t first = i;
+    while (i < study->matches.count && items[i].probe == p) i++;
+    if (i == first || items[i - 1].score >= closeness) {
+      take(context, p, -1, histogram_above(study, p, closeness));
+      continue;
     }
-    above += last < closeness ? listed : histogram_above(study, p, closeness);
+    for (; first < i && items[first].score >= closeness; first++)
+      if (items[first].kind == SB_PAIR_NONMATED) take(context, p, items[first].gallery, 1);
   }
+}
+
+static void add_pairs(void *context, int64_t probe, int64_t gallery, double pairs) {
+  (void)probe;
+  (void)gallery;
+  *(double *)context += pairs;
+}
+
+double sb_study_nonmated_above(const sb_study *study, double closeness) {
+  double above = 0;
+  sb_study_false_matches(study, closeness, add_pairs, &above);
   return above / (double)sb_study_sides(study);
 }
 

@@ -53,6 +53,12 @@ sb_status sb_study_mated_people(const sb_study *study, int64_t *people);
 // down to it, from the histogram for the others, linear within its bin.
 double sb_study_nonmated_above(const sb_study *study, double closeness);
 
+// The same pairs under each of their probes (in a self-comparison a pair is under both its scans): one
+// by one where the list reaches down, else a probe's number of them with gallery -1.
+typedef void (*sb_false_match)(void *context, int64_t probe, int64_t gallery, double pairs);
+void sb_study_false_matches(const sb_study *study, double closeness, sb_false_match take,
+                            void *context);
+
 // The part of a study in which probe and gallery scan are both of one dataset.
 //   probe_dataset, gallery_dataset   a number per scan
 //   within                           as `histogram`, of pairs of one dataset alone

@@ -47,16 +47,21 @@ static void put_head(const sb_page *page) {
 }
 
 static void put_navigation(const sb_page *page) {
-  static const char *const sections[][2] = {
-      {"check", "Check"},     {"links", "Links"},      {"pairs", "Side by side"},
-      {"scores", "How sure"}, {"matrix", "All pairs"}, {"scans", "Scans"},
-      {"limits", "Limits"},   {"methods", "Methods"},  {"provenance", "How made"}};
+  static const char *const sections[][2] = {{"check", "Check"},        {"links", "Links"},
+                                            {"pairs", "Side by side"}, {"scores", "How sure"},
+                                            {"strata", "By group"},    {"matrix", "All pairs"},
+                                            {"scans", "Scans"},        {"limits", "Limits"},
+                                            {"methods", "Methods"},    {"provenance", "How made"}};
   fputs("<header class=\"top\"><p class=\"brand\">samebrain <span>report</span></p>\n<nav "
         "aria-label=\"Sections\"><ul>\n",
         page->file);
-  for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
-    if (i > 0 || page->check != NULL)
-      fprintf(page->file, "<li><a href=\"#%s\">%s</a></li>\n", sections[i][0], sections[i][1]);
+  for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+    const char *id = sections[i][0];
+    if ((strcmp(id, "check") == 0 && page->check == NULL) ||
+        (strcmp(id, "strata") == 0 && !sb_page_has_strata(page)))
+      continue;
+    fprintf(page->file, "<li><a href=\"#%s\">%s</a></li>\n", id, sections[i][1]);
+  }
   fputs("</ul></nav></header>\n", page->file);
 }
 
@@ -77,8 +82,9 @@ static void put_end(const sb_page *page) {
 
 static sb_status put_page(sb_page *page) {
   static sb_status (*const sections[])(sb_page *) = {
-      sb_put_answer,   sb_put_checks, sb_put_links,  sb_put_cards,   sb_put_scores,
-      sb_put_matrices, sb_put_scans,  sb_put_limits, sb_put_methods, sb_put_provenance};
+      sb_put_answer, sb_put_checks,  sb_put_links,     sb_put_cards,
+      sb_put_scores, sb_put_strata,  sb_put_matrices,  sb_put_scans,
+      sb_put_limits, sb_put_methods, sb_put_provenance};
   sb_status status = sb_ok();
   sb_choose_cards(page);
   put_head(page);

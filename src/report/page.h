@@ -62,7 +62,9 @@ const cJSON *sb_page_measure(const sb_page *page, int i); // its object in summa
 const char *sb_page_measure_name(const sb_page *page, int i);
 const cJSON *sb_page_figures(const sb_page *page, int i); // its object in evaluation.json
 
-// An interval of a measure's figures: false where there is none.
+bool sb_page_has_strata(const sb_page *page); // whether evaluate was asked for any
+
+// An interval of a measure's or a stratum's figures: false where there is none.
 bool sb_json_interval(const cJSON *figures, const char *name, double *low, double *high);
 
 // A scan's place in a store, or -1. `store` may be NULL.
@@ -70,15 +72,16 @@ int64_t sb_store_find(const sb_store *store, const char *dataset, const char *sc
 
 // ---- Sections, in the page's order --------------------------------------------------------------
 
-sb_status sb_put_answer(sb_page *page);     // answer.c: the sentence and the key figures
-sb_status sb_put_checks(sb_page *page);     // links.c
-sb_status sb_put_links(sb_page *page);      // links.c: the table
-sb_status sb_put_cards(sb_page *page);      // cards.c: pairs side by side
-sb_status sb_put_scores(sb_page *page);     // scores.c: distributions and curves of each measure
-sb_status sb_put_matrices(sb_page *page);   // matrix.c
-sb_status sb_put_scans(sb_page *page);      // scans.c: doubtful and failed ones
-sb_status sb_put_limits(sb_page *page);     // methods.c: what the result does not show
-sb_status sb_put_methods(sb_page *page);    // methods.c
+sb_status sb_put_answer(sb_page *page);   // answer.c: the sentence and the key figures
+sb_status sb_put_checks(sb_page *page);   // links.c
+sb_status sb_put_links(sb_page *page);    // links.c: the table
+sb_status sb_put_cards(sb_page *page);    // cards.c: pairs side by side
+sb_status sb_put_scores(sb_page *page);   // scores.c: distributions and curves of each measure
+sb_status sb_put_strata(sb_page *page);   // strata.c: by columns of covariates, where there are any
+sb_status sb_put_matrices(sb_page *page); // matrix.c
+sb_status sb_put_scans(sb_page *page);    // scans.c: doubtful and failed ones
+sb_status sb_put_limits(sb_page *page);   // methods.c: what the result does not show
+sb_status sb_put_methods(sb_page *page);  // methods.c
 sb_status sb_put_provenance(sb_page *page); // provenance.c
 
 #endif

@@ -4,10 +4,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/utf8.h"
 #include "evaluate/normal.h"
 #include "report/text.h"
 
-enum { LEFT = 52, RIGHT = 14, TOP = 30, BOTTOM = 50, MOST_TICKS = 16 };
+enum { LEFT = 52, NAMES = 170, RIGHT = 14, TOP = 30, BOTTOM = 50, MOST_TICKS = 16, ROW = 20 };
 
 // ---- From values to the picture -----------------------------------------------------------------
 
@@ -30,12 +31,22 @@ static double along(const sb_axis *axis, double value) {
   return (on_scale(axis, within) - low) / (high - low);
 }
 
+static int left_edge(const sb_plot *plot) {
+  return plot->rows == NULL ? LEFT : NAMES;
+}
+
+static int height_of(const sb_plot *plot) {
+  return plot->rows == NULL ? SB_PLOT_HEIGHT : TOP + BOTTOM + ROW * plot->row_count;
+}
+
 static double left_of(const sb_plot *plot, double x) {
-  return LEFT + (SB_PLOT_WIDTH - LEFT - RIGHT) * along(&plot->x, x);
+  const int left = left_edge(plot);
+  return left + (SB_PLOT_WIDTH - left - RIGHT) * along(&plot->x, x);
 }
 
 static double top_of(const sb_plot *plot, double y) {
-  return SB_PLOT_HEIGHT - BOTTOM - (SB_PLOT_HEIGHT - TOP - BOTTOM) * along(&plot->y, y);
+  const int height = height_of(plot);
+  return height - BOTTOM - (height - TOP - BOTTOM) * along(&plot->y, y);
 }
 
 // ---- Ticks --------------------------------------------------------------------------------------
@@ -93,19 +104,43 @@ static void put_tick(FILE *file, const sb_axis *axis, double value) {
 
 // ---- The frame ----------------------------------------------------------------------------------
 
-static void put_axes(sb_plot *plot) {
+// The beginning of a name, as much as there is room for.
+static void put_row_name(FILE *file, const char *name) {
+  enum { MOST = 22 };
+  char cut[4 * MOST + 8];
+  size_t used = 0;
+  for (int i = 0; name[used] != '\0' && i < MOST; i++) {
+    int bytes = sb_utf8_bytes(name + used);
+    used += bytes > 0 ? (size_t)bytes : 1;
+  }
+  snprintf(cut, sizeof cut, "%.*s%s", (int)used, name, name[used] == '\0' ? "" : "\xe2\x80\xa6");
+  sb_put_html(file, cut);
+}
+
+// The grid's lines along y, with what they stand for.
+static void put_levels(sb_plot *plot, int left, int right) {
   FILE *file = plot->file;
-  const int right = SB_PLOT_WIDTH - RIGHT, bottom = SB_PLOT_HEIGHT - BOTTOM;
   double ticks[MOST_TICKS];
-  int count = make_ticks(&plot->y, 5, ticks);
+  int count = plot->rows != NULL ? plot->row_count : make_ticks(&plot->y, 5, ticks);
   for (int i = 0; i < count; i++) {
-    double y = top_of(plot, ticks[i]);
+    double y = top_of(plot, plot->rows != NULL ? -i : ticks[i]);
     fprintf(file, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" class=\"ty\">",
-            LEFT, y, right, LEFT - 8, y + 4);
-    put_tick(file, &plot->y, ticks[i]);
+            left, y, right, left - 8, y + 4);
+    if (plot->rows != NULL)
+      put_row_name(file, plot->rows[i]);
+    else
+      put_tick(file, &plot->y, ticks[i]);
     fputs("</text>\n", file);
   }
-  count = make_ticks(&plot->x, 6, ticks);
+}
+
+static void put_axes(sb_plot *plot) {
+  FILE *file = plot->file;
+  const int left = left_edge(plot), right = SB_PLOT_WIDTH - RIGHT, height = height_of(plot);
+  const int bottom = height - BOTTOM;
+  double ticks[MOST_TICKS];
+  put_levels(plot, left, right);
+  int count = make_ticks(&plot->x, 6, ticks);
   for (int i = 0; i < count; i++) {
     double x = left_of(plot, ticks[i]);
     fprintf(file, "<path class=\"tick\" d=\"M%.1f %dv5\"/><text x=\"%.1f\" y=\"%d\" class=\"tx\">",
@@ -113,9 +148,8 @@ static void put_axes(sb_plot *plot) {
     put_tick(file, &plot->x, ticks[i]);
     fputs("</text>\n", file);
   }
-  fprintf(file, "<path class=\"axis\" d=\"M%d %dH%d\"/>\n", LEFT, bottom, right);
-  fprintf(file, "<text x=\"%d\" y=\"%d\" class=\"tx label\">", (LEFT + right) / 2,
-          SB_PLOT_HEIGHT - 10);
+  fprintf(file, "<path class=\"axis\" d=\"M%d %dH%d\"/>\n", left, bottom, right);
+  fprintf(file, "<text x=\"%d\" y=\"%d\" class=\"tx label\">", (left + right) / 2, height - 10);
   sb_put_html(file, plot->x.label);
   fprintf(file, "</text>\n<text x=\"4\" y=\"14\" class=\"label\">");
   sb_put_html(file, plot->y.label);
@@ -135,8 +169,8 @@ void sb_plot_begin(sb_plot *plot, const char *id, const char *title, const char 
       file,
       "<svg %sclass=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" aria-labelledby=\"%s-t %s-d\">\n"
       "<title id=\"%s-t\">",
-      plot->alone ? "xmlns=\"http://www.w3.org/2000/svg\" " : "", SB_PLOT_WIDTH, SB_PLOT_HEIGHT, id,
-      id, id);
+      plot->alone ? "xmlns=\"http://www.w3.org/2000/svg\" " : "", SB_PLOT_WIDTH, height_of(plot),
+      id, id, id);
   sb_put_html(file, title);
   fprintf(file, "</title><desc id=\"%s-d\">", id);
   sb_put_html(file, text);
@@ -198,7 +232,7 @@ void sb_plot_band(sb_plot *plot, const char *style, const double *x, const doubl
 
 void sb_plot_bar(sb_plot *plot, const char *style, double from, double to, double y) {
   double left = left_of(plot, from), right = left_of(plot, to), top = top_of(plot, y);
-  double bottom = SB_PLOT_HEIGHT - BOTTOM;
+  double bottom = height_of(plot) - BOTTOM;
   if (!(y > plot->y.low)) return;
   if (bottom - top < 1) top = bottom - 1; // that something is there must be seen
   fprintf(plot->file, "<path class=\"bar %s\" d=\"M%.1f %.1fV%.1fH%.1fV%.1fZ\"/>\n", style, left,
@@ -211,7 +245,7 @@ void sb_plot_point(sb_plot *plot, const char *style, double x, double y) {
 }
 
 void sb_plot_key(sb_plot *plot, const char *style, const char *label, int line) {
-  const int left = LEFT + 12, top = TOP + 8 + 18 * line;
+  const int left = left_edge(plot) + 12, top = TOP + 8 + 18 * line;
   fprintf(plot->file, "<path class=\"line %s\" d=\"M%d %dh22\"/><text x=\"%d\" y=\"%d\">", style,
           left, top, left + 30, top + 4);
   sb_put_html(plot->file, label);
@@ -224,7 +258,7 @@ void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label,
   int top = TOP + 2 + 16 * line;
   fprintf(plot->file,
           "<path class=\"line %s\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" class=\"mark %s\">",
-          style, left, top - 8, SB_PLOT_HEIGHT - BOTTOM, right_half ? left - 6 : left + 6, top,
+          style, left, top - 8, height_of(plot) - BOTTOM, right_half ? left - 6 : left + 6, top,
           right_half ? "ty" : "");
   sb_put_html(plot->file, label);
   fputs("</text>\n", plot->file);

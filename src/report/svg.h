@@ -26,6 +26,10 @@ typedef struct sb_plot {
   FILE *file;
   sb_axis x, y;
   bool alone; // a file of its own, which brings its style along
+  // Where not NULL: names in the place of the y axis' numbers, one row each, row i at height -i. The plot is
+  // as high as they need.
+  const char *const *rows;
+  int row_count;
 } sb_plot;
 
 // Opens the picture and draws frame, grid and ticks. `id` is unique in the page; `title` is what a screen reader
