@@ -10,6 +10,7 @@
 
 #include "alterations.h"
 #include "core/file.h"
+#include "core/order.h"
 #include "engine/pairs.h"
 #include "evaluate/copies.h"
 #include "image/nifti_save.h"
@@ -90,11 +91,6 @@ static void write_copy(const kind *k, const sb_volume *scan, uint64_t seed, cons
 
 // ---- A rescan without motion --------------------------------------------------------------------
 
-static int ascending(const void *left, const void *right) {
-  const double a = *(const double *)left, b = *(const double *)right;
-  return a < b ? -1 : a > b;
-}
-
 // Variance of the noise that is compared, in cubes of 6 voxels within the brain: the share of it that
 // is more than in the quietest quarter.
 static double motionless_bound(const sb_volume *v) {
@@ -121,7 +117,7 @@ static double motionless_bound(const sb_volume *v) {
         }
         if (inside) sum += cubes[count++] = squares;
       }
-  qsort(cubes, (size_t)count, sizeof *cubes, ascending);
+  qsort(cubes, (size_t)count, sizeof *cubes, sb_order_doubles);
   double bound = 1 - cubes[count / 4] * (double)count / sum;
   free(cubes);
   return bound;
