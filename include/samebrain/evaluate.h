@@ -59,7 +59,7 @@ typedef struct sb_evaluate_options {
   bool one_to_one;        // each scan in one link at most
   int replicates;         // of the bootstrap; 0: no intervals
   int threads;            // 0: all processors; changes no figure
-  const sb_progress *progress; // warned of assumptions made; may be NULL
+  const sb_progress *progress; // warned of assumptions made
 } sb_evaluate_options;
 
 // fpir 0.001, expected_false 0.01, 1,000 replicates.
@@ -67,8 +67,8 @@ SB_API sb_evaluate_options sb_evaluate_options_default(void);
 
 // Reads what sb_link wrote into `out`, computes the figures of every measure there and writes beside
 // it evaluation.json (every figure with its interval and definition), links.tsv, thresholds.tsv and
-// curves as tables. `results` has room for `capacity` measures; `count` gets their number. With
-// other identities than link used, scores that it did not list are computed from the stores, which
+// curves as tables. `results` has room for `capacity` measures; `count` gets their number,
+// also where there is too little room. With other identities than link used, scores that it did not list are computed from the stores, which
 // must still be where they were. By labels, scans of two datasets count as scans of two people; where
 // two stores were linked that share nobody by label, a warning and evaluation.json say that this is
 // assumed. Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output, damaged, or identities that do not

@@ -92,12 +92,13 @@ static sb_status put_page(sb_page *page) {
 
 sb_status sb_report_write(const char *out, const sb_report_options *options,
                           const sb_progress *progress) {
+  const sb_report_options defaults = sb_report_options_default();
   sb_page page = {0};
   sb_new_file file = {0};
   char *path = sb_path_join(out, "report.html");
   sb_status status = path == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", out) : sb_ok();
   SB_TRY(status);
-  SB_TRY(sb_page_open(out, options, &page));
+  SB_TRY(sb_page_open(out, options != NULL ? options : &defaults, &page));
   if (*page.why_no_store != '\0' && progress != NULL && progress->warn != NULL)
     progress->warn(progress->context, page.why_no_store);
   SB_TRY(sb_file_create(path, &file));

@@ -176,9 +176,11 @@ static sb_status make_rows(const grid *g, const sb_synth_rows_options *o, int64_
   return failure;
 }
 
-sb_status sb_synth_rows(const char *path, const sb_synth_rows_options *o,
+sb_status sb_synth_rows(const char *path, const sb_synth_rows_options *options,
                         const sb_progress *progress) {
   enum { COMMIT_EVERY = 64 };
+  const sb_synth_rows_options defaults = sb_synth_rows_options_default();
+  const sb_synth_rows_options *o = options != NULL ? options : &defaults;
   const int threads = sb_thread_count(o->threads);
   const int64_t scans = o->people * o->sessions;
   grid g = {0};
