@@ -95,11 +95,11 @@ static void compare(const char *name, const char *measure, const sb_scan_list *s
     if (mirror != NULL)
       must(sb_mirror_row(mirror, sb_store_row(store, (int64_t)(2 * i + 1)), a));
     else
-      must(sb_row_values(store, (int64_t)(2 * i + 1), a));
+      must(sb_store_row_values(store, (int64_t)(2 * i + 1), a));
     ms += processor_ms() - start;
     for (size_t j = 0; j < scans->count; j++) {
       double score;
-      must(sb_row_values(store, (int64_t)(2 * j), b));
+      must(sb_store_row_values(store, (int64_t)(2 * j), b));
       must(sb_measure_score(measure, grid.dims, grid.voxel_mm, grid.mask, a, b, grid.row_length,
                             &score));
       add(i == j                                           ? &copies

@@ -13,6 +13,25 @@ static int fail(const char *what, sb_status status) {
   return 1;
 }
 
+// A row of a store is like itself, and less like another person's.
+static int compare_rows(const sb_store *store) {
+  const size_t length = (size_t)sb_store_row_length(store);
+  float *rows[2] = {malloc(length * sizeof(float)), malloc(length * sizeof(float))};
+  double same = 0, other = 1;
+  sb_status status = sb_store_row_values(store, 0, rows[0]);
+  if (status.code == SB_OK) status = sb_store_row_values(store, sb_store_count(store) - 1, rows[1]);
+  double *const scores[2] = {&same, &other};
+  for (int i = 0; i < 2 && status.code == SB_OK; i++)
+    status = sb_measure_score("pearson", sb_store_grid_dims(store), sb_store_resolution_mm(store),
+                              sb_store_mask(store), rows[0], rows[i], (int64_t)length, scores[i]);
+  free(rows[0]);
+  free(rows[1]);
+  if (status.code != SB_OK) return fail("scoring rows", status);
+  if (fabs(same - 1) < 1e-9 && other < 0.9) return 0;
+  fprintf(stderr, "consumer: a row scores %.12g with itself, %.12g with another\n", same, other);
+  return 1;
+}
+
 // What samebrain.h says of all functions: NULL is the default, or not wanted, and can be freed.
 static int use_defaults(const char *folder) {
   char rows[300], links[300];
@@ -27,6 +46,7 @@ static int use_defaults(const char *folder) {
   sb_store *store;
   status = sb_store_open(rows, &store);
   if (status.code != SB_OK) return fail("opening a store", status);
+  if (compare_rows(store) != 0) return 1;
   const sb_link_options one = {.top = 1};
   status = sb_link(store, NULL, &one, links, NULL, NULL);
   if (status.code != SB_OK) return fail("linking", status);
