@@ -10,6 +10,8 @@
 #include "alterations.h"
 #include "copies.h"
 #include "core/clock.h"
+#include "core/file.h"
+#include "core/order.h"
 #include "engine/pairs.h"
 #include "evaluate/copies.h"
 #include "image/nifti_save.h"
@@ -85,11 +87,6 @@ static void write_copy(const sb_volume *scan, size_t i, int64_t copy, const char
 
 // ---- A rescan without motion --------------------------------------------------------------------
 
-static int ascending(const void *left, const void *right) {
-  const double a = *(const double *)left, b = *(const double *)right;
-  return a < b ? -1 : a > b;
-}
-
 // Variance of the noise that is compared, in cubes of 6 voxels within the brain: the share of it that
 // is more than in the quietest quarter.
 static double motionless_bound(const sb_volume *v) {
@@ -116,7 +113,7 @@ static double motionless_bound(const sb_volume *v) {
         }
         if (inside) sum += cubes[count++] = squares;
       }
-  qsort(cubes, (size_t)count, sizeof *cubes, ascending);
+  qsort(cubes, (size_t)count, sizeof *cubes, sb_order_doubles);
   double bound = 1 - cubes[count / 4] * (double)count / sum;
   free(cubes);
   return bound;

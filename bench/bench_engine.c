@@ -20,6 +20,7 @@
 #include "core/clock.h"
 #include "core/half.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "core/threads.h"
 #include "engine/backend.h"
 #include "engine/compare.h"
@@ -185,11 +186,6 @@ cleanup:
   return status;
 }
 
-static int ascending(const void *left, const void *right) {
-  const double a = *(const double *)left, b = *(const double *)right;
-  return a < b ? -1 : a > b;
-}
-
 static sb_status run_shape(bench *b, const shape *s, const char *precision, cJSON *results) {
   const sb_recipe recipe = {.kind = SB_RECIPE_STANDARDISE, .voxels = s->k};
   double error = 0;
@@ -208,7 +204,7 @@ static sb_status run_shape(bench *b, const shape *s, const char *precision, cJSO
   cJSON_AddItemToObject(item, "shape", cJSON_CreateDoubleArray(sizes, 3));
   seconds = cJSON_AddObjectToObject(item, "seconds");
   for (int f = 0; f < FIGURES; f++) {
-    qsort(b->seconds[f], (size_t)b->repeats, sizeof *b->seconds[f], ascending);
+    qsort(b->seconds[f], (size_t)b->repeats, sizeof *b->seconds[f], sb_order_doubles);
     cJSON_AddNumberToObject(seconds, FIGURE_NAMES[f], b->seconds[f][b->repeats / 2]);
   }
   cJSON_AddNumberToObject(item, "product_tflops",

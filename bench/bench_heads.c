@@ -18,6 +18,7 @@
 #include "core/clock.h"
 #include "elastix.h"
 #include "image/nifti_save.h"
+#include "median.h"
 #include "prepare/pipeline.h"
 #include "samebrain/measure.h"
 #include "samebrain/store.h"
@@ -41,16 +42,6 @@ static void must(sb_status status) {
   if (status.code == SB_OK) return;
   fprintf(stderr, "bench_heads: %s\n", status.message);
   exit(1);
-}
-
-static int compare_doubles(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(int count, double *values) {
-  qsort(values, (size_t)count, sizeof *values, compare_doubles);
-  return count == 0 ? NAN : values[count / 2];
 }
 
 static double likeness(const bench *b, const float *x, const float *y) {

@@ -26,6 +26,7 @@
 #include "engine/choose.h"
 #include "engine/compare.h"
 #include "engine/sink.h"
+#include "median.h"
 #include "options.h"
 #ifdef SAMEBRAIN_FAISS
 #include "link_faiss.h"
@@ -377,10 +378,10 @@ static void compare(const bench *b) {
   printf(
       "the last run, wall s: rounding %.2f, products %.2f, selection and canonical scores %.2f\n",
       t->embed_s, t->multiply_s, t->select_s + t->rescore_s);
-  const double cpu = median(ours[0], b->runs), wall = median(ours[1], b->runs);
+  const double cpu = median(b->runs, ours[0]), wall = median(b->runs, ours[1]);
   printf("samebrain  %7.2f s processor  %7.2f s wall\n", cpu, wall);
 #ifdef SAMEBRAIN_FAISS
-  const double peer_cpu = median(theirs[0], b->runs), peer_wall = median(theirs[1], b->runs);
+  const double peer_cpu = median(b->runs, theirs[0]), peer_wall = median(b->runs, theirs[1]);
   printf("FAISS      %7.2f s processor  %7.2f s wall (OPENBLAS_CORETYPE=%s)\n", peer_cpu, peer_wall,
          getenv("OPENBLAS_CORETYPE") != NULL ? getenv("OPENBLAS_CORETYPE") : "unset: slow");
   printf("ratio      %7.2f              %7.2f\n", peer_cpu / cpu, peer_wall / wall);

@@ -49,11 +49,11 @@ static void compare(const char *name, const char *measure, const copied *c,
     if (mirror != NULL)
       must(sb_mirror_row(mirror, sb_store_row(c->store, c->each * i + 1), a));
     else
-      must(sb_row_values(c->store, c->each * i + 1, a));
+      must(sb_store_row_values(c->store, c->each * i + 1, a));
     ms += 1e3 * (sb_clock_s(CLOCK_PROCESS_CPUTIME_ID) - start);
     for (int64_t j = 0; j < scans; j++) {
       double score;
-      must(sb_row_values(c->store, c->each * j, b));
+      must(sb_store_row_values(c->store, c->each * j, b));
       must(sb_measure_score(measure, grid.dims, grid.voxel_mm, grid.mask, a, b, grid.row_length,
                             &score));
       add(i == j ? &copies : copies_of_one_person(c, i, j) ? &sessions : &others, score);

@@ -12,6 +12,7 @@
 #include "../tests/unit/scratch.h"
 #include "core/hash.h"
 #include "core/memory.h"
+#include "median.h"
 #include "prepare/template.h"
 #include "store/writer.h"
 
@@ -51,18 +52,6 @@ typedef struct figures {
   run_time alone[MOST], theirs[MOST]; // a scan each
   int runs, scans;
 } figures;
-
-static int compare_doubles(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(int count, const double *values) {
-  double sorted[MOST];
-  memcpy(sorted, values, (size_t)count * sizeof *values);
-  qsort(sorted, (size_t)count, sizeof *sorted, compare_doubles);
-  return count == 0 ? NAN : sorted[count / 2];
-}
 
 static double median_wall_s(int count, const run_time *times) {
   double values[MOST];
@@ -143,7 +132,7 @@ static void print_times(const char *what, int count, const run_time *times, doub
          1e3 * median_cpu_s(count, times) / divided_by);
 }
 
-static void print(const figures *f, run_time batch) {
+static void print(figures *f, run_time batch) {
   double ratios[MOST], alone[MOST];
   printf("%d scans, %d runs; medians, one thread\n", f->scans, f->runs);
   for (int i = 0; i < STEP_COUNT; i++)

@@ -7,6 +7,7 @@
 // template's brain in mm. Times are of one thread: elastix's whole process, and sb_prepare_file
 // (loading, alignment, row) of the same file. Without elastix only our own figures are printed.
 #include "elastix.h"
+#include "median.h"
 
 #include "../tests/unit/registration_cases.h"
 #include "../tests/unit/scratch.h"
@@ -63,19 +64,7 @@ static void add(figures *f, double error, double seconds) {
   f->seconds[f->count++] = seconds;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(int count, const double *values) {
-  double sorted[1024];
-  memcpy(sorted, values, (size_t)count * sizeof *values);
-  qsort(sorted, (size_t)count, sizeof *sorted, compare_doubles);
-  return count == 0 ? NAN : sorted[count / 2];
-}
-
-static void print_figures(const char *what, const char *tool, const figures *f) {
+static void print_figures(const char *what, const char *tool, figures *f) {
   double sum = 0, worst = 0;
   for (int i = 0; i < f->count; i++) {
     sum += f->errors[i];
@@ -86,11 +75,11 @@ static void print_figures(const char *what, const char *tool, const figures *f) 
          median(f->count, f->seconds));
 }
 
-static void print_both(const char *what, const figures *ours, const figures *theirs) {
+static void print_both(const char *what, figures *ours, figures *theirs) {
+  double ratios[1024]; // before the medians sort what they are of
+  for (int i = 0; i < theirs->count; i++) ratios[i] = theirs->seconds[i] / ours->seconds[i];
   print_figures(what, "samebrain", ours);
   if (theirs->count == 0) return;
-  double ratios[1024];
-  for (int i = 0; i < ours->count; i++) ratios[i] = theirs->seconds[i] / ours->seconds[i];
   print_figures(what, "elastix", theirs);
   printf("%-34s elastix takes %.1f times as long (median of pairs)\n", what,
          median(ours->count, ratios));

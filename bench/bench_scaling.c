@@ -25,6 +25,7 @@
 #include "core/memory.h"
 #include "core/threads.h"
 #include "floors.h"
+#include "median.h"
 #include "options.h"
 #include "report/svg.h"
 #include "samebrain/samebrain.h"
@@ -198,7 +199,7 @@ static double median_of(const figures *runs, int count, size_t offset) {
   double values[MOST_RUNS];
   for (int i = 0; i < count; i++)
     memcpy(&values[i], (const char *)(runs + i) + offset, sizeof *values);
-  return median(values, count);
+  return median(count, values);
 }
 
 static figures medians(const figures *runs, int count) {

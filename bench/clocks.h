@@ -2,11 +2,9 @@
 #ifndef BENCH_CLOCKS_H
 #define BENCH_CLOCKS_H
 
-#include <stdlib.h>
 #include <sys/resource.h>
 
 #include "core/clock.h"
-#include "engine/compare.h"
 
 typedef struct clocks {
   double wall, cpu;
@@ -26,17 +24,6 @@ static inline clocks clocks_now(void) {
 static inline clocks clocks_since(clocks start) {
   const clocks now = clocks_now();
   return (clocks){now.wall - start.wall, now.cpu - start.cpu};
-}
-
-static inline int bench_by_value(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-// Sorts the values.
-static inline double median(double *values, int count) {
-  qsort(values, (size_t)count, sizeof *values, bench_by_value);
-  return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
 #endif

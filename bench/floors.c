@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -106,7 +106,7 @@ typedef struct sb_evaluate_options {
   const sb_by *by;        // columns to tell performance apart by
   size_t by_count;
   const char *covariates;      // the TSV that has them; NULL: "dataset" alone is known
-  const sb_progress *progress; // warned of assumptions made; may be NULL
+  const sb_progress *progress; // warned of assumptions made
 } sb_evaluate_options;
 
 // fpir 0.001, expected_false 0.01, 1,000 replicates.
@@ -117,8 +117,8 @@ SB_API void sb_evaluation_free(sb_evaluation *evaluation);
 
 // Reads what sb_link wrote into `out`, computes the figures of every measure there and writes beside
 // it evaluation.json (every figure with its interval and definition), links.tsv, thresholds.tsv and
-// curves as tables. `results` has room for `capacity` measures; `count` gets their number. With
-// other identities than link used, scores that it did not list are computed from the stores, which
+// curves as tables. `results` has room for `capacity` measures; `count` gets their number,
+// also where there is too little room. With other identities than link used, scores that it did not list are computed from the stores, which
 // must still be where they were. By labels, scans of two datasets count as scans of two people; where
 // two stores were linked that share nobody by label, a warning and evaluation.json say that this is
 // assumed. With `by` it writes strata.tsv too. The lines of `covariates` name scans by scan_id, or by

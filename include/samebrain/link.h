@@ -63,7 +63,6 @@ typedef struct sb_link_summary {
 //   probe  NULL: the gallery against itself. Scans of two stores with the same (dataset, scan_id)
 //          and the same file (source_sha256) are one scan, never matched with itself; namesakes
 //          from different files are compared like any other two, with a warning
-//   options, summary  NULL: the defaults; not wanted
 //   options->mirrored  each probe is compared as its mirror image, with every gallery scan but itself; of a gallery
 //          against itself all ordered pairs are compared then, as the mirror image of one scan beside the
 //          other is not what the other's is beside it

@@ -185,7 +185,8 @@ SB_API const char *sb_preparer_parameters(const sb_preparer *preparer);
 // the image is brain, or what was to be taken as a head is none.
 SB_API sb_status sb_prepare_file(const sb_preparer *preparer, const char *path, sb_prepared *out);
 
-// The same for a volume in memory (RAS order, as sb_volume_load gives it).
+// The same for a volume in memory (RAS order, as sb_volume_load gives it). Errors: also SB_USAGE (an
+// empty volume, an affine that is singular, values that are not finite).
 SB_API sb_status sb_prepare_volume(const sb_preparer *preparer, const sb_volume *volume,
                                    sb_prepared *out);
 

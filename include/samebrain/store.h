@@ -151,7 +151,10 @@ SB_API const char *sb_store_parameters(const sb_store *store);
 SB_API const sb_scan_record *sb_store_record(const sb_store *store, int64_t i);
 // Its V float16 values (IEEE binary16 bits), mapped from disk.
 SB_API const uint16_t *sb_store_row(const sb_store *store, int64_t i);
-// Where that is: a file of the store (the same string for all rows of one) and the place of the first byte.
+// The harmonised intensities that they stand for, into V floats of the caller: what the measures take
+// (sb_measure_score). Errors: SB_NO_MEMORY.
+SB_API sb_status sb_store_row_values(const sb_store *store, int64_t i, float *values);
+// Where the row is: a file of the store (the same string for all rows of one) and the place of the first byte.
 typedef struct sb_row_place {
   const char *path;
   int64_t offset;

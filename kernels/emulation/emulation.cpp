@@ -1,4 +1,5 @@
 // Blocks and threads of CUDA kernels as coroutines (see emulation.h).
+#undef _FORTIFY_SOURCE // which some compilers set, and which takes a jump to another stack for an attack
 #include "emulation.h"
 #include "streams.h"
 

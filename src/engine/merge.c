@@ -114,6 +114,8 @@ static bool same_folder(const char *one, const char *other) {
 
 sb_status sb_merge(const char *const *folders, size_t count, const char *out, bool keep,
                    const sb_progress *progress, sb_link_summary *summary) {
+  sb_link_summary unread;
+  if (summary == NULL) summary = &unread;
   if (count == 0) return sb_error(SB_USAGE, "there is nothing to merge");
   for (size_t i = 0; i < count; i++)
     if (same_folder(folders[i], out))

@@ -140,6 +140,8 @@ cleanup:
 sb_status sb_link(const sb_store *gallery, const sb_store *probe, const sb_link_options *options,
                   const char *out, const sb_progress *progress, sb_link_summary *summary) {
   const sb_link_options defaults = sb_link_options_default();
-  return sb_link_limited(gallery, probe, options != NULL ? options : &defaults, NULL, out, progress,
-                         summary);
+  sb_link_options asked = options != NULL ? *options : defaults;
+  if (asked.backend == NULL) asked.backend = defaults.backend;
+  if (asked.precision == NULL) asked.precision = defaults.precision;
+  return sb_link_limited(gallery, probe, &asked, NULL, out, progress, summary);
 }

@@ -79,7 +79,7 @@ static sb_status decode(const sb_store *store, int64_t i, const uint16_t *stored
   return status;
 }
 
-sb_status sb_row_values(const sb_store *store, int64_t i, float *row) {
+sb_status sb_store_row_values(const sb_store *store, int64_t i, float *row) {
   return decode(store, i, sb_store_row(store, i), row);
 }
 

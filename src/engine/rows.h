@@ -37,10 +37,9 @@ void sb_reader_close(sb_reader *reader); // a zeroed one is fine
 
 // The grid of a store's rows.
 sb_grid sb_store_grid(const sb_store *store);
-// One row as it is stored, and decoded: half * scale + offset; where the store is of mirror images
-// (sb_store_mirrored) that of the row's mirror image. Errors: SB_NO_MEMORY.
+// One row as it is stored. (sb_store_row_values decodes it; where the store is of mirror images, by
+// sb_store_mirrored, that is the row's mirror image.)
 sb_stored_row sb_store_stored_row(const sb_store *store, int64_t i);
-sb_status sb_row_values(const sb_store *store, int64_t i, float *row);
 // The calling thread's private memory of embedder->scratch floats, in a team of at most `threads`.
 float *sb_reader_scratch(const sb_reader *reader);
 

@@ -319,7 +319,9 @@ sb_status sb_check(const sb_store *store, const sb_check_options *options, const
                .options = options != NULL ? options : &defaults,
                .out = out,
                .progress = progress};
+  sb_check_summary unread;
   sb_status status = sb_ok();
+  if (summary == NULL) summary = &unread;
   memset(summary, 0, sizeof *summary);
   SB_TRY(compare_scans(&k));
   SB_TRY(judge_and_write(&k, summary));

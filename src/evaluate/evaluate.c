@@ -445,6 +445,7 @@ sb_status sb_evaluate(const char *out, const sb_evaluate_options *options, sb_ev
   SB_TRY(check_options(options));
   SB_TRY(sb_link_folder_open(out, &folder));
   if (folder.measure_count > capacity) {
+    *count = folder.measure_count;
     status = sb_error(SB_USAGE, "%s: has %zu measures and room was given for %zu", out,
                       folder.measure_count, capacity);
     goto cleanup;

@@ -50,7 +50,7 @@ static void weigh_span(const sb_align_view *view, const sb_align_level *level, c
       const bool want = (mask[at] > least) & (at < span->count);
       const bool dark = (line[at] >= low) & (line[at] <= high);
       wanted[lane] = want ? 1 : 0;
-      taken[lane] = want & !dark & (at >= from) & (at < to) ? 1 : 0;
+      taken[lane] = (want & !dark & (at >= from) & (at < to)) ? 1 : 0;
     }
     sb_lanes w, v = *(const sb_lanes *)(t + i), part;
     memcpy(&w, wanted, sizeof w);

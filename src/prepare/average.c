@@ -261,11 +261,11 @@ sb_status sb_template_build(const char *const *paths, size_t count,
                             const sb_template_build_options *options, const sb_progress *progress,
                             const char *folder, int64_t *used) {
   const sb_template_build_options defaults = sb_template_build_options_default();
-  if (options == NULL) options = &defaults;
   char *path = NULL, *so_far = NULL;
   sb_hold hold = {0};
   sb_status status;
   *used = 0;
+  if (options == NULL) options = &defaults;
   if (options->rounds < 1 || count > UINT16_MAX)
     return sb_error(SB_USAGE, "a template needs at least one round, and at most %d scans",
                     UINT16_MAX);

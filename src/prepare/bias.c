@@ -12,6 +12,10 @@
 #include "prepare/mask.h"
 #include "prepare/spline.h"
 
+#ifndef CMPLX // glibc has it for GCC, and only lately for clang
+#define CMPLX(re, im) __builtin_complex((double)(re), (double)(im))
+#endif
+
 static const double BLOCK_MM = 4;
 enum { LEVELS = 3, MOST_STEPS = 50, LEAST_BLOCKS = 1000 }; // 1, 2, then 4 spline pieces an axis
 static const double LEAST_CHANGE = 0.0005; // standard deviation of a step that ends a level

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/geometry.h"
 #include "core/memory.h"
 #include "prepare/labels.h"
 #include "prepare/place_brain.h"
@@ -55,10 +56,32 @@ cleanup:
   return status;
 }
 
+// What sb_volume_load sees to, of a volume that may come from elsewhere.
+static sb_status check_volume(const sb_volume *volume) {
+  const int64_t *dims = volume->dims;
+  double inverse[16];
+  if (volume->voxels == NULL || dims[0] < 1 || dims[1] < 1 || dims[2] < 1)
+    return sb_error(SB_USAGE, "the volume is empty (%lld x %lld x %lld voxels)", (long long)dims[0],
+                    (long long)dims[1], (long long)dims[2]);
+  for (int i = 0; i < 16; i++)
+    if (!isfinite(volume->affine[i]))
+      return sb_error(SB_USAGE, "the volume's affine has values that are not finite");
+  if (!sb_affine_invert(volume->affine, inverse))
+    return sb_error(SB_USAGE, "the volume's affine is singular: it tells no place of each voxel");
+  const int64_t n = dims[0] * dims[1] * dims[2];
+  for (int64_t i = 0; i < n; i++)
+    if (!isfinite(volume->voxels[i]))
+      return sb_error(SB_USAGE, "the volume has voxels that are not finite: set them to 0");
+  return sb_ok();
+}
+
 sb_status sb_prepare_volume(const sb_preparer *p, const sb_volume *volume, sb_prepared *out) {
   const double started = sb_now_s();
   const sb_step_seconds steps = {0};
-  sb_status status = prepare(p, volume, false, NULL, &steps, out);
+  memset(out, 0, sizeof *out);
+  sb_status status = check_volume(volume);
+  if (status.code != SB_OK) return status;
+  status = prepare(p, volume, false, NULL, &steps, out);
   out->seconds = sb_now_s() - started;
   return status;
 }
@@ -74,12 +97,14 @@ sb_status sb_prepare_masked(const sb_preparer *p, sb_volume *volume, const sb_vo
   const double started = sb_now_s();
   const sb_step_seconds steps = {0};
   memset(out, 0, sizeof *out);
+  sb_status status = check_volume(volume);
+  if (status.code != SB_OK) return status;
   if (!same_grid(volume, mask))
     return sb_error(SB_CONFLICT, "the mask has another grid; resample it to the scan's");
   const int64_t n = volume->dims[0] * volume->dims[1] * volume->dims[2];
   for (int64_t i = 0; i < n; i++)
     if (!(mask->voxels[i] > 0)) volume->voxels[i] = 0;
-  sb_status status = prepare(p, volume, true, NULL, &steps, out);
+  status = prepare(p, volume, true, NULL, &steps, out);
   out->quality.brain = SB_BRAIN_WAS_MASKED;
   out->seconds = sb_now_s() - started;
   return status;

@@ -108,8 +108,8 @@ cleanup:
 sb_status sb_preparer_create(const sb_template *t, const sb_prepare_options *options,
                              sb_preparer **out) {
   const sb_prepare_options defaults = sb_prepare_options_default();
-  if (options == NULL) options = &defaults;
   *out = NULL;
+  if (options == NULL) options = &defaults;
   sb_status status = check_options(options);
   if (status.code != SB_OK) return status;
   sb_preparer *p = calloc(1, sizeof *p);

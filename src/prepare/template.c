@@ -176,8 +176,8 @@ static void set_hash(sb_template *t) {
 
 sb_status sb_template_load(const sb_template_options *options, sb_template **out) {
   const sb_template_options defaults = sb_template_options_default();
-  if (options == NULL) options = &defaults;
   *out = NULL;
+  if (options == NULL) options = &defaults;
   double mm = options->resolution_mm;
   if (mm != 1 && mm != 2 && mm != 3 && mm != 4)
     return sb_error(SB_USAGE, "resolution %g mm: rows are sampled at 1, 2, 3 or 4 mm", mm);

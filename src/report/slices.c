@@ -109,7 +109,7 @@ static sb_status take_mirrored(const sb_store *store, int64_t i, float **row, ui
   sb_status status;
   SB_TRY(SB_NEW(row, sb_store_row_length(store), "pictures"));
   SB_TRY(SB_NEW(own, (dims[0] * dims[1] * dims[2] + 7) / 8, "pictures"));
-  SB_TRY(sb_row_values(store, i, *row));
+  SB_TRY(sb_store_row_values(store, i, *row));
   sb_mirror_mask(sb_store_mirror(store), sb_store_own_mask(store, i), *own);
 cleanup:
   return status;

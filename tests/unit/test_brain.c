@@ -149,10 +149,38 @@ static void other_bodies(void **state) {
   }
 }
 
+// What loading a file sees to, a program may have left undone.
+static void volumes_of_no_file(void **state) {
+  fixture *f = *state;
+  if (f->t == NULL) skip();
+  enum { EMPTY, NO_VOXELS, SINGULAR, NOWHERE, NOT_A_NUMBER, CASES };
+  static const char *const SAID[] = {"is empty", "is empty", "singular", "not finite",
+                                     "not finite"};
+  for (int c = 0; c < CASES; c++) {
+    sb_volume v = f->scan;
+    sb_prepared prepared;
+    float *value = f->scan.voxels + voxels_of(&v) / 2, kept = *value;
+    memset(&prepared, 0x5a, sizeof prepared);
+    if (c == EMPTY) memset(&v, 0, sizeof v);
+    if (c == NO_VOXELS) v.dims[1] = 0;
+    if (c == SINGULAR) memset(v.affine, 0, 3 * sizeof *v.affine);
+    if (c == NOWHERE) v.affine[3] = (double)NAN;
+    if (c == NOT_A_NUMBER) *value = NAN;
+    const sb_status alone = sb_prepare_volume(f->preparer, &v, &prepared);
+    assert_null(prepared.row);
+    const sb_status masked = sb_prepare_masked(f->preparer, &v, &f->scan, &prepared);
+    *value = kept;
+    if (alone.code != SB_USAGE || masked.code != SB_USAGE || strstr(alone.message, SAID[c]) == NULL)
+      fail_msg("case %d: %s; with a mask: %s", c, alone.message, masked.message);
+    sb_prepared_free(&prepared);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_and_backgrounds),
       cmocka_unit_test(other_bodies),
+      cmocka_unit_test(volumes_of_no_file),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -529,7 +529,7 @@ static void holds_of_the_dead(void **state) {
   char *file = sb_path_join(*state, SB_HOLD_FILE);
   sb_hold hold;
   const pid_t child = fork();
-  if (child == 0) _exit(sb_hold_take(*state, &hold).code);
+  if (child == 0) _exit((int)sb_hold_take(*state, &hold).code);
   int ended;
   assert_int_equal(waitpid(child, &ended, 0), child);
   assert_int_equal(ended, 0);

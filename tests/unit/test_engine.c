@@ -237,7 +237,8 @@ static float *rows_of(const sb_store *store) {
   int64_t length = sb_store_row_length(store);
   float *rows = malloc((size_t)(sb_store_count(store) * length) * sizeof *rows);
   assert_non_null(rows);
-  for (int64_t i = 0; i < sb_store_count(store); i++) sb_row_values(store, i, rows + i * length);
+  for (int64_t i = 0; i < sb_store_count(store); i++)
+    sb_store_row_values(store, i, rows + i * length);
   return rows;
 }
 

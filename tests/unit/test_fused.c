@@ -23,8 +23,8 @@ static double score_of(const char *measure, const sb_store *store, int64_t i, in
   const sb_scan_data one = {a, sb_store_own_mask(store, i)};
   const sb_scan_data other = {b, sb_store_own_mask(store, j)};
   double score;
-  sb_row_values(store, i, a);
-  sb_row_values(store, j, b);
+  sb_store_row_values(store, i, a);
+  sb_store_row_values(store, j, b);
   assert_ok(sb_measure_score_scans(measure, sb_store_grid_dims(store), 2, sb_store_mask(store),
                                    sb_store_row_length(store), &one, &other, &score));
   return score;

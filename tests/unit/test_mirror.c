@@ -211,8 +211,8 @@ static double score_of(const char *measure, int64_t probe, int64_t gallery) {
   assert_ok(SB_NEW(&a, grid.row_length, "row"));
   assert_ok(SB_NEW(&b, grid.row_length, "row"));
   assert_ok(SB_NEW(&mask, (voxels + 7) / 8, "mask"));
-  assert_ok(sb_row_values(mirrored, probe, a));
-  assert_ok(sb_row_values(store, gallery, b));
+  assert_ok(sb_store_row_values(mirrored, probe, a));
+  assert_ok(sb_store_row_values(store, gallery, b));
   sb_mirror_mask(sb_store_mirror(mirrored), sb_store_own_mask(store, probe), mask);
   const sb_scan_data one = {a, mask}, other = {b, sb_store_own_mask(store, gallery)};
   assert_ok(sb_measure_score_scans(measure, grid.dims, grid.voxel_mm, grid.mask, grid.row_length,

@@ -31,7 +31,7 @@ static spread spread_of(const char *measure, const sb_store *store, int sessions
   float *rows = malloc((size_t)(scans * length) * sizeof *rows);
   double sum = 0, squares = 0, count = 0, least = INFINITY;
   assert_non_null(rows);
-  for (int64_t i = 0; i < scans; i++) sb_row_values(store, i, rows + i * length);
+  for (int64_t i = 0; i < scans; i++) sb_store_row_values(store, i, rows + i * length);
   for (int64_t i = 0; i < scans; i++)
     for (int64_t j = i + 1; j < scans; j++) {
       double score;
