@@ -158,9 +158,9 @@ static double gallery_clustering(const sb_forecaster *f, const to_deviate *map, 
 
 // How much more the probes' sums of excesses vary than those of independent pairs would: as of
 // their number in a study's tail, but led by the far ones, on which a forecast rests. With the
-// effects of both people out this is near 1.
+// effects of both people out this is near 1. From `start` to `end` as the tail goes.
 static sb_status clustering(const sb_study *study, const to_deviate *map, const double *edge,
-                            const double *effect, double start, double *out) {
+                            const double *effect, double start, double end, double *out) {
   double sum = 0, squares = 0, alone = 0, *exceed = NULL;
   sb_status status = SB_NEW_ZERO(&exceed, study->probes, "scores");
   *out = 1;
@@ -169,7 +169,7 @@ static sb_status clustering(const sb_study *study, const to_deviate *map, const 
       double count = study->histogram[p * study->bins + bin];
       if (!(count > 0)) continue;
       double excess = deviate_of(map, (edge[bin] + edge[bin + 1]) / 2 - effect[p]) - start;
-      if (excess <= 0) continue;
+      if (excess <= 0 || excess > end - start) continue;
       exceed[p] += count * excess;
       alone += count * excess * excess;
     }
@@ -192,7 +192,7 @@ static void spread(double *counts, double from, double to, double count) {
 static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const double *edge,
                                const double *effect) {
   const sb_study *study = f->study;
-  double low = INFINITY, high = -INFINITY, *counts = NULL, cluster = 1, pairs = 0;
+  double low = INFINITY, high = -INFINITY, *counts = NULL, cluster = 1;
   to_deviate *map = NULL;
   sb_status status = sb_ok();
   for (int64_t p = 0; p < study->probes; p++)
@@ -214,14 +214,7 @@ static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const doub
       double from = (deviate_of(map, edge[bin] - effect[p]) - first) / width;
       double to = (deviate_of(map, edge[bin + 1] - effect[p]) - first) / width;
       spread(counts, from, to, count);
-      pairs += count;
     }
-  double start =
-      first + width * (double)sb_tail_start(counts, RESIDUAL_BINS, pairs, nonmated_known);
-  SB_TRY(clustering(study, map, edge, effect, start, &cluster));
-  SB_TRY(find_strangers(study, &f->strangers));
-  cluster = fmax(cluster, 1);
-  if (f->strangers > 0) cluster += f->strangers * gallery_clustering(f, map, start);
   const sb_tail_data data = {.low = first,
                              .high = first + width * RESIDUAL_BINS,
                              .bins = RESIDUAL_BINS,
@@ -230,6 +223,13 @@ static sb_status fit_residuals(sb_forecaster *f, bool nonmated_known, const doub
                              .xi_sd = XI_SD,
                              .log_sigma_sd = LOG_SIGMA_SD,
                              .zoom = true};
+  if (!sb_tail_place(&data, &f->tail)) goto cleanup;
+  const double start = first + width * (double)f->tail.first_bin;
+  const double end = first + width * (double)f->tail.end_bin;
+  SB_TRY(clustering(study, map, edge, effect, start, end, &cluster));
+  SB_TRY(find_strangers(study, &f->strangers));
+  cluster = fmax(cluster, 1);
+  if (f->strangers > 0) cluster += f->strangers * gallery_clustering(f, map, start);
   status = sb_tail_fit(&data, cluster, &f->tail);
 cleanup:
   free(counts);

@@ -36,16 +36,6 @@ static double log_beyond(double xi, double sigma, double x) {
   return a <= -1 ? -INFINITY : -log1p(a) / xi;
 }
 
-int64_t sb_tail_start(const double *counts, int64_t bins, double pairs, bool known_nonmated) {
-  double most = known_nonmated ? MOST_KNOWN : MOST_EXCEEDANCES;
-  double share = fmin(USUAL_SHARE, most / pairs);
-  share = fmin(fmax(share, LEAST_EXCEEDANCES / pairs), LARGEST_SHARE);
-  double above = 0;
-  int64_t bin = bins;
-  while (bin > 0 && above + counts[bin - 1] <= share * pairs * (1 + 1e-12)) above += counts[--bin];
-  return bin;
-}
-
 // ---- Location and scale -------------------------------------------------------------------------
 
 // The z below which a share of the pairs lies, linear within bins of the score.
@@ -177,15 +167,60 @@ static void weigh(const cells *c, const sb_tail_data *d, sb_tail *t) {
   }
 }
 
-sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out) {
+// ---- Where the tail lies ------------------------------------------------------------------------
+
+// The lowest bin above which no more than a share of the pairs lie.
+static int64_t bin_of_share(const sb_tail_data *d, double pairs, double share) {
+  share = fmin(fmax(share, LEAST_EXCEEDANCES / pairs), LARGEST_SHARE);
+  double above = 0;
+  int64_t bin = d->bins;
+  while (bin > 0 && above + d->counts[bin - 1] <= share * pairs * (1 + 1e-12))
+    above += d->counts[--bin];
+  return bin;
+}
+
+static double surprise_at(const sb_tail_data *d, const sb_tail *t, int64_t edge) {
+  const double width = (d->high - d->low) / (double)d->bins;
+  return sb_tail_surprise(t, transform(t, d->low + width * (double)edge));
+}
+
+// The tail from a bin on: to its end, at least one bin.
+static void place_at(const sb_tail_data *d, int64_t first, sb_tail *t) {
+  t->first_bin = t->end_bin = first;
+  t->u = t->v = surprise_at(d, t, first);
+  t->exceedances = 0;
+  for (; t->end_bin < d->bins; t->end_bin++) {
+    const double y = surprise_at(d, t, t->end_bin + 1);
+    if (t->end_bin > first && y > t->u + REACH && !d->known_nonmated) break;
+    t->exceedances += d->counts[t->end_bin];
+    t->v = y;
+  }
+  if (d->known_nonmated) t->v = INFINITY;
+}
+
+// Among so many pairs that their usual share is more than is needed, farther up. What lies beyond the
+// tail's end is not counted: there may be more mates than the tail has pairs.
+static void place_tail(const sb_tail_data *d, sb_tail *t) {
+  if (d->known_nonmated) {
+    place_at(d, bin_of_share(d, t->pairs, fmin(USUAL_SHARE, MOST_KNOWN / t->pairs)), t);
+    return;
+  }
+  place_at(d, bin_of_share(d, t->pairs, USUAL_SHARE), t);
+  while (t->exceedances > MOST_EXCEEDANCES) {
+    place_at(d, t->first_bin + 1, t);
+    if (t->exceedances >= LEAST_EXCEEDANCES) continue;
+    place_at(d, t->first_bin - 1, t); // bins are coarse
+    break;
+  }
+}
+
+bool sb_tail_place(const sb_tail_data *data, sb_tail *out) {
   memset(out, 0, sizeof *out);
   out->low = data->low;
   out->high = data->high;
   out->fisher = data->fisher;
-  out->cluster = fmax(cluster, 1);
   for (int64_t bin = 0; bin < data->bins; bin++) out->pairs += data->counts[bin];
-  sb_status status = sb_ok();
-  if (out->pairs < SB_LEAST_PAIRS) return status;
+  if (out->pairs < SB_LEAST_PAIRS) return false;
   out->location = quantile(data, out, 0.5);
   out->scale = (quantile(data, out, 0.75) - quantile(data, out, 0.25)) / 1.349;
   double width = (data->high - data->low) / (double)data->bins;
@@ -194,25 +229,19 @@ sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out) {
   for (int64_t bin = 0; bin + 1 < data->bins; bin++)
     least = fmin(least, transform(out, data->low + width * (double)(bin + 1)) -
                             transform(out, data->low + width * (double)bin));
-  if (!(out->scale > 0.6 * least)) return status;
-  int64_t start = sb_tail_start(data->counts, data->bins, out->pairs, data->known_nonmated),
-          end = start;
-  out->u = sb_tail_surprise(out, transform(out, data->low + width * (double)start));
-  cells c = {0};
-  for (; end < data->bins; end++) {
-    double y = sb_tail_surprise(out, transform(out, data->low + width * (double)(end + 1)));
-    if (end > start && y > out->u + REACH && !data->known_nonmated) break;
-    out->exceedances += data->counts[end];
-    c.reach = y - out->u;
-  }
-  if (data->known_nonmated) c.reach = INFINITY;
-  out->v = out->u + c.reach;
-  if (start < data->bins && out->exceedances >= 1) {
-    status = collect(data, out, start, end, &c);
-    if (status.code == SB_OK) {
-      weigh(&c, data, out);
-      out->known = true;
-    }
+  if (!(out->scale > 0.6 * least)) return false;
+  place_tail(data, out);
+  return out->exceedances >= 1;
+}
+
+sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out) {
+  if (!sb_tail_place(data, out)) return sb_ok();
+  cells c = {.reach = out->v - out->u};
+  out->cluster = fmax(cluster, 1);
+  sb_status status = collect(data, out, out->first_bin, out->end_bin, &c);
+  if (status.code == SB_OK) {
+    weigh(&c, data, out);
+    out->known = true;
   }
   free(c.from);
   free(c.to);
@@ -248,20 +277,21 @@ int sb_tail_draw(const sb_tail *tail, double uniform) {
 
 // ---- Of a study ---------------------------------------------------------------------------------
 
-// How much exceedances cluster in scans: the variance of their number over that of independent
+// How much the tail's pairs cluster in scans: the variance of their number over that of independent
 // pairs. With k_p of probe p, sum (k_p - mean)^2 over the number of pairs is 1 (2 where a pair counts
 // under both its scans) without clusters; a gallery scan is taken to attract pairs as a probe does.
-static sb_status clustering(const sb_study *study, int64_t start, bool with_mated, double *out) {
+static sb_status clustering(const sb_study *study, const sb_tail *t, bool with_mated, double *out) {
   double *count = NULL, sum = 0, squares = 0;
   sb_status status = SB_NEW_ZERO(&count, study->probes, "scans");
   *out = 1;
   if (status.code != SB_OK) return status;
   for (int64_t p = 0; p < study->probes; p++)
-    for (int64_t bin = start; bin < study->bins; bin++)
+    for (int64_t bin = t->first_bin; bin < t->end_bin; bin++)
       count[p] += study->histogram[p * study->bins + bin];
   for (int64_t i = 0; with_mated && i < study->mated.count; i++) {
     const sb_listed *pair = study->mated.items + i;
-    if (sb_study_bin(study, pair->score) < start) continue;
+    const int64_t bin = sb_study_bin(study, pair->score);
+    if (bin < t->first_bin || bin >= t->end_bin) continue;
     count[pair->probe]++;
     if (study->self) count[pair->gallery]++;
   }
@@ -335,14 +365,13 @@ sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out)
   int64_t reciprocal = 0;
   sb_status status = sb_ok();
   SB_TRY(SB_NEW_ZERO(&counts, study->bins, "histogram"));
-  double pairs = 0, cluster;
+  double cluster = 1;
   for (int64_t p = 0; p < study->probes; p++)
     for (int64_t bin = 0; bin < study->bins; bin++)
       counts[bin] += study->histogram[p * study->bins + bin];
   for (int64_t bin = 0; bin < study->bins; bin++) counts[bin] /= (double)sb_study_sides(study);
   for (int64_t i = 0; with_mated && i < study->mated.count; i++)
     counts[sb_study_bin(study, study->mated.items[i].score)]++;
-  for (int64_t bin = 0; bin < study->bins; bin++) pairs += counts[bin];
   SB_TRY(find_reciprocal(study, with_mated, &score, &second, &reciprocal));
   const sb_tail_data data = {.low = study->low,
                              .high = study->high,
@@ -354,8 +383,7 @@ sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out)
                              .censored_count = reciprocal,
                              .censored = score,
                              .censored_at = second};
-  int64_t start = pairs > 0 ? sb_tail_start(counts, study->bins, pairs, false) : study->bins;
-  SB_TRY(clustering(study, start, with_mated, &cluster));
+  if (sb_tail_place(&data, out)) SB_TRY(clustering(study, out, with_mated, &cluster));
   SB_TRY(sb_tail_fit(&data, cluster, out));
 cleanup:
   free(counts);

@@ -8,8 +8,9 @@
 //   tail   P(y - u > x | y > u) = (1 + xi x / sigma)^(-1 / xi), the limit for any tail (Pickands
 //          1975; Davison and Smith 1990)
 //
-// Mates must not bend it: only pairs between u and u + 6 (what a normal bulk exceeds once in 400)
-// enter, by the likelihood of a truncated distribution; of these, a pair that is the best match of
+// Mates must not bend it, however many they are: only pairs between u and u + 6 (what a normal bulk exceeds
+// once in 400) enter, by the likelihood of a truncated distribution, and u is where these are few
+// enough; of these, a pair that is the best match of
 // both its scans counts as no more than "above the second best", censored. xi and sigma are not
 // known but weighed: a grid of both by likelihood and prior (xi ~ N(0, 0.15), log sigma ~ N(0, 0.5)),
 // the likelihood's logarithm divided by how much the exceedances cluster in scans. Every probability
@@ -46,7 +47,8 @@ typedef struct sb_tail {
   bool fisher;
   double location, scale;                    // of z
   double pairs;                              // all
-  double u, v;                               // levels of y
+  int64_t first_bin, end_bin;                // of the data: the tail's, and one past it
+  double u, v;                               // levels of y: where they begin
   double exceedances;                        // pairs between u and v
   double above_u;                            // P(y > u), mean over the grid
   double cluster;                            // by what the likelihood is divided, at least 1
@@ -68,10 +70,11 @@ static inline double sb_tail_sigma(const sb_tail *t, int cell) {
 double sb_tail_z(const sb_tail *tail, double closeness);
 double sb_tail_surprise(const sb_tail *tail, double z);
 
-// Fits. `cluster`: by what the logarithm of the likelihood is divided.
+// The bulk, and where its tail lies: the caller counts clusters there. False where nothing can be fitted:
+// too few pairs, or all alike.
+bool sb_tail_place(const sb_tail_data *data, sb_tail *out);
+// Places and fits. `cluster`: by what the logarithm of the likelihood is divided.
 sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out);
-// The bin above which the tail's share begins: the caller counts clusters there.
-int64_t sb_tail_start(const double *counts, int64_t bins, double pairs, bool known_nonmated);
 
 // P(a non-mated pair is at least this close), given xi and sigma (cell of the grid).
 double sb_tail_above_cell(const sb_tail *tail, int cell, double z);

@@ -327,6 +327,41 @@ static void test_links(void **state) {
   }
 }
 
+// A hundred thousand scans against as many, each with a mate: more mates than the tail has pairs. They leave it as
+// it is without them, and are all beyond chance.
+static void test_more_mates_than_the_tail_has_pairs(void **state) {
+  (void)state;
+  enum { BINS = 200 };
+  static const double location = 0.22, scale = 0.05, all = 1e10, mates = 1e5;
+  static double counts[BINS];
+  static sb_tail tails[2];
+  for (int bin = 0; bin < BINS; bin++) {
+    const double from = (atanh(fmax(bin / 100.0 - 1, -1 + 1e-12)) - location) / scale;
+    const double to = (atanh(fmin((bin + 1) / 100.0 - 1, 1 - 1e-12)) - location) / scale;
+    counts[bin] = round(all * (sb_normal_upper(from) - sb_normal_upper(to)));
+  }
+  const sb_tail_data data = {.low = -1,
+                             .high = 1,
+                             .fisher = true,
+                             .bins = BINS,
+                             .counts = counts,
+                             .xi_sd = 0.15,
+                             .log_sigma_sd = 0.5};
+  for (int with = 0; with < 2; with++) {
+    if (with) counts[193] += 0.3 * mates;
+    if (with) counts[194] += 0.7 * mates;
+    assert_ok(sb_tail_fit(&data, 1, tails + with));
+    assert_true(tails[with].known);
+    assert_in_range((int)tails[with].exceedances, 50, 5000);
+    near(tails[with].location, location, 0.01, "location");
+  }
+  assert_int_equal(tails[1].first_bin, tails[0].first_bin);
+  near(tails[1].exceedances, tails[0].exceedances, 0, "exceedances");
+  for (double score = 0.5; score < 0.9; score += 0.1)
+    near(log10(sb_tail_above(tails + 1, score)), log10(sb_tail_above(tails, score)), 0.01, "tail");
+  assert_true(all * sb_tail_above(tails + 1, 0.9) < 0.01);
+}
+
 // Three scans of one person: all three links, or one where each scan may be in one.
 static void test_one_to_one(void **state) {
   (void)state;
@@ -515,6 +550,7 @@ int main(void) {
       cmocka_unit_test(test_degenerate_studies),
       cmocka_unit_test(test_perfect_separation),
       cmocka_unit_test(test_links),
+      cmocka_unit_test(test_more_mates_than_the_tail_has_pairs),
       cmocka_unit_test(test_one_to_one),
       cmocka_unit_test(test_cohorts_without_mates),
       cmocka_unit_test(test_tail_of_normal_scores),
