@@ -90,7 +90,7 @@ typedef struct sb_evaluation {
   int64_t links;         // proposed
   int64_t false_links;   // of these, known to be of two people
   int64_t control_links; // proposed with the mated pairs taken out
-  int64_t alike_pairs;   // not proposed, and yet as alike as two scans of one person usually are
+  int64_t alike_pairs;   // below link_threshold, and yet as alike as one person's scans usually are
   char why[6][200];      // why figures are missing, in words; "": no more
   sb_differential *differentials; // one for each column asked for; NULL where nobody is known
   int64_t differential_count;
@@ -117,9 +117,9 @@ SB_API void sb_evaluation_free(sb_evaluation *evaluation);
 
 // Reads what sb_link wrote into `out`, computes the figures of every measure there and writes beside
 // it evaluation.json (every figure with its interval and definition), links.tsv, thresholds.tsv and
-// curves as tables. `results` has room for `capacity` measures; `count` gets their number,
-// also where there is too little room. With other identities than link used, scores that it did not list are computed from the stores, which
-// must still be where they were. By labels, scans of two datasets count as scans of two people; where
+// curves as tables. `results` has room for `capacity` measures; `count` gets their number, also where
+// there is too little room. With other identities than link used, scores that it did not list are
+// computed from the stores, which must still be where they were. By labels, scans of two datasets count as scans of two people; where
 // two stores were linked that share nobody by label, a warning and evaluation.json say that this is
 // assumed. With `by` it writes strata.tsv too. The lines of `covariates` name scans by scan_id, or by
 // participant_id (with session_id), each with dataset or without; a column of numbers or ISO dates is

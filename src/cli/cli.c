@@ -33,9 +33,7 @@ static void put_json_error(sb_code code, int exit_code, const char *message) {
   cJSON *root = cJSON_CreateObject();
   cJSON_AddStringToObject(root, "error", sb_code_name(code));
   cJSON_AddNumberToObject(root, "exit_code", exit_code);
-  char *shown = sb_utf8_visible(message);
-  cJSON_AddStringToObject(root, "message", shown == NULL ? "" : shown);
-  free(shown);
+  cJSON_AddStringToObject(root, "message", message);
   char *text = cJSON_Print(root);
   if (text != NULL) puts(text);
   cJSON_free(text);
@@ -61,8 +59,12 @@ int sb_report(sb_status status) {
   const int code = exit_code_of(status.code);
   if (status.code == SB_OK) return code;
   sb_cli_progress_end();
-  fprintf(stderr, "samebrain: error: %s\n", status.message);
-  put_json_error(status.code, code, status.message);
+  char *shown =
+      sb_utf8_visible(status.message); // it may hold any bytes of a table or a file's name
+  const char *message = shown != NULL ? shown : status.message;
+  fprintf(stderr, "samebrain: error: %s\n", message);
+  put_json_error(status.code, code, message);
+  free(shown);
   return code;
 }
 
@@ -72,11 +74,14 @@ int sb_cli_usage(const sb_command *command, const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  char *shown = sb_utf8_visible(text);
+  const char *message = shown != NULL ? shown : text;
   if (command == NULL)
-    fprintf(stderr, "samebrain: %s\n", text);
+    fprintf(stderr, "samebrain: %s\n", message);
   else
-    fprintf(stderr, "samebrain %s: %s\n", command->name, text);
-  put_json_error(SB_USAGE, SB_EXIT_USAGE, text);
+    fprintf(stderr, "samebrain %s: %s\n", command->name, message);
+  put_json_error(SB_USAGE, SB_EXIT_USAGE, message);
+  free(shown);
   return SB_EXIT_USAGE;
 }
 
@@ -401,7 +406,9 @@ static void advance(void *context, const char *stage, long long done, long long 
 static void warn(void *context, const char *text) {
   (void)context;
   sb_cli_progress_end();
-  fprintf(stderr, "samebrain: warning: %s\n", text);
+  char *shown = sb_utf8_visible(text); // it may hold any bytes of a table or a file's name
+  fprintf(stderr, "samebrain: warning: %s\n", shown != NULL ? shown : text);
+  free(shown);
 }
 
 sb_progress sb_cli_progress(bool quiet) {

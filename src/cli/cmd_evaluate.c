@@ -120,7 +120,7 @@ static sb_status print_strata(const char *of, const char *header, const sb_strat
                               int64_t count, void (*print)(const sb_stratum *)) {
   bool *shown = NULL;
   int64_t left_out = 0;
-  size_t width = strlen(of);
+  size_t width = sb_cli_width(of);
   sb_status status = sb_ok();
   SB_TRY(SB_NEW(&shown, count, "strata"));
   SB_TRY(sb_strata_show(strata, count, shown));
@@ -290,6 +290,7 @@ static int evaluate(const sb_arguments *a, const sb_evaluate_options *options) {
   sb_status status = sb_cli_hold_results(a->positional[0], &hold);
   if (status.code == SB_OK)
     status = sb_evaluate(a->positional[0], options, results, MOST_MEASURES, &count);
+  if (status.code != SB_OK) count = 0; // there may be more than there is room for
   if (status.code == SB_OK) status = sb_cli_write_report(a, a->positional[0]);
   sb_hold_release(&hold);
   if (status.code == SB_OK) status = print(a, results, count);

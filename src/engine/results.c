@@ -246,9 +246,11 @@ cleanup:
   return status;
 }
 
-sb_status sb_results_publish_added(sb_results *results, const char *last, const cJSON *root) {
+sb_status sb_results_publish_added(sb_results *results, const char *last, const cJSON *root,
+                                   const char *gone) {
   sb_status status;
   SB_TRY(complete(results, last, root));
+  if (gone != NULL) SB_TRY(remove_file(results->folder, gone));
   SB_TRY(remove_others(results, false));
   for (size_t i = 0; i < results->count; i++) SB_TRY(sb_file_commit(results->files + i));
 cleanup:

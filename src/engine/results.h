@@ -49,8 +49,9 @@ sb_status sb_results_create_array(sb_results *results, const char *name, const s
 sb_status sb_results_publish(sb_results *results, const cJSON *summary);
 // The same of what was added to a finished link: the file `last`, which holds `root`, gets its name last, and
 // an earlier one goes before any other file is replaced. Where it is, all that was added belongs together.
-// What killed runs had begun is removed.
-sb_status sb_results_publish_added(sb_results *results, const char *last, const cJSON *root);
+// What killed runs had begun is removed, and an earlier file `gone` (NULL: none) that was not made again.
+sb_status sb_results_publish_added(sb_results *results, const char *last, const cJSON *root,
+                                   const char *gone);
 // Removes a folder of such folders: what links wrote, and nothing else.
 sb_status sb_results_remove(const char *path);
 // Frees all, removing what was not published; a zeroed one is fine.

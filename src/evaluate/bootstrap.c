@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/order.h"
 #include "core/random.h"
 #include "core/threads.h"
 #include "evaluate/exact.h"
@@ -347,7 +348,7 @@ static sb_status take_intervals(const double *values, int64_t count, int64_t wid
   sb_status status = SB_NEW(&column, count, "replicates");
   for (int64_t v = 0; v < width && status.code == SB_OK; v++) {
     for (int64_t r = 0; r < count; r++) column[r] = values[r * width + v];
-    out[v] = take_quantiles(column, v == kde ? sb_least(count, SB_KDE_REPLICATES) : count);
+    out[v] = take_quantiles(column, v == kde ? sb_smaller(count, SB_KDE_REPLICATES) : count);
   }
   free(column);
   return status;

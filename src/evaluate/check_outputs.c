@@ -363,7 +363,7 @@ sb_status sb_check_write(const sb_checked *checked, const char *out,
   put_cases(file, checked);
   SB_TRY(sb_results_create(&results, "groups.tsv", &file));
   SB_TRY(put_groups(file, checked));
-  SB_TRY(sb_results_publish_added(&results, "check.json", root));
+  SB_TRY(sb_results_publish_added(&results, "check.json", root, NULL));
 cleanup:
   cJSON_Delete(root);
   sb_results_close(&results);

@@ -19,19 +19,36 @@ static bool number_of(const char *text, double *value) {
   return end != text && *end == '\0' && isfinite(*value);
 }
 
-// "2004-07-31", with or without a time of day, which does not count. Days since 1970 by the civil
-// calendar, whose years begin in March here.
+static int digits(const char *text) {
+  int count = 0;
+  while (isdigit((unsigned char)text[count])) count++;
+  return count;
+}
+
+// "2004-07-31", with or without a time of day, which does not count, or "20040731" as in DICOM. Days since 1970 by
+// the civil calendar, whose years begin in March here.
 static bool date_of(const char *text, double *value) {
   static const int lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  for (int i = 0; i < 10; i++)
-    if (i == 4 || i == 7 ? text[i] != '-' : !isdigit((unsigned char)text[i])) return false;
-  int year = atoi(text), month = atoi(text + 5), day = atoi(text + 8);
+  int year, month, day;
+  if (digits(text) == 8 && text[8] == '\0') {
+    const int whole = atoi(text);
+    year = whole / 10000;
+    month = whole / 100 % 100;
+    day = whole % 100;
+    if (year < 1900 || year > 2100) return false; // a number
+  } else {
+    if (digits(text) != 4 || text[4] != '-' || digits(text + 5) != 2 || text[7] != '-' ||
+        digits(text + 8) != 2)
+      return false;
+    year = atoi(text);
+    month = atoi(text + 5);
+    day = atoi(text + 8);
+    const char *time = text + 10;
+    if (*time != '\0' && ((*time != 'T' && *time != ' ') || digits(time + 1) == 0)) return false;
+  }
   bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
   if (month < 1 || month > 12 || day < 1 || day > lengths[month - 1]) return false;
   if (month == 2 && day == 29 && !leap) return false;
-  if (text[10] != '\0' &&
-      ((text[10] != 'T' && text[10] != ' ') || !isdigit((unsigned char)text[11])))
-    return false;
   int from_march = year - (month <= 2);
   int days = 365 * from_march + from_march / 4 - from_march / 100 + from_march / 400 +
              (153 * ((month + 9) % 12) + 2) / 5 + day - 1 - 719468;
@@ -117,24 +134,31 @@ cleanup:
   return status;
 }
 
-// What keeps a column from being one of numbers, where most of it is: told, since "89+" is easily missed.
+// What keeps a column from being one of numbers or dates, where most of it is: told, since "89+" is easily missed.
 static void warn_of_kind(const char *const *text, int64_t scans, const sb_by *by,
                          const sb_progress *progress) {
-  int64_t numbers = 0, others = 0;
-  const char *first = NULL;
-  double value;
-  for (int64_t i = 0; i < scans; i++) {
-    if (text[i] == NULL) continue;
-    if (number_of(text[i], &value) || date_of(text[i], &value))
-      numbers++;
-    else if (others++ == 0)
-      first = text[i];
-  }
-  if (others > 0 && numbers > others)
+  static const struct {
+    bool (*read)(const char *, double *);
+    const char *name;
+  } kinds[] = {{number_of, "numbers"}, {date_of, "dates"}};
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    int64_t usual = 0, others = 0;
+    const char *first = NULL;
+    double value;
+    for (int64_t i = 0; i < scans; i++) {
+      if (text[i] == NULL) continue;
+      if (kinds[k].read(text[i], &value))
+        usual++;
+      else if (others++ == 0)
+        first = text[i];
+    }
+    if (usual <= others) continue;
     sb_warn(progress,
             "column %s is taken for categories: %" PRId64 " of its %" PRId64
-            " values are no numbers, the first \"%s\"",
-            by->column, others, numbers + others, first);
+            " values are no %s, the first \"%s\"",
+            by->column, others, usual + others, kinds[k].name, first);
+    return;
+  }
 }
 
 // Sets the values of a column of numbers or dates; false where it is neither.
@@ -148,8 +172,8 @@ static bool all_are(bool (*read)(const char *, double *), const char *const *tex
 static sb_status take_values(const char *const *text, int64_t scans, const sb_progress *progress,
                              double *values, sb_covariate *out) {
   const sb_by *by = out->by;
-  bool numbers = !by->categories && all_are(number_of, text, scans, values);
-  bool dates = !by->categories && !numbers && all_are(date_of, text, scans, values);
+  bool dates = !by->categories && all_are(date_of, text, scans, values);
+  bool numbers = !by->categories && !dates && all_are(number_of, text, scans, values);
   sb_status status = list_texts(text, scans, numbers, &out->names, &out->categories);
   if (status.code != SB_OK) return status;
   bool few = numbers && by->edge_count == 0 && out->categories <= SB_MOST_BINS;
@@ -206,6 +230,9 @@ static bool is_dataset(const sb_by *by) {
 }
 
 static sb_status check_edges(const sb_by *by) {
+  if (by->edge_count < 0 || by->edge_count > SB_MOST_EDGES)
+    return sb_error(SB_USAGE, "%s: at most %d edges of bins can be given", by->column,
+                    SB_MOST_EDGES);
   for (int i = 0; i < by->edge_count; i++)
     if (!(by->edges[i] > (i == 0 ? 0 : by->edges[i - 1]) && isfinite(by->edges[i])))
       return sb_error(SB_USAGE, "%s: edges of bins must be above 0 and rise", by->column);
@@ -243,6 +270,7 @@ cleanup:
 sb_status sb_covariates_read(const sb_evaluate_options *options, const sb_scans *scans,
                              sb_covariates *out) {
   *out = (sb_covariates){0};
+  sb_tsv table = {0};
   bool first = true;
   sb_status status = sb_ok();
   if (options->covariates != NULL && options->by_count == 0)
@@ -250,12 +278,16 @@ sb_status sb_covariates_read(const sb_evaluate_options *options, const sb_scans 
                     options->covariates);
   SB_TRY(SB_NEW_ZERO(&out->items, options->by_count, "covariates"));
   if (options->covariates != NULL) {
-    SB_TRY(sb_tsv_read(options->covariates, &out->table));
-    sb_tsv_trim(&out->table);
+    SB_TRY(sb_tsv_read(options->covariates, &table));
+    sb_tsv_trim(&table);
   }
   for (size_t i = 0; i < options->by_count; i++) {
     sb_covariate *c = out->items + out->count++;
     c->by = options->by + i;
+    for (size_t k = 0; k < i; k++)
+      if (strcmp(options->by[k].column, c->by->column) == 0)
+        status = sb_error(SB_USAGE, "column %s is asked for twice", c->by->column);
+    SB_TRY(status);
     if (options->covariates == NULL && !is_dataset(c->by)) {
       status = sb_error(SB_USAGE,
                         "without a table only \"dataset\" is known of scans, not \"%s\": name one "
@@ -263,10 +295,11 @@ sb_status sb_covariates_read(const sb_evaluate_options *options, const sb_scans 
                         c->by->column);
       goto cleanup;
     }
-    SB_TRY(read_column(options, scans, &out->table, first, c));
+    SB_TRY(read_column(options, scans, &table, first, c));
     first = first && is_dataset(c->by);
   }
 cleanup:
+  sb_tsv_free(&table);
   if (status.code != SB_OK) sb_covariates_free(out);
   return status;
 }
@@ -279,6 +312,5 @@ void sb_covariates_free(sb_covariates *covariates) {
     free(c->probe);
   }
   free(covariates->items);
-  sb_tsv_free(&covariates->table);
   *covariates = (sb_covariates){0};
 }

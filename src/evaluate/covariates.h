@@ -2,7 +2,6 @@
 #ifndef SB_EVALUATE_COVARIATES_H
 #define SB_EVALUATE_COVARIATES_H
 
-#include "core/tsv.h"
 #include "engine/people.h"
 #include "samebrain/evaluate.h"
 
@@ -19,7 +18,6 @@ typedef struct sb_covariate {
 typedef struct sb_covariates {
   sb_covariate *items;
   size_t count;
-  sb_tsv table; // holds the texts
 } sb_covariates;
 
 // Reads what `options` asks for. A column is of numbers, or of dates, where all its values are; numbers of

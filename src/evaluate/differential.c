@@ -124,7 +124,8 @@ static void compute_rates(const void *context, const double *weight, double *scr
   }
   for (int64_t k = 0; k < r->wanted_count; k++) {
     int64_t s = r->wanted[k];
-    values[k] = trials[s] > 0 ? fmax(errors[s], 0) / trials[s] : NONE;
+    // What weighs to first order may come out below nothing, or above all.
+    values[k] = trials[s] > 0 ? fmin(fmax(errors[s], 0), trials[s]) / trials[s] : NONE;
   }
 }
 
@@ -400,6 +401,7 @@ static void free_strata(sb_stratum *strata, int64_t count) {
 }
 
 void sb_evaluation_free(sb_evaluation *evaluation) {
+  if (evaluation == NULL) return;
   for (int64_t i = 0; i < evaluation->differential_count; i++) {
     sb_differential *d = evaluation->differentials + i;
     free(d->column);

@@ -14,8 +14,4 @@ static inline double sb_zero_error_bound(int64_t trials, double alpha) {
   return trials < 1 ? 1 : -expm1(log(alpha) / (double)trials);
 }
 
-static inline int64_t sb_least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
 #endif

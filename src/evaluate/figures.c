@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/order.h"
 #include "evaluate/exact.h"
 #include "evaluate/kde.h"
 
@@ -27,9 +28,9 @@ sb_status sb_count_trials(const sb_study *study, sb_trials *out) {
     galleries += gallery[a];
   }
   out->probes = probes;
-  out->nonmated = sb_least(study->people / 2, sb_least(probes, galleries));
+  out->nonmated = sb_smaller(study->people / 2, sb_smaller(probes, galleries));
   out->triples =
-      sb_least(sb_least(out->mated, study->people / 3), sb_least(probes / 2, galleries / 2));
+      sb_smaller(sb_smaller(out->mated, study->people / 3), sb_smaller(probes / 2, galleries / 2));
 cleanup:
   free(probe);
   free(gallery);
@@ -62,7 +63,7 @@ static sb_interval turned(const sb_scale *scale, double low, double high) {
 // non-mated trial failed, so P <= 2 (1 - e)^k.
 static sb_interval of_eer(double eer, double low, double high, const sb_trials *t) {
   if (isnan(eer) || eer > 0) return (sb_interval){low, high};
-  int64_t k = sb_least(t->mated, t->nonmated);
+  int64_t k = sb_smaller(t->mated, t->nonmated);
   return (sb_interval){0, sb_zero_error_bound(k, SB_ALPHA / 2)};
 }
 
@@ -290,7 +291,7 @@ sb_status sb_figures_apply(const sb_study *study, const double *thresholds, int 
   sb_trials t;
   sb_status status = sb_count_trials(study, &t);
   for (int i = 0; i < count && status.code == SB_OK; i += SB_MOST_FIXED) {
-    int some = (int)sb_least(count - i, SB_MOST_FIXED);
+    int some = (int)sb_smaller(count - i, SB_MOST_FIXED);
     status = apply_some(study, &t, thresholds + i, some, options, out + i);
   }
   return status;

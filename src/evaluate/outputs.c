@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/memory.h"
 #include "core/tsv.h"
@@ -401,15 +400,6 @@ static void add_cost(cJSON *root, const sb_scores *scores) {
   }
 }
 
-// Without columns, those of an earlier evaluation go.
-static sb_status forget_strata(const char *folder) {
-  char *path = sb_path_join(folder, "strata.tsv");
-  if (path == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", folder);
-  unlink(path);
-  free(path);
-  return sb_ok();
-}
-
 sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const char *identities,
                             const char *assumption, const sb_evaluate_options *options) {
   const sb_link_folder *folder = scores->folder;
@@ -431,9 +421,8 @@ sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const 
   outputs->measures = NULL;
   add_cost(root, scores);
   add_definitions(root);
-  sb_status status = sb_results_publish_added(&outputs->results, "evaluation.json", root);
-  if (status.code == SB_OK && outputs->strata == NULL)
-    status = forget_strata(outputs->results.folder);
+  sb_status status = sb_results_publish_added(&outputs->results, "evaluation.json", root,
+                                              outputs->strata == NULL ? "strata.tsv" : NULL);
   cJSON_Delete(root);
   return status;
 }

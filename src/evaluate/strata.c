@@ -42,7 +42,7 @@ static double round_step(double x) {
 static double round_edge(double edge, double spread) {
   char text[32];
   double step = round_step(spread / 4);
-  snprintf(text, sizeof text, "%.6g", step * round(edge / step));
+  snprintf(text, sizeof text, "%.15g", step * round(edge / step));
   return strtod(text, NULL);
 }
 
@@ -81,14 +81,29 @@ static int quartile_edges(const double *sorted, int64_t count, double *edges) {
   return used;
 }
 
+// So many digits that no two edges read alike.
+static int digits_of(const double *edges, int count) {
+  int digits = 6;
+  for (int i = 1; i < count; i++) {
+    char text[2][32] = {""};
+    for (; digits < 17; digits++) {
+      for (int k = 0; k < 2; k++) snprintf(text[k], sizeof text[k], "%.*g", digits, edges[i - k]);
+      if (strcmp(text[0], text[1]) != 0) break;
+    }
+  }
+  return digits;
+}
+
 // Bins within stratum 0; the lower edge is the bin's.
 static sb_status add_bins(const double *edges, int count, sb_stratum *strata, int64_t *used) {
+  const int digits = digits_of(edges, count);
   sb_status status = sb_ok();
   for (int i = 0; i <= count && count > 0 && status.code == SB_OK; i++)
     status = add_stratum(strata, used, 0,
-                         i == 0       ? sb_format("below %.6g", edges[0])
-                         : i == count ? sb_format("%.6g and more", edges[i - 1])
-                                      : sb_format("%.6g to %.6g", edges[i - 1], edges[i]));
+                         i == 0 ? sb_format("below %.*g", digits, edges[0])
+                         : i == count
+                             ? sb_format("%.*g and more", digits, edges[i - 1])
+                             : sb_format("%.*g to %.*g", digits, edges[i - 1], digits, edges[i]));
   return status;
 }
 

@@ -367,7 +367,7 @@ static void put_figure_table(FILE *file, const cJSON *figures) {
                {"links", "Proposed links", sb_text_count},
                {"control_links", "Links proposed with all known mates taken out", sb_text_count},
                {"alike_pairs",
-                "Not proposed, but as alike as one person\xe2\x80\x99s scans usually are",
+                "Below that threshold, but as alike as one person\xe2\x80\x99s scans usually are",
                 sb_text_count}};
   const cJSON *why;
   fputs("<div class=\"scroll\" tabindex=\"0\"><table class=\"figures\"><caption>Figures, with 95 % "

@@ -251,15 +251,15 @@ cleanup:
   return status;
 }
 
-// What one measure shows of each column; `left` of them are shown, the others counted down below 0.
+// What one measure shows of each column, `left` of them at most.
 static sb_status put_columns(const sb_page *page, int measure, int *left) {
   const cJSON *figures = sb_page_figures(page, measure), *column;
   int number = 0;
   sb_status status = sb_ok();
   cJSON_ArrayForEach(column, differentials_of(page, measure)) {
-    if (status.code == SB_OK && (*left)-- > 0)
-      status =
-          put_column(page, measure, number++, column, sb_json_number(figures, "fpir_threshold"));
+    if (status.code != SB_OK || *left <= 0) break;
+    (*left)--;
+    status = put_column(page, measure, number++, column, sb_json_number(figures, "fpir_threshold"));
   }
   return status;
 }
@@ -268,8 +268,10 @@ sb_status sb_put_strata(sb_page *page) {
   FILE *file = page->file;
   sb_status status = sb_ok();
   char score[SB_TEXT], rate[SB_TEXT];
-  int left = MOST_COLUMNS;
+  int left = MOST_COLUMNS, columns = 0;
   if (!sb_page_has_strata(page)) return status;
+  for (int i = 0; i < sb_page_measure_count(page); i++)
+    columns += cJSON_GetArraySize(differentials_of(page, i));
   fputs(
       "<section id=\"strata\"><h2>Who is recognised better, who worse?</h2>\n<p>All rates are at "
       "one "
@@ -291,7 +293,7 @@ sb_status sb_put_strata(sb_page *page) {
     status = put_columns(page, i, &left);
     fputs(i == 0 ? "</div>\n" : "</div></details>\n", file);
   }
-  if (left <= 0)
+  if (columns > MOST_COLUMNS)
     fprintf(
         file,
         "<p class=\"note\">The first %d columns of measures are shown; strata.tsv has all.</p>\n",

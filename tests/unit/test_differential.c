@@ -133,6 +133,7 @@ static void check_scores(const counted *c, double direction, double low, double 
 
 // The exact bound where nothing was seen, an interval around the rate where people are enough.
 static void check_interval(double rate, sb_interval i, int64_t people, const char *what) {
+  assert_false(i.low < 0 || i.high > 1);
   if (isnan(rate)) {
     assert_true(isnan(i.low) && isnan(i.high));
   } else if (rate <= 0 || rate >= 1) {
@@ -216,7 +217,7 @@ static void check_searches(const sb_study *study, const made *m, int item, doubl
     near(stratum->fmr, (double)matches / (double)pairs, 1e-12, "FMR");
     check_interval(stratum->fnir, stratum->fnir_interval, mates.people, "FNIR");
     check_interval(stratum->rank1, stratum->rank1_interval, mates.people, "rank-1");
-    int64_t apart = sb_least(others.people, trials.nonmated);
+    int64_t apart = sb_smaller(others.people, trials.nonmated);
     check_interval(stratum->fpir, stratum->fpir_interval, apart, "FPIR");
     check_interval(stratum->fmr, stratum->fmr_interval, apart, "FMR");
     end(&mates);
@@ -261,7 +262,8 @@ static void check_spearman(const sb_study *study, const made *m, double directio
   free(y);
 }
 
-// One store and two, similarities and distances, a threshold with errors of both kinds and one with none.
+// One store and two, similarities and distances; thresholds with errors of both kinds, with none, and one at which
+// nearly every search returns somebody.
 static void test_against_counting(void **state) {
   (void)state;
   for (int kind = 0; kind < 4; kind++) {
@@ -277,8 +279,9 @@ static void test_against_counting(void **state) {
     made m;
     assert_ok(sim_study(&s, &study));
     make_covariates(&study, &m);
-    for (int apart = 0; apart < 2; apart++) {
-      double threshold = apart ? 0.5 : 0.12;
+    static const double thresholds[] = {0.12, 0.5, 0.05};
+    for (size_t t = 0; t < sizeof thresholds / sizeof *thresholds; t++) {
+      const double threshold = thresholds[t];
       sb_evaluate_options options = sb_evaluate_options_default();
       sb_evaluation e = {0};
       options.replicates = 200;
@@ -397,6 +400,12 @@ static void test_bins(void **state) {
               (const char *const[]){"below 60", "60 to 70", "70 to 80", "80 and more", NULL});
   assert_bins(halves, 10, (const char *const[]){"below 0.5", "0.5 and more", NULL});
   assert_bins(one, 3, (const char *const[]){NULL});
+  for (int i = 0; i < 40; i++)
+    ages[i] = 1104500000 + 10 * i; // told apart by as many digits as that takes
+  assert_bins(ages, 40,
+              (const char *const[]){"below 1.1045001e+09", "1.1045001e+09 to 1.1045002e+09",
+                                    "1.1045002e+09 to 1.1045003e+09", "1.1045003e+09 and more",
+                                    NULL});
 }
 
 // Of many categories the sums and the largest are shown, in their order.
@@ -497,6 +506,33 @@ static const good_case GOOD[] = {
      .says = "1 of its 6 values are no numbers, the first \"89+\"",
      .kind = SB_CATEGORIES,
      .values = {3, 4, 5, 2, 0, 1}},
+    {.text =
+         "scan_id\tdataset\tAcquisitionDate\np1_s1\ta\t20041231\np1_s2\ta\t20050102\n", // as in DICOM
+     .column = "AcquisitionDate",
+     .edge = 1,
+     .says = "no value for 4 of the 6",
+     .kind = SB_DATES,
+     .values = {1970 + 12783 / 365.25, 1970 + 12785 / 365.25, -1, -1, -1, -1}},
+    {.text =
+         "scan_id\tdataset\tvolume\np1_s1\ta\t20041331\np1_s2\ta\t20050102\n", // the first is no date
+     .column = "volume",
+     .edge = 1,
+     .says = "no value for 4 of the 6",
+     .kind = SB_NUMBERS,
+     .values = {20041331, 20050102, -1, -1, -1, -1}},
+    {.text = "scan_id\tdataset\tage\np1_s1\ta\t70\np1_s2\ta\t71\np2_s1\ta\t2004-01-01\n"
+             "p2_s2\ta\t60\np3_s1\ta\t50\np1_s1\tb\t55\n",
+     .column = "age",
+     .says = "1 of its 6 values are no numbers, the first \"2004-01-01\"",
+     .kind = SB_CATEGORIES,
+     .values = {4, 5, 0, 3, 1, 2}},
+    {.text =
+         "scan_id\tdataset\twhen\np1_s1\ta\t2001-01-01\np1_s2\ta\t2002-01-01\np2_s1\ta\tspring\n"
+         "p2_s2\ta\t2003-01-01\np3_s1\ta\t2004-01-01\np1_s1\tb\t2005-01-01\n",
+     .column = "when",
+     .says = "1 of its 6 values are no dates, the first \"spring\"",
+     .kind = SB_CATEGORIES,
+     .values = {0, 1, 5, 2, 3, 4}},
     {.text = "participant_id\tdataset\twhen\n1\ta\t2001-02-29\n2\ta\t2001-03-01\n", // no such day
      .column = "when",
      .says = "no value for 2 of the 6",
