@@ -122,7 +122,7 @@ SB_API void sb_evaluation_free(sb_evaluation *evaluation);
 // computed from the stores, which must still be where they were. By labels, scans of two datasets count as scans of two people; where
 // two stores were linked that share nobody by label, a warning and evaluation.json say that this is
 // assumed. With `by` it writes strata.tsv too. The lines of `covariates` name scans by scan_id, or by
-// participant_id (with session_id), each with dataset or without; a column of numbers or ISO dates is
+// participant_id (with session_id), each with dataset or without; a column of numbers or dates is
 // told apart by a pair's difference, any other, and numbers of at most four values, by value; "n/a" and
 // "" are missing, and warned of.
 // Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output, damaged, or identities or covariates that do
