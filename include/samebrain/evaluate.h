@@ -115,16 +115,17 @@ SB_API sb_evaluate_options sb_evaluate_options_default(void);
 // Frees an evaluation's differentials; needed where options had `by`. A zeroed one is fine.
 SB_API void sb_evaluation_free(sb_evaluation *evaluation);
 
-// Reads what sb_link wrote into `out`, computes the figures of every measure there and writes beside
-// it evaluation.json (every figure with its interval and definition), links.tsv, thresholds.tsv and
-// curves as tables. `results` has room for `capacity` measures; `count` gets their number, also where
-// there is too little room. With other identities than link used, scores that it did not list are
-// computed from the stores, which must still be where they were. By labels, scans of two datasets count as scans of two people; where
-// two stores were linked that share nobody by label, a warning and evaluation.json say that this is
-// assumed. With `by` it writes strata.tsv too. The lines of `covariates` name scans by scan_id, or by
-// participant_id (with session_id), each with dataset or without; a column of numbers or dates is
-// told apart by a pair's difference, any other, and numbers of at most four values, by value; "n/a" and
-// "" are missing, and warned of.
+// Reads what sb_link wrote into `out`, computes the figures of every measure there and writes
+// beside it evaluation.json (every figure with its interval and definition), links.tsv,
+// thresholds.tsv and curves as tables. `results` has room for `capacity` measures; `count` gets
+// their number, also where there is too little room. With other identities than link used, scores
+// that it did not list are computed from the stores, which must still be where they were. By
+// labels, scans of two datasets count as scans of two people; where two stores were linked that
+// share nobody by label, a warning and evaluation.json say that this is assumed. With `by` it
+// writes strata.tsv too. The lines of `covariates` name scans by scan_id, or by participant_id
+// (with session_id), each with dataset or without; a column of numbers or dates is told apart by a
+// pair's difference, any other, and numbers of at most four values, by value; "n/a" and "" are
+// missing, and warned of.
 // Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output, damaged, or identities or covariates that do
 // not fit), SB_CONFLICT (a store has changed), SB_USAGE (an option; too little capacity; identities so
 // different that linking again is cheaper), SB_IO. After an error `results` holds nothing to free.
