@@ -27,7 +27,7 @@ static inline int remove_entry(const char *path, const struct stat *info, int ki
 
 // Removes a folder and all in it; links are removed, not followed. 0 when it is gone.
 static inline int remove_folder(const char *path) {
-  return nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+  return path == NULL ? -1 : nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 #endif
