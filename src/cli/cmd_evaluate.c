@@ -325,8 +325,7 @@ static const sb_option OPTIONS[] = {
     {"--expected-false", "N", "false links to expect among all that are proposed (0.01)"},
     {"--by", "COLUMN,...",
      "columns to tell performance apart by: age, age:1,2,5 (edges of a pair's difference), "
-     "site:each "
-     "(numbers are names)"},
+     "site:each (numbers are names)"},
     {"--covariates", "TSV", "the table that has them, by scan_id or participant_id (session_id)"},
     {"--one-to-one", NULL, "propose each scan in one link at most, the closest pair first"},
     {"--threads", "N", "processors to use; changes no figure (all)"},

@@ -37,7 +37,8 @@ sb_status sb_alloc_zero(size_t count, size_t size, const char *what, void **out)
   return status;
 }
 
-int64_t sb_default_memory_bytes(void) {
+int64_t sb_memory_bytes(int64_t wanted) {
+  if (wanted > 0) return wanted;
   const int64_t four_gib = (int64_t)4 << 30;
   int64_t quarter = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE) / 4;
   return quarter > 0 && quarter < four_gib ? quarter : four_gib;

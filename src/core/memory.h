@@ -13,8 +13,9 @@ sb_status sb_alloc(size_t count, size_t size, const char *what, void **out);
 // The same, zeroed.
 sb_status sb_alloc_zero(size_t count, size_t size, const char *what, void **out);
 
-// What a command may take when nothing is said: the smaller of 4 GiB and a quarter of the machine's.
-int64_t sb_default_memory_bytes(void);
+// The memory that a command may take: `wanted` bytes, or where that is 0 or less the smaller of 4 GiB and a
+// quarter of the machine's.
+int64_t sb_memory_bytes(int64_t wanted);
 // What this process holds now, from /proc; 0 where there is none.
 int64_t sb_resident_bytes(void);
 

@@ -87,7 +87,7 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   sb_status status = sb_ok();
   run->started_s = sb_now_s();
   run->threads = sb_thread_count(options->threads);
-  run->memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : sb_default_memory_bytes();
+  run->memory_bytes = sb_memory_bytes(options->memory_bytes);
   run->mode = sb_identity_mode_of(options->identities);
   run->command = sb_link_command(run->gallery, run->scans.self ? NULL : run->probe, options);
   if (run->command == NULL) return sb_error(SB_NO_MEMORY, "out of memory");

@@ -28,7 +28,7 @@ sb_status sb_score_pairs(const sb_store *probe, const sb_store *gallery, const s
   if (measure->parts != NULL && weights != NULL) measure->weigh(embedder.context, weights);
   const sb_range all = {0, sb_store_count(probe)};
   SB_TRY(sb_plan_make(all.last, sb_store_count(gallery), false, all, 1, options.threads,
-                      sb_default_memory_bytes(), &embedder, backend, context, NULL, &plan));
+                      sb_memory_bytes(0), &embedder, backend, context, NULL, &plan));
   SB_TRY(SB_NEW(&requests, count, "pairs to score"));
   for (int64_t i = 0; i < count; i++)
     requests[i] = (sb_request){pairs[i].probe, pairs[i].gallery, scores + i};

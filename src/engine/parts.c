@@ -32,8 +32,7 @@ static sb_status part_count(const sb_link_options *options, const sb_store *gall
   const sb_range range = sb_share_range(share, probes, probe == NULL);
   const double pairs = (double)sb_range_pairs(range, sb_store_count(gallery), probe == NULL);
   const int64_t row = sb_store_row_length(gallery);
-  const int64_t memory =
-      options->memory_bytes > 0 ? options->memory_bytes : sb_default_memory_bytes();
+  const int64_t memory = sb_memory_bytes(options->memory_bytes);
   int64_t block = sb_larger(1, memory / (row * (int64_t)sizeof(float)));
   double work = options->measure_count == 0 ? pairs * (double)row : 0;
   for (size_t m = 0; m < options->measure_count; m++) {

@@ -206,10 +206,9 @@ sb_status sb_find_copies(const sb_store *store, const sb_mirror *mirror, int64_t
   sb_status status = sb_ok();
   *files_missing = 0;
   threads = sb_thread_count(threads);
-  if (memory_bytes <= 0) memory_bytes = sb_default_memory_bytes();
   compare_hashes(store, cases);
   SB_TRY(check_files(&f, cases, threads));
-  SB_TRY(compare_files(&f, memory_bytes, threads, cases));
+  SB_TRY(compare_files(&f, sb_memory_bytes(memory_bytes), threads, cases));
   for (int64_t i = 0; i < cases->count; i++) *files_missing += cases->items[i].gone;
   SB_TRY(compare_rows(store, cases));
 cleanup:

@@ -196,7 +196,7 @@ static sb_status take_values(const char *const *text, int64_t scans, const sb_pr
   return status;
 }
 
-// Names as they can be shown: a table may have any bytes.
+// Names of categories as they can be shown: a table may have any bytes.
 static sb_status make_visible(sb_covariate *c) {
   for (int64_t i = 0; i < c->categories; i++) {
     char *visible = sb_utf8_visible(c->names[i]);
@@ -261,7 +261,7 @@ static sb_status read_column(const sb_evaluate_options *options, const sb_scans 
   }
   warn_of_missing(text, scans, out->by, options->progress);
   SB_TRY(take_values(text, count, options->progress, out->probe, out));
-  SB_TRY(make_visible(out));
+  if (out->kind == SB_CATEGORIES) SB_TRY(make_visible(out));
 cleanup:
   free((void *)text);
   return status;

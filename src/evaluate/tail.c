@@ -234,14 +234,13 @@ bool sb_tail_place(const sb_tail_data *data, sb_tail *out) {
   return out->exceedances >= 1;
 }
 
-sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out) {
-  if (!sb_tail_place(data, out)) return sb_ok();
-  cells c = {.reach = out->v - out->u};
-  out->cluster = fmax(cluster, 1);
-  sb_status status = collect(data, out, out->first_bin, out->end_bin, &c);
+sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *placed) {
+  cells c = {.reach = placed->v - placed->u};
+  placed->cluster = fmax(cluster, 1);
+  sb_status status = collect(data, placed, placed->first_bin, placed->end_bin, &c);
   if (status.code == SB_OK) {
-    weigh(&c, data, out);
-    out->known = true;
+    weigh(&c, data, placed);
+    placed->known = true;
   }
   free(c.from);
   free(c.to);
@@ -365,7 +364,7 @@ sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out)
   int64_t reciprocal = 0;
   sb_status status = sb_ok();
   SB_TRY(SB_NEW_ZERO(&counts, study->bins, "histogram"));
-  double cluster = 1;
+  double cluster;
   for (int64_t p = 0; p < study->probes; p++)
     for (int64_t bin = 0; bin < study->bins; bin++)
       counts[bin] += study->histogram[p * study->bins + bin];
@@ -383,7 +382,8 @@ sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out)
                              .censored_count = reciprocal,
                              .censored = score,
                              .censored_at = second};
-  if (sb_tail_place(&data, out)) SB_TRY(clustering(study, out, with_mated, &cluster));
+  if (!sb_tail_place(&data, out)) goto cleanup;
+  SB_TRY(clustering(study, out, with_mated, &cluster));
   SB_TRY(sb_tail_fit(&data, cluster, out));
 cleanup:
   free(counts);

@@ -73,8 +73,8 @@ double sb_tail_surprise(const sb_tail *tail, double z);
 // The bulk, and where its tail lies: the caller counts clusters there. False where nothing can be fitted:
 // too few pairs, or all alike.
 bool sb_tail_place(const sb_tail_data *data, sb_tail *out);
-// Places and fits. `cluster`: by what the logarithm of the likelihood is divided.
-sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *out);
+// Fits one that was placed. `cluster`: by what the logarithm of the likelihood is divided.
+sb_status sb_tail_fit(const sb_tail_data *data, double cluster, sb_tail *placed);
 
 // P(a non-mated pair is at least this close), given xi and sigma (cell of the grid).
 double sb_tail_above_cell(const sb_tail *tail, int cell, double z);

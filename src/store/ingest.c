@@ -291,9 +291,7 @@ static sb_status make_room(run *r, const sb_scan_list *list) {
   r->threads = sb_thread_count(r->options->threads);
   r->window = 2 * (int64_t)r->threads;
   r->memory_held = sb_resident_bytes() + r->window * outcome_bytes;
-  r->memory_bytes =
-      (r->options->memory_bytes > 0 ? r->options->memory_bytes : sb_default_memory_bytes()) -
-      r->memory_held;
+  r->memory_bytes = sb_memory_bytes(r->options->memory_bytes) - r->memory_held;
   if (r->memory_bytes > 0) return SB_NEW_ZERO(&r->places, r->window, "scans in work");
   return sb_error(SB_NO_MEMORY,
                   "template, program and the rows in work hold %lld MB, as much as was granted or "

@@ -350,6 +350,7 @@ static void test_more_mates_than_the_tail_has_pairs(void **state) {
   for (int with = 0; with < 2; with++) {
     if (with) counts[193] += 0.3 * mates;
     if (with) counts[194] += 0.7 * mates;
+    assert_true(sb_tail_place(&data, tails + with));
     assert_ok(sb_tail_fit(&data, 1, tails + with));
     assert_true(tails[with].known);
     assert_in_range((int)tails[with].exceedances, 50, 5000);
