@@ -12,6 +12,7 @@
 #include "core/memory.h"
 #include "evaluate/outputs.h"
 #include "evaluate/strata.h"
+#include "report/text.h"
 
 enum { MOST_MEASURES = 64, MOST_COLUMNS = 16 };
 
@@ -33,15 +34,20 @@ static const char *figure(double value, int decimals, char text[32]) {
   return text;
 }
 
+// A share between 0 and 1.
+static const char *share(double value, char text[SB_TEXT]) {
+  return isnan(value) ? "n/a" : sb_text_share(value, text);
+}
+
 static void print_table(const sb_evaluation *results, size_t count) {
-  char text[7][32];
+  char text[6][32], rank1[SB_TEXT];
   printf("%-10s %11s %15s %7s %9s %13s %7s %6s\n", "measure", "mated pairs", "non-mated pairs",
          "rank-1", "mated min", "non-mated max", "margin", "d'");
   for (size_t i = 0; i < count; i++) {
     const sb_evaluation *e = results + i;
     printf("%-10s %11s %15s %7s %9s %13s %7s %6s\n", e->measure,
-           count_or("n/a", e->mated_pairs, text[5]), count_or("n/a", e->nonmated_pairs, text[6]),
-           figure(e->rank1, 4, text[0]), figure(e->mated_min, 4, text[1]),
+           count_or("n/a", e->mated_pairs, text[0]), count_or("n/a", e->nonmated_pairs, text[5]),
+           share(e->rank1, rank1), figure(e->mated_min, 4, text[1]),
            figure(e->nonmated_max, 4, text[2]), figure(e->margin, 4, text[3]),
            figure(e->d_prime, 2, text[4]));
   }
@@ -58,8 +64,10 @@ static void print_people(const sb_evaluation *e) {
   else
     puts("no single threshold separates all mated from all non-mated pairs.");
   if (isnan(e->auc_interval.low)) return;
-  printf("With 95 %% confidence over people: AUC %.4f to %.4f, rank-1 %.4f to %.4f.\n",
-         e->auc_interval.low, e->auc_interval.high, e->rank1_interval.low, e->rank1_interval.high);
+  char text[4][SB_TEXT];
+  printf("With 95 %% confidence over people: AUC %s to %s, rank-1 %s to %s.\n",
+         share(e->auc_interval.low, text[0]), share(e->auc_interval.high, text[1]),
+         share(e->rank1_interval.low, text[2]), share(e->rank1_interval.high, text[3]));
 }
 
 static void print_links(const sb_evaluation *e) {
@@ -85,12 +93,12 @@ static void print_sentences(const sb_evaluation *e) {
 
 // "0.0210 (0.0050 to 0.0400)"; without an interval there are too few people for one.
 static const char *rate_text(double rate, sb_interval i, char text[64]) {
-  if (isnan(rate))
-    snprintf(text, 64, "n/a");
-  else if (isnan(i.low))
-    snprintf(text, 64, "%.4f (few people)", rate);
+  char shares[3][SB_TEXT];
+  if (isnan(rate) || isnan(i.low))
+    snprintf(text, 64, "%s%s", share(rate, shares[0]), isnan(rate) ? "" : " (few people)");
   else
-    snprintf(text, 64, "%.4f (%.4f to %.4f)", rate, i.low, i.high);
+    snprintf(text, 64, "%s (%s to %s)", share(rate, shares[0]), share(i.low, shares[1]),
+             share(i.high, shares[2]));
   return text;
 }
 

@@ -110,6 +110,18 @@ const char *sb_text_score(double value, char out[SB_TEXT]) {
   return out;
 }
 
+const char *sb_text_share(double value, char out[SB_TEXT]) {
+  if (isnan(value)) return none(out);
+  // Never rounded to 0 or 1: that there were errors, or may be, counts.
+  double missing = 1 - value;
+  if (value > 0 && value < 5e-5)
+    snprintf(out, SB_TEXT, "%.1e", value);
+  else
+    snprintf(out, SB_TEXT, "%.*f", missing > 0 && missing < 5e-5 ? (int)ceil(-log10(missing)) : 4,
+             value);
+  return out;
+}
+
 const char *sb_text_tenths(double value, char out[SB_TEXT]) {
   if (isnan(value)) return none(out);
   snprintf(out, SB_TEXT, "%.1f", value);

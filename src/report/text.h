@@ -23,6 +23,7 @@ void sb_put_htmlf(FILE *file, const char *format, ...) __attribute__((format(pri
 const char *sb_text_count(double value, char out[SB_TEXT]);  // 12,345
 const char *sb_text_score(double value, char out[SB_TEXT]);  // 0.9831
 const char *sb_text_rate(double value, char out[SB_TEXT]);   // 63 %, 0.12 %, 1.3e-7
+const char *sb_text_share(double value, char out[SB_TEXT]);  // 0.6316, 0.99997, 2.0e-08
 const char *sb_text_tenths(double value, char out[SB_TEXT]); // 32.5
 const char *sb_text_small(double value, char out[SB_TEXT]);  // 0.0031, 1.3e-7
 const char *sb_text_seconds(double seconds, char out[SB_TEXT]);

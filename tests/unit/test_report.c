@@ -97,6 +97,12 @@ static void test_numbers(void **state) {
   assert_string_equal(sb_text_rate(2e-8, out), "2.0e-08");
   assert_string_equal(sb_text_rate(0.99999, out), "> 99.99 %"); // never rounded to "100 %"
   assert_string_equal(sb_text_rate(0.999, out), "99.90 %");
+  assert_string_equal(sb_text_share(0, out), "0.0000");
+  assert_string_equal(sb_text_share(1, out), "1.0000");
+  assert_string_equal(sb_text_share(0.63158, out), "0.6316");
+  assert_string_equal(sb_text_share(0.99994, out), "0.9999");
+  assert_string_equal(sb_text_share(1 - 2.9e-5, out), "0.99997"); // never rounded to 1
+  assert_string_equal(sb_text_share(4.4e-6, out), "4.4e-06");     // nor to 0
   assert_string_equal(sb_text_seconds(0.25, out), "0.250 s");
   assert_string_equal(sb_text_seconds(600, out), "10.0 min");
   assert_string_equal(sb_text_bytes(1234567, out), "1.2 MB");
