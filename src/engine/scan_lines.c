@@ -100,13 +100,12 @@ static sb_status tell(const char *path, const sb_tsv *table, size_t row, const s
         (*session != '\0' && strcmp(without("ses-", scan->session), session) != 0))
       continue;
     if (seen != NULL && strcmp(seen, scan->dataset) != 0)
-      return sb_error(SB_FORMAT,
-                      "%s: its %s%s names scans of two datasets, %s and %s; tell which in a "
-                      "column dataset%s",
-                      path, by->folders ? "" : "line of ", label, seen, scan->dataset,
-                      by->folders ? " of a table, or prepare them with --dataset, the one that the "
-                                    "folder tells of by its name"
-                                  : "");
+      return sb_error(SB_FORMAT, "%s: its %s%s names scans of two datasets, %s and %s; %s", path,
+                      by->folders ? "" : "line of ", label, seen, scan->dataset,
+                      by->folders
+                          ? "a folder tells only of the one that is called like it (prepare "
+                            "--dataset), a table of each by its column dataset"
+                          : "tell which in a column dataset");
     seen = scan->dataset;
     ++*found;
     SB_TRY(told(context, list[i].scan, row));

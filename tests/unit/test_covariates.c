@@ -301,7 +301,7 @@ static const struct {
     {{"unnamed"}, "age", "unnamed/sub-2/sub-2_scans.tsv: no column \"filename\""},
     {{"both"},
      "age",
-     "both: its sub-1 names scans of two datasets, a and b; tell which in a column dataset of a"},
+     "both: its sub-1 names scans of two datasets, a and b; a folder tells only of the one"},
     {{"strangers"},
      "age",
      "strangers: none of its 1 sub-* folders names a scan that is compared; for the first of "
