@@ -116,10 +116,11 @@ static sb_status take_line(void *context, int64_t scan, size_t row) {
   return status;
 }
 
-// A table whose lines name scans, of one dataset alone where it is given.
+// A table whose lines name scans: the source at hand, or the participants.tsv of one, where others have other
+// columns.
+//   dataset  whose scans alone it names; NULL: as it says
 static sb_status read_table(reader *r, const char *path, const char *dataset) {
-  const bool is_source =
-      path == r->source; // else of a BIDS folder, where others have other columns
+  const bool is_source = path == r->source;
   table t;
   sb_status status = open_table(r, path, &t);
   SB_TRY(status);
@@ -154,7 +155,7 @@ static int fit_of(const reader *r, const char *name, int64_t scan) {
 }
 
 static sb_status take_sidecar(reader *r, const char *path, int64_t scan, int nearness) {
-  char *text = NULL, *number = NULL;
+  char *text;
   const char *end = NULL;
   size_t bytes, line = 1;
   sb_status status = sb_read_file(path, &text, &bytes);
@@ -172,10 +173,11 @@ static sb_status take_sidecar(reader *r, const char *path, int64_t scan, int nea
                         path, column, cJSON_IsArray(item) ? "a list" : "an object");
       break;
     }
-    number = cJSON_IsString(item) ? NULL : cJSON_PrintUnformatted(item);
-    status =
-        take(r, path, c, scan, nearness, sb_tsv_text(number != NULL ? number : item->valuestring));
-    free(number);
+    char *value =
+        cJSON_IsString(item) ? sb_strdup(item->valuestring) : cJSON_PrintUnformatted(item);
+    status = value == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", path)
+                           : take(r, path, c, scan, nearness, sb_tsv_text(value));
+    free(value);
   }
   cJSON_Delete(root);
   free(text);
@@ -256,14 +258,14 @@ static sb_status take_scan(void *context, int64_t scan, size_t row) {
 
 static sb_status read_folder(reader *r) {
   folder f = {.r = r, .people.columns = 1};
-  sb_scan_columns lines = {.dataset = -1, .scan_id = -1, .session = -1, .folders = true};
+  sb_scan_columns lines = {
+      .dataset = -1, .scan_id = -1, .participant = 0, .session = -1, .folders = true};
   char **names = NULL, *name = sb_folder_name(r->source);
   char *people = sb_path_join(r->source, "participants.tsv");
   size_t count = 0;
-  sb_status status = sb_list_folder(r->source, &names, &count);
-  if (name == NULL || people == NULL)
-    status = sb_error(SB_NO_MEMORY, "%s: out of memory", r->source);
-  SB_TRY(status);
+  sb_status status = sb_error(SB_NO_MEMORY, "%s: out of memory", r->source);
+  if (name == NULL || people == NULL) goto cleanup;
+  SB_TRY(sb_list_folder(r->source, &names, &count));
   if (!sb_bids_has_subjects(r->source, names, count)) {
     status = sb_error(SB_FORMAT, "%s: no BIDS folder: there are no sub-* folders in it", r->source);
     goto cleanup;
@@ -316,9 +318,10 @@ sb_status sb_known_read(const sb_evaluate_options *options, const sb_scans *scan
     if (status.code == SB_OK) status = join(&r);
   }
   for (int64_t i = 0; i < cells; i++) {
+    const bool sought = is_sought(&r, (size_t)(i / r.scan_count));
     const char *dataset = sb_scans_at(scans, i % r.scan_count)->dataset;
-    (*text)[i] = is_sought(&r, (size_t)(i / r.scan_count)) ? r.all[i].text : sb_strdup(dataset);
-    if ((*text)[i] == NULL && !is_sought(&r, (size_t)(i / r.scan_count)))
+    (*text)[i] = sought ? r.all[i].text : sb_strdup(dataset);
+    if ((*text)[i] == NULL && !sought)
       status = sb_error(SB_NO_MEMORY, "out of memory for covariates");
     free(r.now[i].text); // left by an error
   }
