@@ -105,7 +105,9 @@ typedef struct sb_evaluate_options {
   int threads;            // 0: all processors; changes no figure
   const sb_by *by;        // columns to tell performance apart by
   size_t by_count;
-  const char *covariates;      // the TSV that has them; NULL: "dataset" alone is known
+  // Tables (TSV) and BIDS folders that have them; none: "dataset" alone is known.
+  const char *const *covariates;
+  size_t covariate_count;
   const sb_progress *progress; // warned of assumptions made
 } sb_evaluate_options;
 
@@ -122,8 +124,10 @@ SB_API void sb_evaluation_free(sb_evaluation *evaluation);
 // that it did not list are computed from the stores, which must still be where they were. By
 // labels, scans of two datasets count as scans of two people; where two stores were linked that
 // share nobody by label, a warning and evaluation.json say that this is assumed. With `by` it
-// writes strata.tsv too. The lines of `covariates` name scans by scan_id, or by participant_id
-// (with session_id), each with dataset or without; a column of numbers or dates is told apart by a
+// writes strata.tsv too. The lines of a table of `covariates` name scans by scan_id, or by participant_id
+// (with session_id), each with dataset or without. Of a BIDS folder participants.tsv, sessions.tsv, scans.tsv
+// and the T1w images' JSON sidecars are read, the nearest to a scan before the others; where it is one of the
+// link's datasets it tells of that one's scans alone. A column of numbers or dates is told apart by a
 // pair's difference, any other, and numbers of at most four values, by value; "n/a" and "" are
 // missing, and warned of.
 // Errors: SB_NOT_FOUND, SB_FORMAT (not a link's output, damaged, or identities or covariates that do

@@ -93,6 +93,13 @@ const char *sb_arg_text(const sb_arguments *a, const char *name, const char *oth
   return otherwise;
 }
 
+size_t sb_arg_texts(const sb_arguments *a, const char *name, const char **values) {
+  size_t count = 0;
+  for (size_t i = 0; i < a->option_count; i++)
+    if (strcmp(a->names[i], name) == 0) values[count++] = a->values[i];
+  return count;
+}
+
 bool sb_arg_flag(const sb_arguments *a, const char *name) {
   return sb_arg_text(a, name, NULL) != NULL;
 }

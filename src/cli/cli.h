@@ -54,6 +54,8 @@ struct sb_arguments {
 // and returns false.
 bool sb_arg_flag(const sb_arguments *a, const char *name);
 const char *sb_arg_text(const sb_arguments *a, const char *name, const char *otherwise);
+// All values of an option that may be given several times, in order; room for a->option_count. Their number.
+size_t sb_arg_texts(const sb_arguments *a, const char *name, const char **values);
 bool sb_arg_int(const sb_arguments *a, const char *name, int64_t min, int64_t max, int64_t *value);
 bool sb_arg_double(const sb_arguments *a, const char *name, double *value);
 bool sb_arg_bytes(const sb_arguments *a, const char *name, int64_t *value);         // "4G", "512M"

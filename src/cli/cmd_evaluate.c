@@ -310,10 +310,13 @@ static int run(const sb_arguments *a) {
   const sb_progress progress = sb_cli_progress(a->quiet);
   sb_evaluate_options options = sb_evaluate_options_default();
   sb_by by[MOST_COLUMNS];
+  const char **covariates = calloc(a->option_count + 1, sizeof *covariates);
   char **parts = NULL;
   size_t part_count = 0;
+  if (covariates == NULL) return sb_report(sb_error(SB_NO_MEMORY, "out of memory"));
   options.identities = sb_arg_text(a, "--identities", NULL);
-  options.covariates = sb_arg_text(a, "--covariates", NULL);
+  options.covariates = covariates;
+  options.covariate_count = sb_arg_texts(a, "--covariates", covariates);
   options.one_to_one = sb_arg_flag(a, "--one-to-one");
   options.progress = &progress;
   options.by = by;
@@ -324,6 +327,7 @@ static int run(const sb_arguments *a) {
       take_columns(a, parts, part_count, by, &options.by_count))
     code = evaluate(a, &options);
   sb_free_names(parts, part_count);
+  free((void *)covariates);
   return code;
 }
 
@@ -334,7 +338,9 @@ static const sb_option OPTIONS[] = {
     {"--by", "COLUMN,...",
      "columns to tell performance apart by: age, age:1,2,5 (edges of a pair's difference), "
      "site:each (numbers are names)"},
-    {"--covariates", "TSV", "the table that has them, by scan_id or participant_id (session_id)"},
+    {"--covariates", "TSV|BIDS",
+     "what has them: a table, by scan_id or participant_id (session_id), or a BIDS folder; several "
+     "times"},
     {"--one-to-one", NULL, "propose each scan in one link at most, the closest pair first"},
     {"--threads", "N", "processors to use; changes no figure (all)"},
     {SB_NO_IMAGES},
@@ -352,10 +358,13 @@ const sb_command sb_cmd_evaluate = {
         "chance does not explain. Writes evaluation.json there, with every figure and its "
         "definition, links.tsv, thresholds.tsv, the curves as tables, and report.html, a page "
         "with all of it. With --by it tells, in strata.tsv too, how scores, misses and false "
-        "matches depend on what a table knows of the scans: age, dates, scanner, site, ...",
-    .example = "samebrain evaluate links\n  "
-               "samebrain evaluate links --by age:1,2,5,scanner --covariates sessions.tsv\n  "
-               "samebrain evaluate risk --identities truth.tsv --fpir 0.01",
+        "matches depend on what tables or BIDS folders know of the scans: age, dates, scanner, "
+        "site, ...",
+    .example =
+        "samebrain evaluate links\n  "
+        "samebrain evaluate links --by age:1,2,5,scanner --covariates sessions.tsv\n  "
+        "samebrain evaluate links --by MagneticFieldStrength,age --covariates path/to/bids\n  "
+        "samebrain evaluate risk --identities truth.tsv --fpir 0.01",
     .options = OPTIONS,
     .min_arguments = 1,
     .max_arguments = 1,

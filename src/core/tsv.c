@@ -94,11 +94,21 @@ long sb_tsv_column(const sb_tsv *table, const char *name) {
   return -1;
 }
 
+sb_status sb_tsv_find(const sb_tsv *table, const char *path, const char *name, long *column) {
+  *column = sb_tsv_column(table, name);
+  for (size_t i = (size_t)*column + 1; *column >= 0 && i < table->columns; i++)
+    if (strcmp(table->header[i], name) == 0)
+      return sb_error(SB_FORMAT, "%s: two columns are called \"%s\"; keep one of them", path, name);
+  return sb_ok();
+}
+
 sb_status sb_tsv_need(const sb_tsv *table, const char *path, const char *name, size_t *column) {
-  long found = sb_tsv_column(table, name);
+  long found;
+  sb_status status = sb_tsv_find(table, path, name, &found);
+  if (status.code != SB_OK) return status;
   if (found >= 0) {
     *column = (size_t)found;
-    return sb_ok();
+    return status;
   }
   char names[400] = "";
   for (size_t i = 0; i < table->columns; i++) {

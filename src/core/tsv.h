@@ -24,9 +24,11 @@ void sb_tsv_free(sb_tsv *table);
 // Takes the blanks around every cell away, as tables typed by people have them.
 void sb_tsv_trim(sb_tsv *table);
 
-// The column's number, or -1.
+// The first column of that name, or -1.
 long sb_tsv_column(const sb_tsv *table, const char *name);
-// A column that must be there. Errors: SB_FORMAT naming file, column and what the table has.
+// The same of a column that tells something. Errors: SB_FORMAT where two have the name.
+sb_status sb_tsv_find(const sb_tsv *table, const char *path, const char *name, long *column);
+// One that must be there. Errors: those, and SB_FORMAT naming file, column and what the table has.
 sb_status sb_tsv_need(const sb_tsv *table, const char *path, const char *name, size_t *column);
 static inline const char *sb_tsv_cell(const sb_tsv *table, size_t row, size_t column) {
   return table->cells[row * table->columns + column];

@@ -71,7 +71,7 @@ static sb_status read_table(const char *path, sb_scans *scans, sb_tsv *table,
   SB_TRY(sb_tsv_need(table, path, "dataset", &dataset));
   SB_TRY(sb_tsv_need(table, path, "scan_id", &scan_id));
   SB_TRY(sb_tsv_need(table, path, "person", &p.person));
-  const sb_scan_columns by = {(long)dataset, (long)scan_id, -1, -1};
+  const sb_scan_columns by = {(long)dataset, (long)scan_id, -1, -1, NULL, false};
   SB_TRY(sb_scan_lines(path, table, &by, scans, progress, take_person, &p));
 cleanup:
   return status;

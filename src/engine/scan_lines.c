@@ -65,16 +65,20 @@ static const char *or_none(const char *text) {
 }
 
 static sb_status nobody_named(const char *path, const sb_tsv *table, const sb_scan_columns *by,
-                              const sb_identity *first) {
+                              const sb_scans *scans) {
   bool by_id = by->scan_id >= 0, session = !by_id && by->session >= 0;
+  const sb_identity *first = scans->gallery;
+  for (int64_t i = sb_scans_count(scans) - 1; i >= 0 && by->only != NULL; i--)
+    if (strcmp(sb_scans_at(scans, i)->dataset, by->only) == 0) first = sb_scans_at(scans, i);
   return sb_error(
       SB_FORMAT,
-      "%s: none of its %zu lines names a scan that is compared; for the first of these, %s%s%s%s "
+      "%s: none of its %zu %s names a scan that is compared; for the first of these, %s%s%s%s "
       "%s%s%s",
-      path, table->rows, by->dataset < 0 ? "" : "dataset should be ",
-      by->dataset < 0 ? "" : first->dataset, by->dataset < 0 ? "" : " and ",
-      by_id ? "scan_id" : "participant_id", or_none(by_id ? first->scan_id : first->participant),
-      session ? " and session_id " : "", session ? or_none(first->session) : "");
+      path, table->rows, by->folders ? "sub-* folders" : "lines",
+      by->dataset < 0 ? "" : "dataset should be ", by->dataset < 0 ? "" : first->dataset,
+      by->dataset < 0 ? "" : " and ", by_id ? "scan_id" : "participant_id",
+      or_none(by_id ? first->scan_id : first->participant), session ? " and session_id " : "",
+      session ? or_none(first->session) : "");
 }
 
 // One line: each of its scans.
@@ -84,7 +88,8 @@ static sb_status tell(const char *path, const sb_tsv *table, size_t row, const s
   const char *label = text_at(table, row, by->scan_id >= 0 ? by->scan_id : by->participant);
   const char *name = by->scan_id >= 0 ? label : without("sub-", label);
   const char *session = by->scan_id >= 0 ? "" : without("ses-", text_at(table, row, by->session));
-  const char *dataset = text_at(table, row, by->dataset), *seen = NULL;
+  const char *dataset = by->only != NULL ? by->only : text_at(table, row, by->dataset),
+             *seen = NULL;
   int64_t count = sb_scans_count(scans);
   sb_status status = sb_ok();
   *found = 0;
@@ -95,10 +100,12 @@ static sb_status tell(const char *path, const sb_tsv *table, size_t row, const s
         (*session != '\0' && strcmp(without("ses-", scan->session), session) != 0))
       continue;
     if (seen != NULL && strcmp(seen, scan->dataset) != 0)
-      return sb_error(SB_FORMAT,
-                      "%s: its line of %s names scans of two datasets, %s and %s; tell which in a "
-                      "column dataset",
-                      path, label, seen, scan->dataset);
+      return sb_error(SB_FORMAT, "%s: its %s%s names scans of two datasets, %s and %s; %s", path,
+                      by->folders ? "" : "line of ", label, seen, scan->dataset,
+                      by->folders
+                          ? "a folder tells only of the one that is called like it (prepare "
+                            "--dataset), a table of each by its column dataset"
+                          : "tell which in a column dataset");
     seen = scan->dataset;
     ++*found;
     SB_TRY(told(context, list[i].scan, row));
@@ -120,7 +127,7 @@ sb_status sb_scan_lines(const char *path, const sb_tsv *table, const sb_scan_col
     if (found == 0 && strangers++ == 0) first_stranger = row;
   }
   if (strangers == table->rows) {
-    status = nobody_named(path, table, by, scans->gallery);
+    status = nobody_named(path, table, by, scans);
   } else if (strangers > 0) {
     char *words = words_of(table, first_stranger, by);
     sb_warn(progress, "%s: %zu of its %zu lines name no scan that is compared, the first %s", path,

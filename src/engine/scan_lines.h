@@ -9,6 +9,8 @@
 // dataset it names scans of that dataset alone; without, all that it names must be of one dataset.
 typedef struct sb_scan_columns {
   long dataset, scan_id, participant, session;
+  const char *only; // the dataset whose scans all lines name; NULL: as they say
+  bool folders;     // they are the sub-* folders of a BIDS folder
 } sb_scan_columns;
 
 // Scans of both lists by one number: the probes, then the gallery's, unless these are the same list.

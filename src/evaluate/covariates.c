@@ -1,102 +1,17 @@
 #include "evaluate/covariates.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "core/utf8.h"
 #include "engine/scan_lines.h"
 #include "engine/warn.h"
-
-// ---- Values -------------------------------------------------------------------------------------
-
-static bool number_of(const char *text, double *value) {
-  char *end;
-  *value = strtod(text, &end);
-  return end != text && *end == '\0' && isfinite(*value);
-}
-
-static int digits(const char *text) {
-  int count = 0;
-  while (isdigit((unsigned char)text[count])) count++;
-  return count;
-}
-
-// "2004-07-31", with or without a time of day, which does not count, or "20040731" as in DICOM. Days since 1970 by
-// the civil calendar, whose years begin in March here.
-static bool date_of(const char *text, double *value) {
-  static const int lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  int year, month, day;
-  if (digits(text) == 8 && text[8] == '\0') {
-    const int whole = atoi(text);
-    year = whole / 10000;
-    month = whole / 100 % 100;
-    day = whole % 100;
-    if (year < 1900 || year > 2100) return false; // a number
-  } else {
-    if (digits(text) != 4 || text[4] != '-' || digits(text + 5) != 2 || text[7] != '-' ||
-        digits(text + 8) != 2)
-      return false;
-    year = atoi(text);
-    month = atoi(text + 5);
-    day = atoi(text + 8);
-    const char *time = text + 10;
-    if (*time != '\0' && ((*time != 'T' && *time != ' ') || digits(time + 1) == 0)) return false;
-  }
-  bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-  if (month < 1 || month > 12 || day < 1 || day > lengths[month - 1]) return false;
-  if (month == 2 && day == 29 && !leap) return false;
-  int from_march = year - (month <= 2);
-  int days = 365 * from_march + from_march / 4 - from_march / 100 + from_march / 400 +
-             (153 * ((month + 9) % 12) + 2) / 5 + day - 1 - 719468;
-  *value = 1970 + days / 365.25;
-  return true;
-}
-
-// ---- The table ----------------------------------------------------------------------------------
-
-// The texts of one column by scan; NULL: none.
-typedef struct column {
-  const char *path, *name;
-  const sb_tsv *table;
-  size_t at;
-  const sb_scans *scans;
-  const char **text;
-} column;
-
-static sb_status take_text(void *context, int64_t scan, size_t row) {
-  const column *c = context;
-  const char *text = sb_tsv_text(sb_tsv_cell(c->table, row, c->at));
-  const sb_identity *who = sb_scans_at(c->scans, scan);
-  if (*text == '\0') return sb_ok();
-  if (c->text[scan] != NULL && strcmp(c->text[scan], text) != 0)
-    return sb_error(SB_FORMAT,
-                    "%s: two values of %s for scan %s of dataset %s, %s and %s; tell scans or "
-                    "sessions apart (scan_id, session_id), or keep one",
-                    c->path, c->name, who->scan_id, who->dataset, c->text[scan], text);
-  c->text[scan] = text;
-  return sb_ok();
-}
-
-// Warned of lines that name nobody with the first column alone: they are the same for all.
-static sb_status read_texts(const char *path, const sb_tsv *table, const sb_by *by,
-                            const sb_scans *scans, const sb_progress *progress, const char **text) {
-  const sb_scan_columns names = {sb_tsv_column(table, "dataset"), sb_tsv_column(table, "scan_id"),
-                                 sb_tsv_column(table, "participant_id"),
-                                 sb_tsv_column(table, "session_id")};
-  column c = {.path = path, .name = by->column, .table = table, .scans = scans, .text = text};
-  if (names.scan_id < 0 && names.participant < 0)
-    return sb_error(SB_FORMAT,
-                    "%s: names no scans: it needs a column scan_id or participant_id (and, where "
-                    "these are not enough, session_id and dataset)",
-                    path);
-  sb_status status = sb_tsv_need(table, path, by->column, &c.at);
-  if (status.code != SB_OK) return status;
-  return sb_scan_lines(path, table, &names, scans, progress, take_text, &c);
-}
+#include "evaluate/known.h"
+#include "evaluate/values.h"
 
 // ---- Kinds --------------------------------------------------------------------------------------
 
@@ -106,8 +21,8 @@ static int by_text(const void *left, const void *right) {
 
 static int by_number(const void *left, const void *right) {
   double a = 0, b = 0;
-  number_of(*(const char *const *)left, &a);
-  number_of(*(const char *const *)right, &b);
+  sb_value_number(*(const char *const *)left, &a);
+  sb_value_number(*(const char *const *)right, &b);
   return (a > b) - (a < b);
 }
 
@@ -140,7 +55,7 @@ static void warn_of_kind(const char *const *text, int64_t scans, const sb_by *by
   static const struct {
     bool (*read)(const char *, double *);
     const char *name;
-  } kinds[] = {{number_of, "numbers"}, {date_of, "dates"}};
+  } kinds[] = {{sb_value_number, "numbers"}, {sb_value_date, "dates"}};
   for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
     int64_t usual = 0, others = 0;
     const char *first = NULL;
@@ -172,8 +87,8 @@ static bool all_are(bool (*read)(const char *, double *), const char *const *tex
 static sb_status take_values(const char *const *text, int64_t scans, const sb_progress *progress,
                              double *values, sb_covariate *out) {
   const sb_by *by = out->by;
-  bool dates = !by->categories && all_are(date_of, text, scans, values);
-  bool numbers = !by->categories && !dates && all_are(number_of, text, scans, values);
+  bool dates = !by->categories && all_are(sb_value_date, text, scans, values);
+  bool numbers = !by->categories && !dates && all_are(sb_value_number, text, scans, values);
   sb_status status = list_texts(text, scans, numbers, &out->names, &out->categories);
   if (status.code != SB_OK) return status;
   bool few = numbers && by->edge_count == 0 && out->categories <= SB_MOST_BINS;
@@ -225,81 +140,58 @@ static void warn_of_missing(const char *const *text, const sb_scans *scans, cons
 
 // ---- All ----------------------------------------------------------------------------------------
 
-static bool is_dataset(const sb_by *by) {
-  return strcmp(by->column, "dataset") == 0;
-}
-
-static sb_status check_edges(const sb_by *by) {
-  if (by->edge_count < 0 || by->edge_count > SB_MOST_EDGES)
-    return sb_error(SB_USAGE, "%s: at most %d edges of bins can be given", by->column,
-                    SB_MOST_EDGES);
-  for (int i = 0; i < by->edge_count; i++)
-    if (!(by->edges[i] > (i == 0 ? 0 : by->edges[i - 1]) && isfinite(by->edges[i])))
-      return sb_error(SB_USAGE, "%s: edges of bins must be above 0 and rise", by->column);
+static sb_status check_columns(const sb_evaluate_options *options) {
+  for (size_t c = 0; c < options->by_count; c++) {
+    const sb_by *by = options->by + c;
+    for (size_t k = 0; k < c; k++)
+      if (strcmp(options->by[k].column, by->column) == 0)
+        return sb_error(SB_USAGE, "column %s is asked for twice", by->column);
+    if (by->edge_count < 0 || by->edge_count > SB_MOST_EDGES)
+      return sb_error(SB_USAGE, "%s: at most %d edges of bins can be given", by->column,
+                      SB_MOST_EDGES);
+    for (int i = 0; i < by->edge_count; i++)
+      if (!(by->edges[i] > (i == 0 ? 0 : by->edges[i - 1]) && isfinite(by->edges[i])))
+        return sb_error(SB_USAGE, "%s: edges of bins must be above 0 and rise", by->column);
+  }
   return sb_ok();
 }
 
 static sb_status read_column(const sb_evaluate_options *options, const sb_scans *scans,
-                             const sb_tsv *table, bool first, sb_covariate *out) {
-  const char **text = NULL;
+                             const char *const *text, sb_covariate *out) {
   int64_t count = sb_scans_count(scans), known = 0;
-  sb_status status = check_edges(out->by);
+  sb_status status = SB_NEW(&out->probe, count, "covariates");
   SB_TRY(status);
-  SB_TRY(SB_NEW_ZERO(&text, count, "covariates"));
-  SB_TRY(SB_NEW(&out->probe, count, "covariates"));
   out->gallery = out->probe + (scans->probe == scans->gallery ? 0 : scans->probe_count);
-  if (is_dataset(out->by))
-    for (int64_t i = 0; i < count; i++) text[i] = sb_scans_at(scans, i)->dataset;
-  else
-    SB_TRY(read_texts(options->covariates, table, out->by, scans, first ? options->progress : NULL,
-                      text));
   for (int64_t i = 0; i < count; i++) known += text[i] != NULL;
   if (known == 0) {
-    status = sb_error(SB_FORMAT, "%s: column %s has no value for any scan that is compared",
-                      options->covariates, out->by->column);
+    status = sb_error(SB_FORMAT, "%s%s: column %s has no value for any scan that is compared",
+                      options->covariates[0], options->covariate_count > 1 ? " and others" : "",
+                      out->by->column);
     goto cleanup;
   }
   warn_of_missing(text, scans, out->by, options->progress);
   SB_TRY(take_values(text, count, options->progress, out->probe, out));
   if (out->kind == SB_CATEGORIES) SB_TRY(make_visible(out));
 cleanup:
-  free((void *)text);
   return status;
 }
 
 sb_status sb_covariates_read(const sb_evaluate_options *options, const sb_scans *scans,
                              sb_covariates *out) {
+  const size_t count = (size_t)sb_scans_count(scans);
+  char **text = NULL;
+  sb_status status = check_columns(options);
   *out = (sb_covariates){0};
-  sb_tsv table = {0};
-  bool first = true;
-  sb_status status = sb_ok();
-  if (options->covariates != NULL && options->by_count == 0)
-    return sb_error(SB_USAGE, "%s: tell which of its columns to tell performance apart by (--by)",
-                    options->covariates);
+  SB_TRY(status);
+  SB_TRY(sb_known_read(options, scans, &text));
   SB_TRY(SB_NEW_ZERO(&out->items, options->by_count, "covariates"));
-  if (options->covariates != NULL) {
-    SB_TRY(sb_tsv_read(options->covariates, &table));
-    sb_tsv_trim(&table);
-  }
   for (size_t i = 0; i < options->by_count; i++) {
     sb_covariate *c = out->items + out->count++;
     c->by = options->by + i;
-    for (size_t k = 0; k < i; k++)
-      if (strcmp(options->by[k].column, c->by->column) == 0)
-        status = sb_error(SB_USAGE, "column %s is asked for twice", c->by->column);
-    SB_TRY(status);
-    if (options->covariates == NULL && !is_dataset(c->by)) {
-      status = sb_error(SB_USAGE,
-                        "without a table only \"dataset\" is known of scans, not \"%s\": name one "
-                        "that has such a column (--covariates)",
-                        c->by->column);
-      goto cleanup;
-    }
-    SB_TRY(read_column(options, scans, &table, first, c));
-    first = first && is_dataset(c->by);
+    SB_TRY(read_column(options, scans, (const char *const *)text + i * count, c));
   }
 cleanup:
-  sb_tsv_free(&table);
+  sb_free_names(text, options->by_count * count);
   if (status.code != SB_OK) sb_covariates_free(out);
   return status;
 }

@@ -1,4 +1,4 @@
-// What else is known of scans: columns of a table (age, date, scanner, ...), read for the scans of a link.
+// What else is known of scans: columns (age, date, scanner, ...), read for the scans of a link.
 #ifndef SB_EVALUATE_COVARIATES_H
 #define SB_EVALUATE_COVARIATES_H
 
@@ -23,8 +23,8 @@ typedef struct sb_covariates {
 // Reads what `options` asks for. A column is of numbers, or of dates, where all its values are; numbers of
 // at most SB_MOST_BINS values are categories unless their edges are given. Warned of: lines that name no
 // scan, scans without a value, values that keep a column from being one of numbers.
-// Errors: SB_USAGE (edges of categories, bad ones; no table where one is needed), SB_FORMAT (no such
-// column; two values for one scan; no value at all; those of sb_scan_lines), those of sb_tsv_read.
+// Errors: SB_USAGE (edges of categories, bad ones; a column twice), SB_FORMAT (no value at all), those of
+// sb_known_read.
 enum { SB_MOST_BINS = 4 };
 sb_status sb_covariates_read(const sb_evaluate_options *options, const sb_scans *scans,
                              sb_covariates *out);

@@ -412,7 +412,10 @@ sb_status sb_outputs_finish(sb_outputs *outputs, const sb_scores *scores, const 
   add_number(root, "gallery", (double)folder->scans.gallery_count);
   add_number(root, "replicates", options->replicates);
   cJSON_AddBoolToObject(root, "one_to_one", options->one_to_one);
-  if (options->covariates != NULL) cJSON_AddStringToObject(root, "covariates", options->covariates);
+  cJSON *covariates =
+      options->covariate_count > 0 ? cJSON_AddArrayToObject(root, "covariates") : NULL;
+  for (size_t i = 0; i < options->covariate_count; i++)
+    cJSON_AddItemToArray(covariates, cJSON_CreateString(options->covariates[i]));
   cJSON_AddStringToObject(root, "note",
                           "Linkage is not identification: these figures say how well scans of one "
                           "person are told from scans of others, not who the person is.");

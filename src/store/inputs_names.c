@@ -33,17 +33,43 @@ char *sb_name_scan_id(const char *name) {
   return sb_format("%.*s", (int)length, name);
 }
 
-char *sb_name_entity(const char *name, const char *prefix) {
+// The entity with a prefix of some length, NULL when there is none.
+static const char *find_entity(const char *name, const char *prefix, size_t prefix_length,
+                               size_t *length) {
   size_t end = sb_name_stem(name);
   if (end == 0) end = strlen(name);
-  for (size_t at = 0; at < end;) {
-    size_t length = strcspn(name + at, "_");
-    if (length > end - at) length = end - at;
-    if (length > strlen(prefix) && strncmp(name + at, prefix, strlen(prefix)) == 0)
-      return sb_format("%.*s", (int)length, name + at);
-    at += length + 1;
+  for (size_t at = 0; at < end; at += *length + 1) {
+    *length = strcspn(name + at, "_");
+    if (*length > end - at) *length = end - at;
+    if (*length > prefix_length && strncmp(name + at, prefix, prefix_length) == 0) return name + at;
   }
-  return sb_strdup("");
+  return NULL;
+}
+
+char *sb_name_entity(const char *name, const char *prefix) {
+  size_t length = 0;
+  const char *entity = find_entity(name, prefix, strlen(prefix), &length);
+  return entity == NULL ? sb_strdup("") : sb_format("%.*s", (int)length, entity);
+}
+
+int sb_name_fit(const char *name, const char *participant, const char *session,
+                const char *scan_id) {
+  int fit = 0;
+  for (const char *at = name; *at != '\0';) {
+    const size_t length = strcspn(at, "_"), key = strcspn(at, "-") + 1; // "run-" of "run-1"
+    if (key < length) {
+      const char *from = strncmp(at, "sub-", key) == 0   ? participant
+                         : strncmp(at, "ses-", key) == 0 ? session
+                                                         : scan_id;
+      size_t other = 0;
+      const char *theirs = find_entity(from, at, key, &other);
+      const bool same = theirs != NULL && other == length && strncmp(theirs, at, length) == 0;
+      if (!same && (theirs != NULL || strncmp(at, "run-", key) != 0)) return -1;
+      fit += same ? 2 : -1;
+    }
+    at += length + (at[length] == '_');
+  }
+  return fit < 0 ? 0 : fit;
 }
 
 char *sb_name_with_prefix(const char *prefix, const char *label) {

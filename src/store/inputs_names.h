@@ -17,6 +17,12 @@ char *sb_name_scan_id(const char *name);
 // The entity that starts with `prefix`, with it ("sub-01"), of a file's name or of a folder's; "" when
 // there is none. free() it.
 char *sb_name_entity(const char *name, const char *prefix);
+// How well a file's name fits a scan: it does where the scan has each entity that it has, sub- and ses- as
+// its participant and session, others in its scan_id; the more of them the better. So a copy
+// ("sub-01_desc-brain") has its original's sidecar. A scan that tells no run- is of all runs, but less so.
+// From 0 ("T1w.json") on; -1: it does not.
+int sb_name_fit(const char *name, const char *participant, const char *session,
+                const char *scan_id);
 // A label as BIDS writes it: with its prefix, whether given with or without. free() it.
 char *sb_name_with_prefix(const char *prefix, const char *label);
 

@@ -1,5 +1,4 @@
-// Differential performance: simulated studies against plain counting, tables of covariates good and bad, and
-// what evaluate writes of them.
+// Differential performance: simulated studies against plain counting, and what evaluate writes of them.
 #include "cohort.h"
 
 #include <cjson/cJSON.h>
@@ -447,169 +446,6 @@ static void test_many_categories(void **state) {
   free(strata);
 }
 
-// ---- Tables -------------------------------------------------------------------------------------
-
-// Three people with two sessions in dataset a, of whom the first is a name of dataset b too.
-static sb_identity SCANS[] = {
-    {.dataset = "a", .scan_id = "p1_s1", .participant = "sub-1", .session = "ses-1"},
-    {.dataset = "a", .scan_id = "p1_s2", .participant = "sub-1", .session = "ses-2"},
-    {.dataset = "a", .scan_id = "p2_s1", .participant = "sub-2", .session = "ses-1"},
-    {.dataset = "a", .scan_id = "p2_s2", .participant = "sub-2", .session = "ses-2"},
-    {.dataset = "a", .scan_id = "p3_s1", .participant = "sub-3", .session = ""},
-    {.dataset = "b", .scan_id = "p1_s1", .participant = "sub-1", .session = "ses-1"},
-};
-
-typedef struct good_case {
-  const char *text, *column; // of the table; asked for
-  const char *says;          // in a warning; NULL: nothing
-  double edge;               // 0: none
-  double values[6];          // of the scans, -1: none
-  sb_covariate_kind kind;
-  bool each;
-} good_case;
-
-static const good_case GOOD[] = {
-    {.text = "participant_id\tdataset\tage\n"
-             "sub-1\ta\t70\n2\ta\t71.5\nsub-3\ta\tn/a\nsub-1\tb\t50\n",
-     .column = "age",
-     .edge = 1,
-     .says = "no value for 1 of the 6 scans compared, the first p3_s1 of dataset a",
-     .kind = SB_NUMBERS,
-     .values = {70, 70, 71.5, 71.5, -1, 50}},
-    {.text = "participant_id\tsession_id\tdataset\twhen\n"
-             "1\t1\ta\t1970-01-01\n1\tses-2\ta\t1971-01-01T10:00:00\n"
-             "sub-2\t2\ta\t2004-02-29\n9\t1\ta\t2000-01-01\n",
-     .column = "when",
-     .says = "1 of its 4 lines name no scan that is compared, the first 9 1 of dataset a",
-     .kind = SB_DATES,
-     .values = {1970, 1970 + 365 / 365.25, -1, 1970 + 12477 / 365.25, -1, -1}},
-    {.text = "scan_id\tdataset\tfield\np1_s1\ta\t3\np1_s2\ta\t1.5\np2_s1\ta\t3.0\n"
-             "p2_s2\ta\t3\np3_s1\ta\t1.50\np1_s1\tb\t3\n",
-     .column = "field",
-     .kind = SB_CATEGORIES,
-     .values = {1, 0, 1, 1, 0, 1}},
-    {.text = "scan_id\tdataset\tfield\np1_s1\ta\t3\np1_s2\ta\t1.5\np2_s1\ta\t3\n"
-             "p2_s2\ta\t3\np3_s1\ta\t1.5\np1_s1\tb\t3\n",
-     .column = "field",
-     .edge = 1,
-     .kind = SB_NUMBERS,
-     .values = {3, 1.5, 3, 3, 1.5, 3}},
-    {.text = "scan_id\tdataset\tsite\np1_s1\ta\t10\np1_s2\ta\t9\np2_s1\ta\t8\n"
-             "p2_s2\ta\t7\np3_s1\ta\t6\np1_s1\tb\t10\n",
-     .column = "site",
-     .each = true,
-     .kind = SB_CATEGORIES,
-     .values = {0, 4, 3, 2, 1, 0}},
-    {.text = "scan_id\tdataset\tage\np1_s1\ta\t70\np1_s2\ta\t71\np2_s1\ta\t89+\n"
-             "p2_s2\ta\t60\np3_s1\ta\t50\np1_s1\tb\t55\n",
-     .column = "age",
-     .says = "1 of its 6 values are no numbers, the first \"89+\"",
-     .kind = SB_CATEGORIES,
-     .values = {3, 4, 5, 2, 0, 1}},
-    {.text =
-         "scan_id\tdataset\tAcquisitionDate\np1_s1\ta\t20041231\np1_s2\ta\t20050102\n", // as in DICOM
-     .column = "AcquisitionDate",
-     .edge = 1,
-     .says = "no value for 4 of the 6",
-     .kind = SB_DATES,
-     .values = {1970 + 12783 / 365.25, 1970 + 12785 / 365.25, -1, -1, -1, -1}},
-    {.text =
-         "scan_id\tdataset\tvolume\np1_s1\ta\t20041331\np1_s2\ta\t20050102\n", // the first is no date
-     .column = "volume",
-     .edge = 1,
-     .says = "no value for 4 of the 6",
-     .kind = SB_NUMBERS,
-     .values = {20041331, 20050102, -1, -1, -1, -1}},
-    {.text = "scan_id\tdataset\tage\np1_s1\ta\t70\np1_s2\ta\t71\np2_s1\ta\t2004-01-01\n"
-             "p2_s2\ta\t60\np3_s1\ta\t50\np1_s1\tb\t55\n",
-     .column = "age",
-     .says = "1 of its 6 values are no numbers, the first \"2004-01-01\"",
-     .kind = SB_CATEGORIES,
-     .values = {4, 5, 0, 3, 1, 2}},
-    {.text =
-         "scan_id\tdataset\twhen\np1_s1\ta\t2001-01-01\np1_s2\ta\t2002-01-01\np2_s1\ta\tspring\n"
-         "p2_s2\ta\t2003-01-01\np3_s1\ta\t2004-01-01\np1_s1\tb\t2005-01-01\n",
-     .column = "when",
-     .says = "1 of its 6 values are no dates, the first \"spring\"",
-     .kind = SB_CATEGORIES,
-     .values = {0, 1, 5, 2, 3, 4}},
-    {.text = "participant_id\tdataset\twhen\n1\ta\t2001-02-29\n2\ta\t2001-03-01\n", // no such day
-     .column = "when",
-     .says = "no value for 2 of the 6",
-     .kind = SB_CATEGORIES,
-     .values = {0, 0, 1, 1, -1, -1}},
-};
-
-static const struct {
-  const char *text, *column;
-  double edge;
-  const char *says;
-} BAD[] = {
-    {"participant_id\tage\nsub-1\t70\nsub-2\t71.5\n", "age", 0, "two datasets, a and b"},
-    {"scan_id\tdataset\tage\np1_s1\ta\t70\np1_s1\ta\t71\n", "age", 0,
-     "two values of age for scan p1_s1 of dataset a, 70 and 71"},
-    {"participant_id\tage\nsub-7\t70\n", "age", 0,
-     "none of its 1 lines names a scan that is compared; for the first of these, participant_id "
-     "sub-1"},
-    {"participant_id\tsession_id\tdataset\tage\n1\t7\ta\t70\n", "age", 0,
-     "dataset should be a and participant_id sub-1 and session_id ses-1"},
-    {"participant_id\tdataset\tage\n1\ta\t70\n", "sex", 0, "no column \"sex\""},
-    {"subject\tage\n1\t70\n", "age", 0, "needs a column scan_id or participant_id"},
-    {"participant_id\tdataset\tage\n1\ta\tn/a\n2\ta\t\n", "age", 0,
-     "column age has no value for any scan"},
-    {"participant_id\tdataset\tsex\n1\ta\tf\n2\ta\tm\n", "sex", 1, "no edges of bins"},
-    {"participant_id\tdataset\tage\n1\ta\t70\n", "age", -1, "above 0 and rise"},
-    {"participant_id\tage\n", "age", 0, "none of its 0 lines"},
-    {"", "age", 0, "an empty table"},
-};
-
-static sb_status read_text(const char *folder, const char *text, const sb_by *by, heard *h,
-                           sb_covariates *out) {
-  const sb_scans scans = {SCANS, SCANS, 6, 6, true};
-  const sb_progress progress = {.context = h, .warn = hear};
-  char *path = sb_path_join(folder, "covariates.tsv");
-  sb_evaluate_options options = sb_evaluate_options_default();
-  options.by = by;
-  options.by_count = 1;
-  options.covariates = path;
-  options.progress = &progress;
-  write_text(folder, "covariates.tsv", text);
-  sb_status status = sb_covariates_read(&options, &scans, out);
-  free(path);
-  return status;
-}
-
-static void test_tables(void **state) {
-  (void)state;
-  char *folder = scratch_folder();
-  sb_covariates got;
-  for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++) {
-    const good_case *r = GOOD + i;
-    const sb_by by = {
-        .column = r->column, .edges = {r->edge}, .edge_count = r->edge > 0, .categories = r->each};
-    heard h = {0};
-    assert_ok(read_text(folder, r->text, &by, &h, &got));
-    if (r->says != NULL ? heard_of(&h, r->says, "") != 1 : h.count > 0)
-      fail_msg("case %zu: %s", i, h.text[0]);
-    assert_int_equal(got.items[0].kind, r->kind);
-    assert_ptr_equal(got.items[0].probe, got.items[0].gallery);
-    for (int k = 0; k < 6; k++)
-      near(got.items[0].probe[k], r->values[k] < 0 ? (double)NAN : r->values[k], 1e-9, r->text);
-    sb_covariates_free(&got);
-  }
-  for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
-    const sb_by by = {
-        .column = BAD[i].column, .edges = {BAD[i].edge}, .edge_count = BAD[i].edge != 0};
-    heard h = {0};
-    sb_status status = read_text(folder, BAD[i].text, &by, &h, &got);
-    if ((status.code != SB_FORMAT && status.code != SB_USAGE) ||
-        strstr(status.message, BAD[i].says) == NULL)
-      fail_msg("bad case %zu: %s", i, status.message);
-  }
-  remove_folder(folder);
-  free(folder);
-}
-
 // ---- What evaluate writes -----------------------------------------------------------------------
 
 // That strata.tsv has a line of this beginning, and in it `part`.
@@ -637,6 +473,7 @@ static void test_files(void **state) {
   const sb_by by[] = {{.column = "scanner"}, {.column = "age"}, {.column = "dataset"}};
   char *folder = scratch_folder(), *out = sb_path_join(folder, "out");
   char *table = sb_path_join(folder, "participants.tsv"), *strata = sb_path_join(out, "strata.tsv");
+  const char *const tables = table;
   sb_store *store = open_cohort(folder, "a", &c);
   sb_link_options link = sb_link_options_default();
   sb_evaluate_options options = sb_evaluate_options_default();
@@ -652,7 +489,8 @@ static void test_files(void **state) {
   write_text(folder, "participants.tsv", TABLE);
   options.by = by;
   options.by_count = 3;
-  options.covariates = table;
+  options.covariates = &tables;
+  options.covariate_count = 1;
   options.progress = &progress;
   assert_ok(sb_evaluate(out, &options, results, 2, &count));
   assert_int_equal(h.count, 2); // somebody who is not here; one without an age
@@ -703,7 +541,7 @@ static void test_files(void **state) {
   html = read_result(out, "report.html");
   assert_null(strstr(html, "\"strata\""));
   free(html);
-  options.covariates = NULL;
+  options.covariate_count = 0;
   sb_status status = sb_evaluate(out, &options, results, 2, &count);
   assert_int_equal(status.code, SB_USAGE);
   assert_non_null(strstr(status.message, "only \"dataset\" is known"));
@@ -716,13 +554,9 @@ static void test_files(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_against_counting),
-      cmocka_unit_test(test_short_lists),
-      cmocka_unit_test(test_few_people),
-      cmocka_unit_test(test_bins),
-      cmocka_unit_test(test_many_categories),
-      cmocka_unit_test(test_tables),
-      cmocka_unit_test(test_files),
+      cmocka_unit_test(test_against_counting), cmocka_unit_test(test_short_lists),
+      cmocka_unit_test(test_few_people),       cmocka_unit_test(test_bins),
+      cmocka_unit_test(test_many_categories),  cmocka_unit_test(test_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
