@@ -460,6 +460,8 @@ static void statuses(void **state) {
                                "content", "align", "conflict",  "busy", "not_found", "backend"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     assert_string_equal(sb_code_name((sb_code)i), names[i]);
+  assert_string_equal(sb_code_name((sb_code)12), "unknown");
+  assert_string_equal(sb_code_name((sb_code)-1), "unknown");
   assert_string_equal(sb_ok().message, "");
   assert_true(strspn(sb_version(), "0123456789.") == strlen(sb_version()));
 }
