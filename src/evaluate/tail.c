@@ -24,7 +24,7 @@ double sb_tail_z(const sb_tail *tail, double closeness) {
   return transform(tail, closeness);
 }
 
-double sb_tail_surprise(const sb_tail *tail, double z) {
+static double surprise(const sb_tail *tail, double z) {
   return -sb_log_upper((z - tail->location) / tail->scale);
 }
 
@@ -85,8 +85,8 @@ static sb_status collect(const sb_tail_data *d, const sb_tail *t, int64_t start,
   SB_TRY(SB_NEW(&c->count, room, "tail"));
   for (int64_t bin = start; bin < end; bin++) {
     double edge = d->low + width * (double)bin;
-    c->from[c->used] = sb_tail_surprise(t, transform(t, edge)) - t->u;
-    c->to[c->used] = sb_tail_surprise(t, transform(t, edge + width)) - t->u;
+    c->from[c->used] = surprise(t, transform(t, edge)) - t->u;
+    c->to[c->used] = surprise(t, transform(t, edge + width)) - t->u;
     c->count[c->used++] = d->counts[bin];
   }
   for (int64_t i = 0; i < d->censored_count; i++) {
@@ -181,7 +181,7 @@ static int64_t bin_of_share(const sb_tail_data *d, double pairs, double share) {
 
 static double surprise_at(const sb_tail_data *d, const sb_tail *t, int64_t edge) {
   const double width = (d->high - d->low) / (double)d->bins;
-  return sb_tail_surprise(t, transform(t, d->low + width * (double)edge));
+  return surprise(t, transform(t, d->low + width * (double)edge));
 }
 
 // The tail from a bin on: to its end, at least one bin.

@@ -68,7 +68,6 @@ static inline double sb_tail_sigma(const sb_tail *t, int cell) {
 }
 
 double sb_tail_z(const sb_tail *tail, double closeness);
-double sb_tail_surprise(const sb_tail *tail, double z);
 
 // The bulk, and where its tail lies: the caller counts clusters there. False where nothing can be fitted:
 // too few pairs, or all alike.

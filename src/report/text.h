@@ -26,6 +26,5 @@ const char *sb_text_rate(double value, char out[SB_TEXT]);   // 63 %, 0.12 %, 1.
 const char *sb_text_tenths(double value, char out[SB_TEXT]); // 32.5
 const char *sb_text_small(double value, char out[SB_TEXT]);  // 0.0031, 1.3e-7
 const char *sb_text_seconds(double seconds, char out[SB_TEXT]);
-const char *sb_text_bytes(double bytes, char out[SB_TEXT]);
 
 #endif
