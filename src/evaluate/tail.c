@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/order.h"
 #include "evaluate/normal.h"
 
 enum { CELLS = SB_TAIL_XI * SB_TAIL_SIGMA };
@@ -90,8 +91,7 @@ static sb_status collect(const sb_tail_data *d, const sb_tail *t, int64_t start,
     c->count[c->used++] = d->counts[bin];
   }
   for (int64_t i = 0; i < d->censored_count; i++) {
-    int64_t bin = (int64_t)floor((d->censored[i] - d->low) / width);
-    int64_t second = (int64_t)floor((d->censored_at[i] - d->low) / width);
+    const int64_t bin = d->censored[i].best, second = d->censored[i].second;
     if (bin < start || bin >= end || second >= bin || c->count[bin - start] < 1) continue;
     c->count[bin - start]--;
     c->from[c->used] = second < start ? 0 : c->from[second - start];
@@ -307,87 +307,117 @@ static sb_status clustering(const sb_study *study, const sb_tail *t, bool with_m
   return status;
 }
 
-typedef struct best {
-  double first, second;
-  int64_t line; // of the matches
-} best;
+static bool counts(sb_pair_kind kind, bool with_mated) {
+  return kind == SB_PAIR_NONMATED || (with_mated && kind == SB_PAIR_MATED);
+}
 
-static void offer(best *b, double score, int64_t line) {
-  if (score > b->first) {
-    b->second = b->first;
-    b->first = score;
-    b->line = line;
-  } else if (score > b->second) {
-    b->second = score;
+// The bin of each probe's second closest pair, -1: none. From histograms, which lack none, where lists end early.
+static void find_second(const sb_study *study, bool with_mated, int64_t *first, int64_t *second) {
+  for (int64_t p = 0; p < study->probes; p++) {
+    first[p] = second[p] = -1;
+    for (int64_t bin = study->bins - 1; bin >= 0 && second[p] < 0; bin--) {
+      const uint32_t count = study->histogram[p * study->bins + bin];
+      if (count == 0) continue;
+      if (first[p] >= 0 || count > 1) second[p] = bin;
+      if (first[p] < 0) first[p] = bin;
+    }
+  }
+  for (int64_t i = 0; with_mated && i < study->mated.count; i++) {
+    const sb_listed *pair = &study->mated.items[i];
+    const int64_t bin = sb_study_bin(study, pair->score);
+    const int64_t scans[2] = {pair->probe, pair->gallery};
+    for (int side = 0; side < (study->self ? 2 : 1); side++) {
+      const int64_t p = scans[side];
+      second[p] = sb_larger(second[p], sb_smaller(bin, first[p]));
+      first[p] = sb_larger(first[p], bin);
+    }
   }
 }
 
-static bool counts_in(const sb_listed *line, bool with_mated) {
-  return with_mated || line->kind != SB_PAIR_MATED;
+// The lines of the probes whose closest match a gallery scan is: the closest of them, and the next one's bin.
+typedef struct suitors {
+  const sb_listed *first;
+  int64_t second; // -1: there is none
+} suitors;
+
+static void add_suitor(const sb_study *study, const sb_listed *line, suitors *s) {
+  const sb_listed *other = line;
+  if (s->first == NULL || line->score > s->first->score) {
+    other = s->first;
+    s->first = line;
+  }
+  if (other != NULL) s->second = sb_larger(s->second, sb_study_bin(study, other->score));
 }
 
-// Pairs that are the closest match of both their scans. In a self-comparison each stands in the
-// lists twice and is taken once.
-static sb_status find_reciprocal(const sb_study *study, bool with_mated, double **score,
-                                 double **second, int64_t *count) {
-  best *probe = NULL, *gallery = NULL;
+// Pairs that are the closest match of both their scans, each once, from each probe's first line and its histogram alone:
+// what they are does not depend on how many lines were listed. Of a gallery scan that is no probe, too, only
+// those probes are known whose closest match it is: there the pair is the closest of these.
+static sb_status find_reciprocal(const sb_study *study, bool with_mated, sb_tail_censored **out,
+                                 int64_t *count) {
+  const sb_listed **closest = NULL; // line of each probe
+  suitors *of = NULL;               // each gallery scan
+  int64_t *first = NULL, *second = NULL;
   sb_status status = sb_ok();
-  const sb_listed *items = study->matches.items;
   *count = 0;
-  SB_TRY(SB_NEW(score, study->probes, "scores"));
-  SB_TRY(SB_NEW(second, study->probes, "scores"));
-  SB_TRY(SB_NEW(&probe, study->probes, "scores"));
-  SB_TRY(SB_NEW(&gallery, study->gallery, "scores"));
-  for (int64_t p = 0; p < study->probes; p++) probe[p] = (best){-INFINITY, -INFINITY, -1};
-  for (int64_t g = 0; g < study->gallery; g++) gallery[g] = (best){-INFINITY, -INFINITY, -1};
+  SB_TRY(SB_NEW(out, study->probes, "scores"));
+  SB_TRY(SB_NEW_ZERO(&closest, study->probes, "scores"));
+  SB_TRY(SB_NEW(&of, study->gallery, "scores"));
+  SB_TRY(SB_NEW(&first, study->probes, "scores"));
+  SB_TRY(SB_NEW(&second, study->probes, "scores"));
+  find_second(study, with_mated, first, second);
+  for (int64_t g = 0; g < study->gallery; g++) of[g] = (suitors){NULL, -1};
   for (int64_t i = 0; i < study->matches.count; i++) {
-    if (!counts_in(items + i, with_mated)) continue;
-    offer(probe + items[i].probe, items[i].score, i);
-    offer(gallery + items[i].gallery, items[i].score, i);
+    const sb_listed *line = study->matches.items + i;
+    if (closest[line->probe] != NULL || !counts(line->kind, with_mated)) continue;
+    closest[line->probe] = line;
+    add_suitor(study, line, of + line->gallery);
   }
   for (int64_t p = 0; p < study->probes; p++) {
-    if (probe[p].line < 0) continue;
-    const sb_listed *line = items + probe[p].line;
-    const best *other = gallery + line->gallery;
-    if (other->line != probe[p].line || (study->self && line->probe > line->gallery)) continue;
-    (*score)[*count] = line->score;
-    (*second)[(*count)++] = fmax(probe[p].second, other->second);
+    const sb_listed *line = closest[p];
+    if (line == NULL) continue;
+    const int64_t g = line->gallery;
+    const bool mutual =
+        study->self ? p < g && closest[g] != NULL && closest[g]->gallery == p : of[g].first == line;
+    if (!mutual) continue;
+    (*out)[(*count)++] =
+        (sb_tail_censored){sb_study_bin(study, line->score),
+                           sb_larger(second[p], study->self ? second[g] : of[g].second)};
   }
 cleanup:
-  free(probe);
-  free(gallery);
+  free((void *)closest);
+  free(of);
+  free(first);
+  free(second);
   return status;
 }
 
 sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out) {
-  double *counts = NULL, *score = NULL, *second = NULL;
-  int64_t reciprocal = 0;
+  double *bins = NULL, cluster;
+  sb_tail_censored *reciprocal = NULL;
+  int64_t reciprocal_count = 0;
   sb_status status = sb_ok();
-  SB_TRY(SB_NEW_ZERO(&counts, study->bins, "histogram"));
-  double cluster;
+  SB_TRY(SB_NEW_ZERO(&bins, study->bins, "histogram"));
   for (int64_t p = 0; p < study->probes; p++)
     for (int64_t bin = 0; bin < study->bins; bin++)
-      counts[bin] += study->histogram[p * study->bins + bin];
-  for (int64_t bin = 0; bin < study->bins; bin++) counts[bin] /= (double)sb_study_sides(study);
+      bins[bin] += study->histogram[p * study->bins + bin];
+  for (int64_t bin = 0; bin < study->bins; bin++) bins[bin] /= (double)sb_study_sides(study);
   for (int64_t i = 0; with_mated && i < study->mated.count; i++)
-    counts[sb_study_bin(study, study->mated.items[i].score)]++;
-  SB_TRY(find_reciprocal(study, with_mated, &score, &second, &reciprocal));
+    bins[sb_study_bin(study, study->mated.items[i].score)]++;
+  SB_TRY(find_reciprocal(study, with_mated, &reciprocal, &reciprocal_count));
   const sb_tail_data data = {.low = study->low,
                              .high = study->high,
                              .fisher = !study->ratio,
                              .bins = study->bins,
-                             .counts = counts,
+                             .counts = bins,
                              .xi_sd = XI_SD,
                              .log_sigma_sd = LOG_SIGMA_SD,
-                             .censored_count = reciprocal,
-                             .censored = score,
-                             .censored_at = second};
+                             .censored_count = reciprocal_count,
+                             .censored = reciprocal};
   if (!sb_tail_place(&data, out)) goto cleanup;
   SB_TRY(clustering(study, out, with_mated, &cluster));
   SB_TRY(sb_tail_fit(&data, cluster, out));
 cleanup:
-  free(counts);
-  free(score);
-  free(second);
+  free(bins);
+  free(reciprocal);
   return status;
 }
