@@ -334,19 +334,19 @@ static void find_second(const sb_study *study, bool with_mated, int64_t *first, 
   }
 }
 
-// The lines of the probes whose closest match a gallery scan is: the closest of them, and the next one's bin.
+// Of the probes whose closest match a gallery scan is: the closest one's line, and the next one's bin; -1: none.
 typedef struct suitors {
-  const sb_listed *first;
-  int64_t second; // -1: there is none
+  int64_t first, second;
 } suitors;
 
-static void add_suitor(const sb_study *study, const sb_listed *line, suitors *s) {
-  const sb_listed *other = line;
-  if (s->first == NULL || line->score > s->first->score) {
+static void add_suitor(const sb_study *study, int64_t line, suitors *s) {
+  const sb_listed *items = study->matches.items;
+  int64_t other = line;
+  if (s->first < 0 || items[line].score > items[s->first].score) {
     other = s->first;
     s->first = line;
   }
-  if (other != NULL) s->second = sb_larger(s->second, sb_study_bin(study, other->score));
+  if (other >= 0) s->second = sb_larger(s->second, sb_study_bin(study, items[other].score));
 }
 
 // Pairs that are the closest match of both their scans, each once, from each probe's first line and its histogram alone:
@@ -354,37 +354,38 @@ static void add_suitor(const sb_study *study, const sb_listed *line, suitors *s)
 // those probes are known whose closest match it is: there the pair is the closest of these.
 static sb_status find_reciprocal(const sb_study *study, bool with_mated, sb_tail_censored **out,
                                  int64_t *count) {
-  const sb_listed **closest = NULL; // line of each probe
-  suitors *of = NULL;               // each gallery scan
+  const sb_listed *items = study->matches.items;
+  int64_t *closest = NULL; // line of each probe, -1: none
+  suitors *of = NULL;      // each gallery scan
   int64_t *first = NULL, *second = NULL;
   sb_status status = sb_ok();
   *count = 0;
   SB_TRY(SB_NEW(out, study->probes, "scores"));
-  SB_TRY(SB_NEW_ZERO(&closest, study->probes, "scores"));
+  SB_TRY(SB_NEW(&closest, study->probes, "scores"));
   SB_TRY(SB_NEW(&of, study->gallery, "scores"));
   SB_TRY(SB_NEW(&first, study->probes, "scores"));
   SB_TRY(SB_NEW(&second, study->probes, "scores"));
   find_second(study, with_mated, first, second);
-  for (int64_t g = 0; g < study->gallery; g++) of[g] = (suitors){NULL, -1};
+  for (int64_t p = 0; p < study->probes; p++) closest[p] = -1;
+  for (int64_t g = 0; g < study->gallery; g++) of[g] = (suitors){-1, -1};
   for (int64_t i = 0; i < study->matches.count; i++) {
-    const sb_listed *line = study->matches.items + i;
-    if (closest[line->probe] != NULL || !counts(line->kind, with_mated)) continue;
-    closest[line->probe] = line;
-    add_suitor(study, line, of + line->gallery);
+    if (closest[items[i].probe] >= 0 || !counts(items[i].kind, with_mated)) continue;
+    closest[items[i].probe] = i;
+    add_suitor(study, i, of + items[i].gallery);
   }
   for (int64_t p = 0; p < study->probes; p++) {
-    const sb_listed *line = closest[p];
-    if (line == NULL) continue;
+    if (closest[p] < 0) continue;
+    const sb_listed *line = items + closest[p];
     const int64_t g = line->gallery;
-    const bool mutual =
-        study->self ? p < g && closest[g] != NULL && closest[g]->gallery == p : of[g].first == line;
+    const bool mutual = study->self ? p < g && closest[g] >= 0 && items[closest[g]].gallery == p
+                                    : of[g].first == closest[p];
     if (!mutual) continue;
     (*out)[(*count)++] =
         (sb_tail_censored){sb_study_bin(study, line->score),
                            sb_larger(second[p], study->self ? second[g] : of[g].second)};
   }
 cleanup:
-  free((void *)closest);
+  free(closest);
   free(of);
   free(first);
   free(second);
