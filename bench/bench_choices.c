@@ -13,8 +13,8 @@
 #include "alterations.h"
 #include "measure/measure.h"
 #include "measure/vector.h"
-#include "prepare/pipeline.h"
 #include "prepare/template.h"
+#include "steps.h"
 
 enum { MEASURES = 2, ERODED = 3, MOST_CHOICES = 40, MOST_SCANS = 200 };
 static const char *const MEASURE[MEASURES] = {"pearson", "bandpass"};
@@ -201,7 +201,7 @@ static sb_status embed(const bench *b, const choice *c, const sb_brain *brain,
   sb_prepared prepared = {0};
   float *scratch = NULL;
   sb_status status;
-  SB_TRY(sb_prepare_row(b->preparer, &c->options, brain, alignment, &prepared));
+  SB_TRY(make_row(b->preparer, &c->options, brain, alignment, &prepared));
   int64_t kept = 0;
   for (int64_t i = 0; i < length; i++)
     if (b->mask[c->erode][index[i]] != 0) prepared.row[kept++] = prepared.row[i];
@@ -228,7 +228,7 @@ static sb_status prepare(const bench *b, int scan, alteration kind, float **vect
   sb_status status;
   SB_TRY(sb_volume_load(b->paths[scan], &v, NULL));
   SB_TRY(alter(kind, (uint64_t)(1000 * scan + 10 * (int)kind), &v));
-  SB_TRY(sb_prepare_place(b->preparer, &v, &brain, &alignment));
+  SB_TRY(place_brain(b->preparer, &v, &brain, &alignment));
   sb_volume_free(&v);
   for (int c = 0; c < b->choices.count; c++)
     SB_TRY(embed(b, &b->choices.at[c], &brain, &alignment, vectors + c * MEASURES));

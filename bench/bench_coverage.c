@@ -1,5 +1,5 @@
 // bench_coverage: do the figures of an evaluation keep what their intervals promise? Simulates
-// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|strata|null|forecast|rank]
+// studies whose truth is known and counts. Usage: bench_coverage [intervals|bounds|strata|null|null-two|forecast|rank]
 // [STUDIES] [PEOPLE] [SEED] [TRUTH]. Seeds are fixed: the same figures every time.
 #include <math.h>
 #include <stdio.h>
@@ -157,11 +157,12 @@ static void strata(int studies, int64_t people, bool self) {
 
 static const char *const SHAPES[] = {"normal", "skewed", "heavy-tailed"};
 
-// Cohorts in which nobody has a mate: how many get a proposal?
-static void null(int studies, int64_t people) {
+// Cohorts in which nobody has a mate: how many get a proposal? Of two stores everybody is in both, and mates are
+// taken out, as for the control attack.
+static void null(int studies, int64_t people, bool self) {
   static const double limits[] = {0.01, 0.1, 1};
-  printf("cohorts of %lld people without mates, of %d those with a link proposed:\n",
-         (long long)people, studies);
+  printf("%s of %lld people without mates, of %d those with a link proposed:\n",
+         self ? "cohorts" : "two stores", (long long)people, studies);
   for (int shape = SIM_NORMAL; shape <= SIM_HEAVY; shape++)
     for (int clustered = 0; clustered < 2; clustered++) {
       int with[3] = {0};
@@ -171,18 +172,18 @@ static void null(int studies, int64_t people) {
         sb_study study;
         sb_tail tail;
         s.people = people;
-        s.mated_people = 0;
-        s.self = true;
+        s.mated_people = self ? 0 : people;
+        s.self = self;
         s.shape = (sim_shape)shape;
         s.effect = clustered ? 0.15 : 0;
         s.seed = 9000 + (uint64_t)i;
         must(sim_study(&s, &study));
-        must(sb_tail_of_study(&study, true, &tail));
+        must(sb_tail_of_study(&study, self, &tail));
         xi += tail.xi / studies;
         sigma += tail.sigma / studies;
         for (int k = 0; k < 3; k++) {
           sb_proposals proposals;
-          must(sb_links_propose(&study, &tail, limits[k], true, false, &proposals));
+          must(sb_links_propose(&study, &tail, limits[k], self, false, &proposals));
           with[k] += proposals.count > 0;
           links[k] += (double)proposals.count;
           sb_proposals_free(&proposals);
@@ -347,7 +348,10 @@ int main(int argc, char **argv) {
     strata(studies > 0 ? studies : 1000, people > 0 ? people : 200, false);
     strata(studies > 0 ? studies : 1000, people > 0 ? people : 200, true);
   }
-  if (all || strcmp(what, "null") == 0) null(studies > 0 ? studies : 100, people > 0 ? people : 30);
+  if (all || strcmp(what, "null") == 0)
+    null(studies > 0 ? studies : 100, people > 0 ? people : 30, true);
+  if (all || strcmp(what, "null-two") == 0)
+    null(studies > 0 ? studies : 100, people > 0 ? people : 30, false);
   if (all || strcmp(what, "forecast") == 0)
     forecast(studies > 0 ? studies : 50, people > 0 ? people : 500, 10000,
              argc > 4 ? (uint64_t)atoll(argv[4]) : 220000, argc > 5 ? argv[5] : NULL);

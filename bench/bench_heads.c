@@ -19,9 +19,9 @@
 #include "elastix.h"
 #include "image/nifti_save.h"
 #include "median.h"
-#include "prepare/pipeline.h"
 #include "samebrain/measure.h"
 #include "samebrain/store.h"
+#include "steps.h"
 
 typedef struct bench {
   sb_template *t;
@@ -100,7 +100,7 @@ static void run_head(const bench *b, const char *name, sb_volume *head, const ui
   run_time peer = {0};
   double dice = 0, seconds = 0;
   as_stored(head);
-  sb_status status = sb_prepare_extract(b->automatic, head, &brain);
+  sb_status status = cut_brain(b->automatic, head, &brain);
   if (status.code == SB_OK) {
     must(dice_of(head, mask, &brain, &dice));
     sb_volume_free(&brain);

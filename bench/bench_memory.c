@@ -37,7 +37,7 @@ static void make_scan(const sb_template *t, int64_t side, bool noisy, sb_volume 
   must(SB_NEW(&out->voxels, n, "scan"));
   if (!sb_affine_invert(brain.affine, to_voxels)) exit(1);
   sb_affine_multiply(to_voxels, out->affine, to_voxels);
-  must(sb_resample(&brain, to_voxels, SB_LINEAR, 0, out));
+  resample(&brain, to_voxels, sb_sample_linear, out);
   for (int64_t i = 0; i < n; i++)
     if (noisy || out->voxels[i] > 0) out->voxels[i] += (float)uniform(&seed, 0, 4);
   sb_volume_free(&brain);

@@ -9,6 +9,7 @@
 // processor time the median of pairs.
 #include "elastix.h"
 
+#include "../tests/unit/append.h"
 #include "../tests/unit/scratch.h"
 #include "core/hash.h"
 #include "core/memory.h"
@@ -97,7 +98,7 @@ static void run_in_process(const bench *b, char *path, figures *f) {
   const double ready = cpu_s();
   snprintf(id, sizeof id, "run-%d", f->runs);
   record.quality = prepared.quality;
-  must(sb_store_writer_append(b->writer, &record, prepared.row, prepared.own_mask));
+  must(append_scan(b->writer, &record, prepared.row, prepared.own_mask));
   const double written = cpu_s();
   const sb_step_seconds *s = &prepared.steps;
   const double steps[STEP_COUNT] = {

@@ -22,8 +22,8 @@ typedef enum sb_verdict {
   SB_VERDICT_COUNT
 } sb_verdict;
 
-// "same", "different", "duplicate", "same_person", "suspected_swap", "mirrored", "unsure"; static
-// storage.
+// "same", "different", "duplicate", "same_person", "suspected_swap", "mirrored", "unsure"; "unknown" for
+// any other value. Static storage.
 SB_API const char *sb_verdict_name(sb_verdict verdict);
 
 typedef struct sb_check_options {

@@ -48,7 +48,8 @@ SB_API sb_status sb_ok(void);
 // A failure with a printf-style message (one too long for the buffer loses its middle).
 SB_API sb_status sb_error(sb_code code, const char *format, ...) SB_PRINTF(2, 3);
 
-// The code's name in lower case, as used in stores and JSON ("ok", "format", ...); static storage.
+// The code's name in lower case, as used in stores and JSON ("ok", "format", ...); "unknown" for any
+// other value. Static storage.
 SB_API const char *sb_code_name(sb_code code);
 
 // Version of the library, "MAJOR.MINOR.PATCH"; static storage.

@@ -311,14 +311,23 @@ sb_status sb_cli_write_report(const sb_arguments *a, const char *out) {
   return sb_report_write(out, &options, &progress);
 }
 
+static bool holds_something(const char *folder) {
+  char **names = NULL;
+  size_t count = 0;
+  const bool something = sb_list_folder(folder, &names, &count).code == SB_OK && count > 0;
+  sb_free_names(names, count);
+  return something;
+}
+
 sb_status sb_cli_hold_for_link(const char *out, bool mirrored, sb_cli_holds *holds) {
   char *folder = sb_path_join(out, SB_MIRRORED_FOLDER);
   sb_status status = folder == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", out) : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_hold_take(out, &holds->out));
   if (!mirrored && !sb_is_folder(folder)) goto cleanup;
+  const bool filled = holds_something(folder);
   SB_TRY(sb_hold_take(folder, &holds->mirrored));
-  holds->mirrored.made = true; // an earlier check's goes when it was emptied
+  if (filled) holds->mirrored.made = true; // an earlier check's: it goes when it was emptied
 cleanup:
   free(folder);
   return status;

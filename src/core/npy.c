@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/file.h"
-
 static const char MAGIC[8] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0};
 enum { PREFIX = 10 }; // magic, version and the 16-bit length of what follows
 
@@ -139,16 +137,4 @@ sb_status sb_npy_parse(const char *path, const char *data, size_t bytes, sb_npy 
                     path);
   *data_offset = (int64_t)(PREFIX + length);
   return sb_ok();
-}
-
-sb_status sb_npy_write(const char *path, const sb_npy *array, const void *data) {
-  char header[SB_NPY_HEADER];
-  sb_npy_format(array, header);
-  sb_new_file file;
-  sb_status status = sb_file_create(path, &file);
-  if (status.code != SB_OK) return status;
-  int64_t count = array->rows * (array->columns == 0 ? 1 : array->columns);
-  fwrite(header, 1, sizeof header, file.file);
-  fwrite(data, (size_t)sb_npy_item_bytes(array), (size_t)count, file.file);
-  return sb_file_commit(&file);
 }

@@ -27,7 +27,4 @@ sb_status sb_npy_parse(const char *path, const char *data, size_t bytes, sb_npy 
 // Bytes of one element: 1, 2, 4 or 8.
 int64_t sb_npy_item_bytes(const sb_npy *array);
 
-// A whole array in one new file (see sb_write_file).
-sb_status sb_npy_write(const char *path, const sb_npy *array, const void *data);
-
 #endif

@@ -118,6 +118,15 @@ sb_status sb_tsv_need(const sb_tsv *table, const char *path, const char *name, s
   return sb_error(SB_FORMAT, "%s: no column \"%s\" (tab-separated; it has: %s)", path, name, names);
 }
 
+sb_status sb_tsv_need_own(const sb_tsv *table, const char *path, const char *name,
+                          const char *again, size_t *column) {
+  const sb_status status = sb_tsv_need(table, path, name, column);
+  if (status.code == SB_OK) return status;
+  return sb_error(SB_FORMAT,
+                  "%s: no column \"%s\": it is damaged, or of another version of samebrain; %s",
+                  path, name, again);
+}
+
 void sb_tsv_put(FILE *file, const char *text) {
   if (*text == '\0') {
     fputs("n/a", file);

@@ -30,6 +30,9 @@ long sb_tsv_column(const sb_tsv *table, const char *name);
 sb_status sb_tsv_find(const sb_tsv *table, const char *path, const char *name, long *column);
 // One that must be there. Errors: those, and SB_FORMAT naming file, column and what the table has.
 sb_status sb_tsv_need(const sb_tsv *table, const char *path, const char *name, size_t *column);
+// The same of a table that this program wrote. `again`: what makes it anew, such as "link again".
+sb_status sb_tsv_need_own(const sb_tsv *table, const char *path, const char *name,
+                          const char *again, size_t *column);
 static inline const char *sb_tsv_cell(const sb_tsv *table, size_t row, size_t column) {
   return table->cells[row * table->columns + column];
 }

@@ -143,6 +143,7 @@ static sb_status load(sb_comparison *c, sb_slot slot, int64_t first, int64_t cou
   sb_status status = fill(c, slot, block);
   c->reader.forgets = false;
   if (status.code != SB_OK) block->count = 0;
+  c->rows_read += block->count;
   c->timings->embed_s += sb_now_s() - start;
   return status;
 }

@@ -45,6 +45,7 @@ typedef struct sb_comparison {
   int64_t most[SB_SLOTS];  // scans at once: the plan's tiles, halved where the backend had no room
   sb_selecting *selecting; // NULL: the host selects
   bool backend_failed;     // what failed was the backend, and another could go on
+  int64_t rows_read;       // into both blocks, so far
 } sb_comparison;
 
 // Passes on how a call of the backend ended.

@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/order.h"
 #include "core/threads.h"
 #include "engine/json.h"
 #include "engine/link_arrays.h"
@@ -104,7 +105,6 @@ static sb_status set_up(sb_run *run, sb_tsv *table) {
   }
   SB_TRY(sb_identities_assign(run->mode, options->identities, &run->scans, table, run->progress));
   SB_TRY(sb_people_create(run->mode, &run->scans, &run->people));
-  run->range = sb_share_range(run->share, run->people.probe_count, run->scans.self);
   SB_TRY(sb_people_mated(&run->people, &run->mated, &run->mated_count));
   keep_mated_of_share(run);
   sb_run_digest(run, run->digest);
@@ -231,25 +231,35 @@ static bool forgets_rows(const sb_run *run, const sb_measured *m) {
   return last && bytes > (double)run->memory_bytes && sb_rows_held(&rows) < 0.5;
 }
 
+// The measure's embedder, screen and plan. Close the embedder also after an error.
+static sb_status plan_measure(sb_run *run, sb_measured *m, sb_embedder *embedder,
+                              sb_comparison *c) {
+  sb_status status;
+  *c = (sb_comparison){.probe = run->probe,
+                       .gallery = run->gallery,
+                       .plan = &m->plan,
+                       .embedder = embedder,
+                       .compute = &run->compute,
+                       .progress = run->progress,
+                       .forgets = forgets_rows(run, m),
+                       .timings = &run->timings};
+  SB_TRY(sb_run_embedder_open(m->measure, run->probe, run->gallery, embedder, m->standards));
+  SB_TRY(choose_screen(c, run, m));
+  SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
+                      run->range, run->options->top, run->threads, run->memory_bytes, embedder,
+                      c->screen, c->screen_context, run->limits, &m->plan));
+cleanup:
+  return status;
+}
+
 static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, FILE *matches,
                               FILE *mated_file) {
   sb_status status = sb_ok();
   sb_embedder embedder = {0};
+  sb_comparison c;
   sb_sink sink = {0};
   double *mated = NULL;
-  sb_comparison c = {.probe = run->probe,
-                     .gallery = run->gallery,
-                     .plan = &m->plan,
-                     .embedder = &embedder,
-                     .compute = &run->compute,
-                     .progress = run->progress,
-                     .forgets = forgets_rows(run, m),
-                     .timings = &run->timings};
-  SB_TRY(sb_run_embedder_open(m->measure, run->probe, run->gallery, &embedder, m->standards));
-  SB_TRY(choose_screen(&c, run, m));
-  SB_TRY(sb_plan_make(run->people.probe_count, run->people.gallery_count, run->scans.self,
-                      run->range, run->options->top, run->threads, run->memory_bytes, &embedder,
-                      c.screen, c.screen_context, run->limits, &m->plan));
+  SB_TRY(plan_measure(run, m, &embedder, &c));
   SB_TRY(SB_NEW(&mated, run->mated_count, "mated scores"));
   sb_sink_options sink_options = {.top = run->options->top,
                                   .has_threshold = run->options->has_threshold,
@@ -264,6 +274,7 @@ static sb_status link_measure(sb_run *run, sb_measured *m, sb_results *results, 
   SB_TRY(sb_compare_all(&c, &sink));
   if (c.screen == &sb_backend_cpu) m->choice.precision = SB_FP32; // it may have stood in for a GPU
   m->bound = sb_sink_bound(&sink);
+  m->rows_read = c.rows_read;
   SB_TRY(rescore(&c, run, &sink, mated));
 
   double start = sb_now_s();
@@ -410,6 +421,8 @@ static bool is_finished(const sb_run *run, const char *out, sb_link_summary *sum
     const cJSON *share = cJSON_GetObjectItemCaseSensitive(root, "share");
     finished = (int64_t)sb_json_number_or(share, "index", -1) == run->share.index &&
                (int64_t)sb_json_number_or(share, "count", 0) == run->share.count &&
+               (int64_t)sb_json_number_or(share, "first", -1) == run->range.first &&
+               (int64_t)sb_json_number_or(share, "last", -1) == run->range.last &&
                strcmp(sb_json_text(root, "request"), run->digest) == 0;
     cJSON_Delete(root);
   }
@@ -419,16 +432,42 @@ static bool is_finished(const sb_run *run, const char *out, sb_link_summary *sum
   return finished;
 }
 
+static sb_run run_of(const sb_store *gallery, const sb_store *probe, const sb_link_options *options,
+                     const sb_limits *limits, sb_range range) {
+  return (sb_run){.options = options,
+                  .limits = limits,
+                  .gallery = gallery,
+                  .probe = probe != NULL ? probe : gallery,
+                  .range = range,
+                  .scans = {.self = probe == NULL}};
+}
+
+sb_status sb_link_block(const sb_store *gallery, const sb_store *probe,
+                        const sb_link_options *options, const sb_limits *limits, sb_range range,
+                        int64_t *block) {
+  sb_run run = run_of(gallery, probe, options, limits, range);
+  sb_tsv table = {0};
+  sb_status status = set_up(&run, &table);
+  *block = 1;
+  for (size_t i = 0; i < run.measure_count && status.code == SB_OK; i++) {
+    sb_embedder embedder = {0};
+    sb_comparison c;
+    status = plan_measure(&run, run.measured + i, &embedder, &c);
+    if (status.code == SB_OK) *block = sb_larger(*block, run.measured[i].plan.probe_tile);
+    sb_embedder_close(&embedder);
+  }
+  tear_down(&run);
+  sb_tsv_free(&table);
+  return status;
+}
+
 sb_status sb_link_share(const sb_store *gallery, const sb_store *probe,
                         const sb_link_options *options, const sb_limits *limits, sb_share share,
-                        const char *out, const sb_progress *progress, sb_link_summary *summary) {
-  sb_run run = {.options = options,
-                .share = share,
-                .limits = limits,
-                .progress = progress,
-                .gallery = gallery,
-                .probe = probe != NULL ? probe : gallery,
-                .scans = {.self = probe == NULL}};
+                        sb_range range, const char *out, const sb_progress *progress,
+                        sb_link_summary *summary) {
+  sb_run run = run_of(gallery, probe, options, limits, range);
+  run.share = share;
+  run.progress = progress;
   sb_tsv table = {0};
   sb_results results = {0};
   FILE *matches = NULL, *mated = NULL;

@@ -33,6 +33,8 @@ static void join_screens(cJSON *into, const cJSON *from) {
     set_number(item, "screen_bound",
                fmax(sb_json_number_or(item, "screen_bound", 0),
                     sb_json_number_or(other, "screen_bound", 0)));
+    set_number(item, "rows_read",
+               sb_json_number_or(item, "rows_read", 0) + sb_json_number_or(other, "rows_read", 0));
     join_precisions(item, other);
   }
 }
@@ -59,6 +61,7 @@ static sb_status write_summary(const sb_merging *m, sb_results *results, sb_link
   cJSON *share = cJSON_GetObjectItemCaseSensitive(root, "share");
   set_number(share, "index", (double)m->share.index);
   set_number(share, "count", (double)m->share.count);
+  set_number(share, "last", (double)m->sources[m->count - 1].range.last);
   if (sb_share_is_whole(m->share)) {
     cJSON_DeleteItemFromObjectCaseSensitive(root, "share");
     cJSON_DeleteItemFromObjectCaseSensitive(root, "request");

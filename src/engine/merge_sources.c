@@ -42,6 +42,8 @@ static sb_status open_source(const char *folder, sb_shard_folder *s) {
   const cJSON *share = cJSON_GetObjectItemCaseSensitive(s->summary, "share");
   s->share = (sb_share){(int64_t)sb_json_number_or(share, "index", -1),
                         (int64_t)sb_json_number_or(share, "count", 0)};
+  s->range = (sb_range){(int64_t)sb_json_number_or(share, "first", -1),
+                        (int64_t)sb_json_number_or(share, "last", -1)};
   if (strcmp(sb_json_text(s->summary, "kind"), "samebrain link") != 0)
     status = sb_error(SB_FORMAT, "%s: is not the summary of a link", s->summary_path);
   else if (share == NULL)
@@ -137,6 +139,23 @@ cleanup:
   return status;
 }
 
+// Each goes on where the one before it ends, and all of them are the whole.
+static sb_status check_ranges(const sb_merging *m) {
+  const sb_range whole = sb_share_range(m->share, m->probe_count, m->self);
+  int64_t at = whole.first;
+  for (size_t i = 0; i < m->count; i++) {
+    const sb_range range = m->sources[i].range;
+    const bool last = i + 1 == m->count;
+    if (range.first != at || range.last < at || (last && range.last != whole.last))
+      return sb_error(SB_CONFLICT,
+                      "%s: its probes are not those between the shards before and after it; link "
+                      "this shard again",
+                      m->sources[i].folder);
+    at = range.last;
+  }
+  return sb_ok();
+}
+
 sb_status sb_merging_open(sb_merging *m, const char *const *folders) {
   sb_status status;
   SB_TRY(SB_NEW_ZERO(&m->sources, m->count, "shards"));
@@ -147,8 +166,7 @@ sb_status sb_merging_open(sb_merging *m, const char *const *folders) {
   const sb_shard_folder *first = &m->sources[0];
   SB_TRY(read_scans(first, "probes.tsv", &m->probe_table, &m->probes, &m->probe_count));
   SB_TRY(read_scans(first, "gallery.tsv", &m->gallery_table, &m->gallery, &m->gallery_count));
-  for (size_t i = 0; i < m->count; i++)
-    m->sources[i].range = sb_share_range(m->sources[i].share, m->probe_count, m->self);
+  SB_TRY(check_ranges(m));
 cleanup:
   return status;
 }

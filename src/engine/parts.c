@@ -26,25 +26,42 @@ int64_t sb_part_count(double work, int64_t probes, int64_t block) {
   return sb_larger(1, sb_smaller((int64_t)fmin(work / PART_WORK, MOST_PARTS), most));
 }
 
-static sb_status part_count(const sb_link_options *options, const sb_store *gallery,
-                            const sb_store *probe, sb_share share, int64_t *parts) {
-  const int64_t probes = sb_store_count(probe != NULL ? probe : gallery);
-  const sb_range range = sb_share_range(share, probes, probe == NULL);
+sb_range sb_part_range(sb_range probes, int64_t block, int64_t part, int64_t parts) {
+  const int64_t all = probes.last - probes.first, blocks = (all + block - 1) / block;
+  const int64_t first = sb_smaller(block * (blocks * part / parts), all);
+  const int64_t last = sb_smaller(block * (blocks * (part + 1) / parts), all);
+  return (sb_range){probes.first + first, probes.first + last};
+}
+
+// How a run, or a share of one, is done in parts.
+typedef struct cut {
+  int64_t count;
+  int64_t block; // of which parts are made; 0: they are shares
+} cut;
+
+static sb_status plan_parts(const sb_link_options *options, const sb_store *gallery,
+                            const sb_store *probe, const sb_limits *limits, sb_range range,
+                            cut *out) {
+  const int64_t probes = range.last - range.first;
   const double pairs = (double)sb_range_pairs(range, sb_store_count(gallery), probe == NULL);
-  const int64_t row = sb_store_row_length(gallery);
-  const int64_t memory = sb_memory_bytes(options->memory_bytes);
-  int64_t block = sb_larger(1, memory / (row * (int64_t)sizeof(float)));
-  double work = options->measure_count == 0 ? pairs * (double)row : 0;
+  const double row_work = pairs * (double)sb_store_row_length(gallery);
+  double work = options->measure_count == 0 ? row_work : 0;
+  bool reads = true; // beside the pair family's pairs the reading of rows is nothing
+  int64_t block;
+  sb_status status = sb_ok();
   for (size_t m = 0; m < options->measure_count; m++) {
     const sb_measure *measure;
-    sb_status status = sb_measure_need(options->measures[m], &measure);
-    if (status.code != SB_OK) return status;
-    work += pairs * (double)row * (measure->info.gemm ? 1 : PAIR_FAMILY_COST);
-    if (!measure->info.gemm) block = 0; // beside its pairs the reading of rows is nothing
+    SB_TRY(sb_measure_need(options->measures[m], &measure));
+    work += row_work * (measure->info.gemm ? 1 : PAIR_FAMILY_COST);
+    reads = reads && measure->info.gemm;
   }
-  *parts =
-      options->parts > 0 ? options->parts : sb_part_count(work, range.last - range.first, block);
-  return sb_ok();
+  *out = (cut){.count = options->parts > 0 ? options->parts : sb_part_count(work, probes, 0)};
+  if (out->count == 1 || !reads) goto cleanup;
+  SB_TRY(sb_link_block(gallery, probe, options, limits, range, &block));
+  if (options->parts == 0) out->count = sb_part_count(work, probes, block);
+  if ((probes + block - 1) / block >= out->count) out->block = block;
+cleanup:
+  return status;
 }
 
 // Progress of a part, told as such.
@@ -70,8 +87,9 @@ static void warn(void *context, const char *text) {
 
 static sb_status link_parts(const sb_store *gallery, const sb_store *probe,
                             const sb_link_options *options, const sb_limits *limits, sb_share share,
-                            int64_t parts, const char *out, const sb_progress *progress,
-                            sb_link_summary *summary) {
+                            sb_range range, const cut *how, const char *out,
+                            const sb_progress *progress, sb_link_summary *summary) {
+  const int64_t parts = how->count, probes = sb_store_count(probe != NULL ? probe : gallery);
   sb_results results = {0};
   sb_link_options part_options = *options;
   char **folders = NULL, *below = sb_path_join(out, SB_PARTS_FOLDER);
@@ -92,9 +110,11 @@ static sb_status link_parts(const sb_store *gallery, const sb_store *probe,
     if (folders[i] == NULL) status = sb_error(SB_NO_MEMORY, "out of memory");
     SB_TRY(status);
     told.part = i + 1;
-    SB_TRY(sb_link_share(gallery, probe, &part_options, limits,
-                         sb_share_of(share, (sb_share){i, parts}), folders[i],
-                         progress != NULL ? &inner : NULL, &part));
+    const sb_share own = sb_share_of(share, (sb_share){i, parts});
+    SB_TRY(sb_link_share(gallery, probe, &part_options, limits, own,
+                         how->block > 0 ? sb_part_range(range, how->block, i, parts)
+                                        : sb_share_range(own, probes, probe == NULL),
+                         folders[i], progress != NULL ? &inner : NULL, &part));
   }
   SB_TRY(sb_merge_shares((const char *const *)folders, (size_t)parts, share, out, false, NULL,
                          summary));
@@ -113,7 +133,7 @@ sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
                           const sb_link_options *options, const sb_limits *limits, const char *out,
                           const sb_progress *progress, sb_link_summary *summary) {
   sb_share share = {0, 0};
-  int64_t parts;
+  cut how;
   sb_link_summary unread;
   sb_store *mirrored = NULL;
   sb_status status = sb_ok();
@@ -125,12 +145,15 @@ sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,
     SB_TRY(sb_store_mirrored(probe != NULL ? probe : gallery, &mirrored));
     probe = mirrored;
   }
-  SB_TRY(part_count(options, gallery, probe, share, &parts));
+  const int64_t probes = sb_store_count(probe != NULL ? probe : gallery);
+  const sb_range range = sb_share_range(share, probes, probe == NULL);
+  SB_TRY(plan_parts(options, gallery, probe, limits, range, &how));
   if (summary == NULL) summary = &unread;
-  if (parts == 1)
-    status = sb_link_share(gallery, probe, options, limits, share, out, progress, summary);
+  if (how.count == 1)
+    status = sb_link_share(gallery, probe, options, limits, share, range, out, progress, summary);
   else
-    status = link_parts(gallery, probe, options, limits, share, parts, out, progress, summary);
+    status =
+        link_parts(gallery, probe, options, limits, share, range, &how, out, progress, summary);
 cleanup:
   sb_store_close(mirrored);
   return status;

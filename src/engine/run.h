@@ -22,6 +22,7 @@ typedef struct sb_measured {
   sb_standard standards[SB_MOST_PARTS]; // of a combination's parts
   sb_choice choice;                     // what it was screened by
   double bound;                         // of |screen - canonical| over all pairs
+  int64_t rows_read;                    // for the screen, a row as often as it was read
   double *best_nonmated;                // canonical, per probe; NaN where there is none
 } sb_measured;
 
@@ -36,7 +37,7 @@ typedef struct sb_run {
   sb_scans scans;
   sb_people people;
   sb_share share;
-  sb_range range;             // the probes of the share
+  sb_range range;             // its probes
   char digest[SB_SHA256_HEX]; // of what was asked for
   char *command;              // the same in words
   sb_pair *mated;             // every mated pair of the share
@@ -65,11 +66,17 @@ char *sb_link_command(const sb_store *gallery, const sb_store *probe,
 // What was asked for, and of which scans: shares of one run have the same.
 void sb_run_digest(const sb_run *run, char hex[SB_SHA256_HEX]);
 
-// One share of a run, into a folder that sb_merge_shares takes; nothing is done where the folder has
-// it already. A run that is not divided is written as sb_link promises.
+// One share of a run, these probes, into a folder that sb_merge_shares takes; nothing is done where the folder
+// has it already. A run that is not divided is written as sb_link promises.
 sb_status sb_link_share(const sb_store *gallery, const sb_store *probe,
                         const sb_link_options *options, const sb_limits *limits, sb_share share,
-                        const char *out, const sb_progress *progress, sb_link_summary *summary);
+                        sb_range range, const char *out, const sb_progress *progress,
+                        sb_link_summary *summary);
+
+// How many probes the comparison of a range holds at once (plan.h); of several measures the one that holds most.
+sb_status sb_link_block(const sb_store *gallery, const sb_store *probe,
+                        const sb_link_options *options, const sb_limits *limits, sb_range range,
+                        int64_t *block);
 
 // As sb_link, with tile sizes that tests choose (NULL: planned).
 sb_status sb_link_limited(const sb_store *gallery, const sb_store *probe,

@@ -85,6 +85,7 @@ static void add_measure(cJSON *measures, const sb_measured *m) {
   cJSON_AddNumberToObject(object, "screen_bound", m->bound);
   add_integer(object, "histogram_bins", plan->bins);
   add_integer(object, "vector_length", plan->length);
+  add_integer(object, "rows_read", m->rows_read);
   tiles = cJSON_AddObjectToObject(object, "plan");
   add_integer(tiles, "probe_tile", plan->probe_tile);
   add_integer(tiles, "gallery_tile", plan->gallery_tile);
@@ -137,6 +138,8 @@ cJSON *sb_run_summary(const sb_run *run) {
     cJSON *share = cJSON_AddObjectToObject(root, "share");
     add_integer(share, "index", run->share.index);
     add_integer(share, "count", run->share.count);
+    add_integer(share, "first", run->range.first); // probes [first, last)
+    add_integer(share, "last", run->range.last);
     cJSON_AddStringToObject(root, "request", run->digest);
   }
   add_integer(root, "pairs", sb_people_range_pairs(&run->people, run->range));

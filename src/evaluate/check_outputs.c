@@ -16,7 +16,7 @@ static const char *const OBSERVED[] = {"same", "different", "unsure"};
 const char *sb_verdict_name(sb_verdict verdict) {
   static const char *const names[SB_VERDICT_COUNT] = {
       "same", "different", "duplicate", "same_person", "suspected_swap", "mirrored", "unsure"};
-  return names[verdict];
+  return (unsigned)verdict < SB_VERDICT_COUNT ? names[verdict] : "unknown";
 }
 
 // ---- Reasons, in words --------------------------------------------------------------------------

@@ -168,7 +168,7 @@ static sb_status read_scans(const char *path, sb_tsv *table, sb_identity **list,
   size_t column[6];
   sb_status status = sb_tsv_read(path, table);
   for (int i = 0; i < 6 && status.code == SB_OK; i++)
-    status = sb_tsv_need(table, path, names[i], column + i);
+    status = sb_tsv_need_own(table, path, names[i], "link again", column + i);
   if (status.code == SB_OK) status = SB_NEW(list, table->rows, "scans");
   if (status.code != SB_OK) return status;
   for (size_t row = 0; row < table->rows; row++) {
@@ -189,7 +189,7 @@ static sb_status read_best(const char *path, const sb_tsv *table, sb_linked_meas
   char *name = sb_format("best_nonmated_%s", m->measure->info.name);
   size_t column;
   if (name == NULL) return sb_error(SB_NO_MEMORY, "%s: out of memory", path);
-  sb_status status = sb_tsv_need(table, path, name, &column);
+  sb_status status = sb_tsv_need_own(table, path, name, "link again", &column);
   free(name);
   if (status.code == SB_OK) status = SB_NEW(&m->best_nonmated, table->rows, "scores");
   for (size_t row = 0; row < table->rows && status.code == SB_OK; row++)
@@ -250,7 +250,7 @@ static sb_status read_lines(sb_link_folder *folder, const char *path, bool ranke
   sb_status status = sb_ok();
   SB_TRY(sb_tsv_read(path, &table));
   for (int i = 0; i < (ranked ? 7 : 6); i++)
-    SB_TRY(sb_tsv_need(&table, path, names[i], column + i));
+    SB_TRY(sb_tsv_need_own(&table, path, names[i], "link again", column + i));
   for (size_t row = 0; row < table.rows; row++) {
     if (out_of_refinement(folder, sb_tsv_cell(&table, row, column[4]))) continue;
     if (!read_line(folder, &table, row, column, ranked, &line, &measure)) {

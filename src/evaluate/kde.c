@@ -80,7 +80,8 @@ double sb_kde_log_density(const sb_kde *kde, double x) {
   return log(sum) - near * near / 2 - log(kde->bandwidth * 2.5066282746310002);
 }
 
-double sb_kde_above(const sb_kde *kde, double x) {
+// The share of the density above x.
+static double share_above(const sb_kde *kde, double x) {
   double sum = 0;
   for (int64_t i = 0; i < kde->points; i++)
     sum += exp(kde->log_weight[i]) * sb_normal_upper((x - kde->at[i]) / kde->bandwidth);
@@ -91,7 +92,7 @@ static double lead(const sb_kde *mated, const sb_kde *nonmated, double x) {
   return sb_kde_log_density(mated, x) - sb_kde_log_density(nonmated, x);
 }
 
-double sb_kde_crossing(const sb_kde *mated, const sb_kde *nonmated) {
+static double crossing(const sb_kde *mated, const sb_kde *nonmated) {
   enum { STEPS = 256 };
   double best = (double)NAN, least = INFINITY, from = nonmated->mean, to = mated->mean;
   if (!(mated->bandwidth > 0) || !(nonmated->bandwidth > 0) || !(to > from)) return best;
@@ -109,7 +110,7 @@ double sb_kde_crossing(const sb_kde *mated, const sb_kde *nonmated) {
       else
         high = middle;
     }
-    double error = 1 - sb_kde_above(mated, high) + sb_kde_above(nonmated, high);
+    double error = 1 - share_above(mated, high) + share_above(nonmated, high);
     if (error < least) {
       least = error;
       best = high;
@@ -125,7 +126,7 @@ sb_status sb_kde_threshold(const sb_pool *pool, double *threshold, double bandwi
   if (!(pool->mated_weight > 0) || !(pool->nonmated_weight > 0)) return status;
   SB_TRY(sb_kde_open(pool, pool->mated, 1, &mated));
   SB_TRY(sb_kde_open(pool, pool->nonmated, 1, &nonmated));
-  *threshold = sb_kde_crossing(&mated, &nonmated);
+  *threshold = crossing(&mated, &nonmated);
   bandwidth[0] = mated.bandwidth;
   bandwidth[1] = nonmated.bandwidth;
 cleanup:

@@ -22,14 +22,9 @@ void sb_kde_close(sb_kde *kde); // a zeroed one is fine
 
 // The logarithm of the density, good however far from the data.
 double sb_kde_log_density(const sb_kde *kde, double x);
-// The share of the density above x.
-double sb_kde_above(const sb_kde *kde, double x);
-
 // Where, between the two means, the mated density overtakes the non-mated one; of several places
 // the one with the smallest sum of both errors by the densities. NaN where there is none: a density
 // without bandwidth, or a mated mean that is not above the non-mated one.
-double sb_kde_crossing(const sb_kde *mated, const sb_kde *nonmated);
-// Of a pool; NaN as above.
 sb_status sb_kde_threshold(const sb_pool *pool, double *threshold, double bandwidth[2]);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/order.h"
 #include "evaluate/normal.h"
 
 enum { CELLS = SB_TAIL_XI * SB_TAIL_SIGMA };
@@ -24,7 +25,7 @@ double sb_tail_z(const sb_tail *tail, double closeness) {
   return transform(tail, closeness);
 }
 
-double sb_tail_surprise(const sb_tail *tail, double z) {
+static double surprise(const sb_tail *tail, double z) {
   return -sb_log_upper((z - tail->location) / tail->scale);
 }
 
@@ -85,13 +86,12 @@ static sb_status collect(const sb_tail_data *d, const sb_tail *t, int64_t start,
   SB_TRY(SB_NEW(&c->count, room, "tail"));
   for (int64_t bin = start; bin < end; bin++) {
     double edge = d->low + width * (double)bin;
-    c->from[c->used] = sb_tail_surprise(t, transform(t, edge)) - t->u;
-    c->to[c->used] = sb_tail_surprise(t, transform(t, edge + width)) - t->u;
+    c->from[c->used] = surprise(t, transform(t, edge)) - t->u;
+    c->to[c->used] = surprise(t, transform(t, edge + width)) - t->u;
     c->count[c->used++] = d->counts[bin];
   }
   for (int64_t i = 0; i < d->censored_count; i++) {
-    int64_t bin = (int64_t)floor((d->censored[i] - d->low) / width);
-    int64_t second = (int64_t)floor((d->censored_at[i] - d->low) / width);
+    const int64_t bin = d->censored[i].best, second = d->censored[i].second;
     if (bin < start || bin >= end || second >= bin || c->count[bin - start] < 1) continue;
     c->count[bin - start]--;
     c->from[c->used] = second < start ? 0 : c->from[second - start];
@@ -181,7 +181,7 @@ static int64_t bin_of_share(const sb_tail_data *d, double pairs, double share) {
 
 static double surprise_at(const sb_tail_data *d, const sb_tail *t, int64_t edge) {
   const double width = (d->high - d->low) / (double)d->bins;
-  return sb_tail_surprise(t, transform(t, d->low + width * (double)edge));
+  return surprise(t, transform(t, d->low + width * (double)edge));
 }
 
 // The tail from a bin on: to its end, at least one bin.
@@ -307,87 +307,118 @@ static sb_status clustering(const sb_study *study, const sb_tail *t, bool with_m
   return status;
 }
 
-typedef struct best {
-  double first, second;
-  int64_t line; // of the matches
-} best;
+static bool counts(sb_pair_kind kind, bool with_mated) {
+  return kind == SB_PAIR_NONMATED || (with_mated && kind == SB_PAIR_MATED);
+}
 
-static void offer(best *b, double score, int64_t line) {
-  if (score > b->first) {
-    b->second = b->first;
-    b->first = score;
-    b->line = line;
-  } else if (score > b->second) {
-    b->second = score;
+// The bin of each probe's second closest pair, -1: none. From histograms, which lack none, where lists end early.
+static void find_second(const sb_study *study, bool with_mated, int64_t *first, int64_t *second) {
+  for (int64_t p = 0; p < study->probes; p++) {
+    first[p] = second[p] = -1;
+    for (int64_t bin = study->bins - 1; bin >= 0 && second[p] < 0; bin--) {
+      const uint32_t count = study->histogram[p * study->bins + bin];
+      if (count == 0) continue;
+      if (first[p] >= 0 || count > 1) second[p] = bin;
+      if (first[p] < 0) first[p] = bin;
+    }
+  }
+  for (int64_t i = 0; with_mated && i < study->mated.count; i++) {
+    const sb_listed *pair = &study->mated.items[i];
+    const int64_t bin = sb_study_bin(study, pair->score);
+    const int64_t scans[2] = {pair->probe, pair->gallery};
+    for (int side = 0; side < (study->self ? 2 : 1); side++) {
+      const int64_t p = scans[side];
+      second[p] = sb_larger(second[p], sb_smaller(bin, first[p]));
+      first[p] = sb_larger(first[p], bin);
+    }
   }
 }
 
-static bool counts_in(const sb_listed *line, bool with_mated) {
-  return with_mated || line->kind != SB_PAIR_MATED;
+// Of the probes whose closest match a gallery scan is: the closest one's line, and the next one's bin; -1: none.
+typedef struct suitors {
+  int64_t first, second;
+} suitors;
+
+static void add_suitor(const sb_study *study, int64_t line, suitors *s) {
+  const sb_listed *items = study->matches.items;
+  int64_t other = line;
+  if (s->first < 0 || items[line].score > items[s->first].score) {
+    other = s->first;
+    s->first = line;
+  }
+  if (other >= 0) s->second = sb_larger(s->second, sb_study_bin(study, items[other].score));
 }
 
-// Pairs that are the closest match of both their scans. In a self-comparison each stands in the
-// lists twice and is taken once.
-static sb_status find_reciprocal(const sb_study *study, bool with_mated, double **score,
-                                 double **second, int64_t *count) {
-  best *probe = NULL, *gallery = NULL;
-  sb_status status = sb_ok();
+// Pairs that are the closest match of both their scans, each once, from each probe's first line and its histogram alone:
+// what they are does not depend on how many lines were listed. Of a gallery scan that is no probe, too, only
+// those probes are known whose closest match it is: there the pair is the closest of these.
+static sb_status find_reciprocal(const sb_study *study, bool with_mated, sb_tail_censored **out,
+                                 int64_t *count) {
   const sb_listed *items = study->matches.items;
+  int64_t *closest = NULL; // line of each probe, -1: none
+  suitors *of = NULL;      // each gallery scan
+  int64_t *first = NULL, *second = NULL;
+  sb_status status = sb_ok();
   *count = 0;
-  SB_TRY(SB_NEW(score, study->probes, "scores"));
-  SB_TRY(SB_NEW(second, study->probes, "scores"));
-  SB_TRY(SB_NEW(&probe, study->probes, "scores"));
-  SB_TRY(SB_NEW(&gallery, study->gallery, "scores"));
-  for (int64_t p = 0; p < study->probes; p++) probe[p] = (best){-INFINITY, -INFINITY, -1};
-  for (int64_t g = 0; g < study->gallery; g++) gallery[g] = (best){-INFINITY, -INFINITY, -1};
+  SB_TRY(SB_NEW(out, study->probes, "scores"));
+  SB_TRY(SB_NEW(&closest, study->probes, "scores"));
+  SB_TRY(SB_NEW(&of, study->gallery, "scores"));
+  SB_TRY(SB_NEW(&first, study->probes, "scores"));
+  SB_TRY(SB_NEW(&second, study->probes, "scores"));
+  find_second(study, with_mated, first, second);
+  for (int64_t p = 0; p < study->probes; p++) closest[p] = -1;
+  for (int64_t g = 0; g < study->gallery; g++) of[g] = (suitors){-1, -1};
   for (int64_t i = 0; i < study->matches.count; i++) {
-    if (!counts_in(items + i, with_mated)) continue;
-    offer(probe + items[i].probe, items[i].score, i);
-    offer(gallery + items[i].gallery, items[i].score, i);
+    if (closest[items[i].probe] >= 0 || !counts(items[i].kind, with_mated)) continue;
+    closest[items[i].probe] = i;
+    add_suitor(study, i, of + items[i].gallery);
   }
   for (int64_t p = 0; p < study->probes; p++) {
-    if (probe[p].line < 0) continue;
-    const sb_listed *line = items + probe[p].line;
-    const best *other = gallery + line->gallery;
-    if (other->line != probe[p].line || (study->self && line->probe > line->gallery)) continue;
-    (*score)[*count] = line->score;
-    (*second)[(*count)++] = fmax(probe[p].second, other->second);
+    if (closest[p] < 0) continue;
+    const sb_listed *line = items + closest[p];
+    const int64_t g = line->gallery;
+    const bool mutual = study->self ? p < g && closest[g] >= 0 && items[closest[g]].gallery == p
+                                    : of[g].first == closest[p];
+    if (!mutual) continue;
+    (*out)[(*count)++] =
+        (sb_tail_censored){sb_study_bin(study, line->score),
+                           sb_larger(second[p], study->self ? second[g] : of[g].second)};
   }
 cleanup:
-  free(probe);
-  free(gallery);
+  free(closest);
+  free(of);
+  free(first);
+  free(second);
   return status;
 }
 
 sb_status sb_tail_of_study(const sb_study *study, bool with_mated, sb_tail *out) {
-  double *counts = NULL, *score = NULL, *second = NULL;
-  int64_t reciprocal = 0;
+  double *bins = NULL, cluster;
+  sb_tail_censored *reciprocal = NULL;
+  int64_t reciprocal_count = 0;
   sb_status status = sb_ok();
-  SB_TRY(SB_NEW_ZERO(&counts, study->bins, "histogram"));
-  double cluster;
+  SB_TRY(SB_NEW_ZERO(&bins, study->bins, "histogram"));
   for (int64_t p = 0; p < study->probes; p++)
     for (int64_t bin = 0; bin < study->bins; bin++)
-      counts[bin] += study->histogram[p * study->bins + bin];
-  for (int64_t bin = 0; bin < study->bins; bin++) counts[bin] /= (double)sb_study_sides(study);
+      bins[bin] += study->histogram[p * study->bins + bin];
+  for (int64_t bin = 0; bin < study->bins; bin++) bins[bin] /= (double)sb_study_sides(study);
   for (int64_t i = 0; with_mated && i < study->mated.count; i++)
-    counts[sb_study_bin(study, study->mated.items[i].score)]++;
-  SB_TRY(find_reciprocal(study, with_mated, &score, &second, &reciprocal));
+    bins[sb_study_bin(study, study->mated.items[i].score)]++;
+  SB_TRY(find_reciprocal(study, with_mated, &reciprocal, &reciprocal_count));
   const sb_tail_data data = {.low = study->low,
                              .high = study->high,
                              .fisher = !study->ratio,
                              .bins = study->bins,
-                             .counts = counts,
+                             .counts = bins,
                              .xi_sd = XI_SD,
                              .log_sigma_sd = LOG_SIGMA_SD,
-                             .censored_count = reciprocal,
-                             .censored = score,
-                             .censored_at = second};
+                             .censored_count = reciprocal_count,
+                             .censored = reciprocal};
   if (!sb_tail_place(&data, out)) goto cleanup;
   SB_TRY(clustering(study, out, with_mated, &cluster));
   SB_TRY(sb_tail_fit(&data, cluster, out));
 cleanup:
-  free(counts);
-  free(score);
-  free(second);
+  free(bins);
+  free(reciprocal);
   return status;
 }

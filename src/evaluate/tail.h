@@ -10,9 +10,9 @@
 //
 // Mates must not bend it, however many they are: only pairs between u and u + 6 (what a normal bulk exceeds
 // once in 400) enter, by the likelihood of a truncated distribution, and u is where these are few
-// enough; of these, a pair that is the best match of
-// both its scans counts as no more than "above the second best", censored. xi and sigma are not
-// known but weighed: a grid of both by likelihood and prior (xi ~ N(0, 0.15), log sigma ~ N(0, 0.5)),
+// enough; of these, a pair that is the best match of both its scans counts as no more than "above the
+// second best", censored (of two stores: the best of its probe, and closer than the other probes whose best
+// match the gallery scan is, if any). xi and sigma are not known but weighed: a grid of both by likelihood and prior (xi ~ N(0, 0.15), log sigma ~ N(0, 0.5)),
 // the likelihood's logarithm divided by how much the exceedances cluster in scans. Every probability
 // is a mean over the grid, so that what is not known counts against a link.
 #ifndef SB_EVALUATE_TAIL_H
@@ -27,6 +27,12 @@
 
 enum { SB_TAIL_XI = 37, SB_TAIL_SIGMA = 41, SB_LEAST_PAIRS = 20 };
 
+// A pair that is the best match of both its scans: its bin, and that of the second best of either (-1: there is
+// none).
+typedef struct sb_tail_censored {
+  int64_t best, second;
+} sb_tail_censored;
+
 // The input: counts per bin of equal width in z or in the score.
 typedef struct sb_tail_data {
   double low, high;
@@ -38,7 +44,7 @@ typedef struct sb_tail_data {
   bool zoom; // lay the grid anew over where the weight is: for much data and intervals; the mean
              // far out needs the wide one
   int64_t censored_count;
-  const double *censored, *censored_at; // reciprocal best matches, and the second best beside each
+  const sb_tail_censored *censored;
 } sb_tail_data;
 
 typedef struct sb_tail {
@@ -68,7 +74,6 @@ static inline double sb_tail_sigma(const sb_tail *t, int cell) {
 }
 
 double sb_tail_z(const sb_tail *tail, double closeness);
-double sb_tail_surprise(const sb_tail *tail, double z);
 
 // The bulk, and where its tail lies: the caller counts clusters there. False where nothing can be fitted:
 // too few pairs, or all alike.

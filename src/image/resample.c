@@ -1,6 +1,4 @@
-// Sampling between voxels, affine resampling, block averaging (see resample.h).
-// Resampling goes row by row: the part of a row that lies inside the image is found once, then each
-// of its voxels costs 8 (linear) or 64 (cubic) multiplications.
+// Sampling between voxels, and block averaging (see resample.h).
 #include "image/resample.h"
 
 #include <math.h>
@@ -118,82 +116,6 @@ float sb_sample_linear(const sb_volume *v, double x, double y, double z, float o
 
 float sb_sample_cubic(const sb_volume *v, double x, double y, double z, float outside) {
   return inside(v, x, y, z) ? cubic_inside(v, x, y, z) : outside;
-}
-
-// ---- A whole grid -------------------------------------------------------------------------------
-
-// A row of output voxels: point t is at start + t * step in the input.
-typedef struct line {
-  double start[3], step[3];
-} line;
-
-static bool inside_at(const sb_volume *v, const line *l, int64_t t) {
-  double at = (double)t;
-  return inside(v, l->start[0] + at * l->step[0], l->start[1] + at * l->step[1],
-                l->start[2] + at * l->step[2]);
-}
-
-// The points [*from, *to) of a line of n points that lie inside the image; inside is convex, so the
-// arithmetic only has to come close and the test itself settles the ends.
-static void clip_line(const sb_volume *v, const line *l, int64_t n, int64_t *from, int64_t *to) {
-  double low = 0, high = (double)n;
-  for (int axis = 0; axis < 3; axis++) {
-    if (l->step[axis] == 0) continue;
-    double a = (-0.5 - l->start[axis]) / l->step[axis];
-    double b = ((double)v->dims[axis] - 0.5 - l->start[axis]) / l->step[axis];
-    low = fmax(low, fmin(a, b));
-    high = fmin(high, fmax(a, b) + 1);
-  }
-  *from = low < (double)n ? (int64_t)low : n;
-  *to = high > (double)*from ? (int64_t)high : *from;
-  if (*to > n) *to = n;
-  while (*from < *to && !inside_at(v, l, *from)) (*from)++;
-  while (*to > *from && !inside_at(v, l, *to - 1)) (*to)--;
-  while (*from<*to && * from> 0 && inside_at(v, l, *from - 1)) (*from)--;
-  while (*from < *to && *to < n && inside_at(v, l, *to)) (*to)++;
-}
-
-SB_CLONES static void linear_line(const sb_volume *v, const line *l, int64_t from, int64_t to,
-                                  float *out) {
-  for (int64_t t = from; t < to; t++) {
-    double at = (double)t;
-    out[t] = linear_inside(v, l->start[0] + at * l->step[0], l->start[1] + at * l->step[1],
-                           l->start[2] + at * l->step[2]);
-  }
-}
-
-SB_CLONES static void cubic_line(const sb_volume *v, const line *l, int64_t from, int64_t to,
-                                 float *out) {
-  for (int64_t t = from; t < to; t++) {
-    double at = (double)t;
-    out[t] = cubic_inside(v, l->start[0] + at * l->step[0], l->start[1] + at * l->step[1],
-                          l->start[2] + at * l->step[2]);
-  }
-}
-
-sb_status sb_resample(const sb_volume *in, const double out_to_in[16],
-                      sb_interpolation interpolation, float outside, sb_volume *out) {
-  const double *m = out_to_in;
-  int64_t nx = out->dims[0];
-  for (int64_t k = 0; k < out->dims[2]; k++)
-    for (int64_t j = 0; j < out->dims[1]; j++) {
-      line l;
-      for (int axis = 0; axis < 3; axis++) {
-        const double *row = m + 4 * axis;
-        l.start[axis] = row[1] * (double)j + row[2] * (double)k + row[3];
-        l.step[axis] = row[0];
-      }
-      float *values = out->voxels + nx * (j + out->dims[1] * k);
-      int64_t from, to;
-      clip_line(in, &l, nx, &from, &to);
-      for (int64_t i = 0; i < from; i++) values[i] = outside;
-      if (interpolation == SB_CUBIC)
-        cubic_line(in, &l, from, to, values);
-      else
-        linear_line(in, &l, from, to, values);
-      for (int64_t i = to; i < nx; i++) values[i] = outside;
-    }
-  return sb_ok();
 }
 
 // ---- Block averages -----------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 // The way from a scan to a row: load it, find the brain (brain.c), align it (place_brain.c, or cut it
 // out of a head, place_head.c), make the row (row.c: resample once, take the bias field off, harmonise)
 // and check it (quality.c).
-#include "prepare/pipeline.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,32 +125,6 @@ sb_status sb_prepare_file(const sb_preparer *p, const char *path, sb_prepared *o
   out->quality.nonfinite_voxels = info.nonfinite_voxels;
   out->unit_doubted = info.unit_doubted;
   out->seconds = sb_now_s() - started;
-  return status;
-}
-
-sb_status sb_prepare_extract(const sb_preparer *p, const sb_volume *volume, sb_volume *brain) {
-  uint8_t *brain_in_row = NULL;
-  sb_prepared prepared;
-  sb_status status;
-  memset(brain, 0, sizeof *brain);
-  SB_TRY(sb_row_room(p->tmpl, &prepared, &brain_in_row));
-  SB_TRY(sb_place_head(p, volume, brain_in_row, brain, &prepared));
-cleanup:
-  free(brain_in_row);
-  sb_prepared_free(&prepared);
-  if (status.code != SB_OK) sb_volume_free(brain);
-  return status;
-}
-
-sb_status sb_prepare_row(const sb_preparer *p, const sb_prepare_options *options,
-                         const sb_brain *brain, const sb_alignment *alignment, sb_prepared *out) {
-  uint8_t *brain_in_row = NULL;
-  sb_status status;
-  SB_TRY(sb_row_room(p->tmpl, out, &brain_in_row));
-  SB_TRY(sb_row_make(p, options, brain, alignment, brain_in_row, out));
-  SB_TRY(sb_quality_check(p, brain, &out->quality));
-cleanup:
-  free(brain_in_row);
   return status;
 }
 

@@ -5,7 +5,6 @@
 #include "core/clock.h"
 #include "core/geometry.h"
 #include "core/memory.h"
-#include "prepare/pipeline.h"
 #include "prepare/preparer.h"
 #include "prepare/quality.h"
 #include "prepare/row.h"
@@ -99,16 +98,6 @@ sb_status sb_place_found(const sb_preparer *p, const sb_brain *brain, int looks,
   if (status.code != SB_OK) goto cleanup;
   memcpy(affine, alignment.template_to_scan, sizeof alignment.template_to_scan);
   if (p->options.dof == 6) SB_TRY(sb_place_rigid(p, brain, brain_in_row, &alignment, out));
-cleanup:
-  return status;
-}
-
-sb_status sb_prepare_place(const sb_preparer *p, const sb_volume *volume, sb_brain *brain,
-                           sb_alignment *alignment) {
-  sb_status status;
-  SB_TRY(sb_brain_find(volume, brain));
-  SB_TRY(sb_align(&p->aligner, brain, alignment));
-  if (p->options.dof == 6) make_rigid(&p->aligner, alignment->template_to_scan);
 cleanup:
   return status;
 }

@@ -95,7 +95,8 @@ static sb_status put_groups(const sb_page *page) {
   SB_TRY(status);
   if (!sb_is_file(path)) goto cleanup;
   SB_TRY(sb_tsv_read(path, &table));
-  for (int i = 0; i < COLUMNS; i++) SB_TRY(sb_tsv_need(&table, path, names[i], column + i));
+  for (int i = 0; i < COLUMNS; i++)
+    SB_TRY(sb_tsv_need_own(&table, path, names[i], "check again", column + i));
   for (size_t row = 0; row < table.rows; row++) {
     const char *cells[COLUMNS];
     for (int i = 0; i < COLUMNS; i++) cells[i] = sb_tsv_cell(&table, row, column[i]);

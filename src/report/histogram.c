@@ -111,8 +111,8 @@ static sb_status add_mated(const sb_page *page, const char *measure, counts *out
   sb_status status = path == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_tsv_read(path, &table));
-  SB_TRY(sb_tsv_need(&table, path, "measure", &names));
-  SB_TRY(sb_tsv_need(&table, path, "score", &scores));
+  SB_TRY(sb_tsv_need_own(&table, path, "measure", "link again", &names));
+  SB_TRY(sb_tsv_need_own(&table, path, "score", "link again", &scores));
   for (size_t row = 0; row < table.rows; row++)
     if (strcmp(sb_tsv_cell(&table, row, names), measure) == 0)
       count_score(strtod(sb_tsv_cell(&table, row, scores), NULL), out);

@@ -35,8 +35,8 @@ static sb_status read_side(const sb_page *page, const char *name, side *out) {
   sb_status status = path == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_tsv_read(path, &out->table));
-  SB_TRY(sb_tsv_need(&out->table, path, "dataset", &out->dataset));
-  SB_TRY(sb_tsv_need(&out->table, path, "scan_id", &out->scan));
+  SB_TRY(sb_tsv_need_own(&out->table, path, "dataset", "link again", &out->dataset));
+  SB_TRY(sb_tsv_need_own(&out->table, path, "scan_id", "link again", &out->scan));
   out->count = (int64_t)out->table.rows;
   if (out->count < 1) status = sb_error(SB_FORMAT, "%s: has no scans; link again", path);
 cleanup:
@@ -102,7 +102,8 @@ static sb_status fill_sparse(const sb_page *page, const char *measure, matrix *m
   sb_status status = path == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_tsv_read(path, &table));
-  for (int i = 0; i < 6; i++) SB_TRY(sb_tsv_need(&table, path, names[i], column + i));
+  for (int i = 0; i < 6; i++)
+    SB_TRY(sb_tsv_need_own(&table, path, names[i], "link again", column + i));
   for (size_t row = 0; row < table.rows; row++) {
     const char *cells[6];
     for (int i = 0; i < 6; i++) cells[i] = sb_tsv_cell(&table, row, column[i]);

@@ -66,13 +66,14 @@ static const char *const OF_CHECK[COLUMNS] = {"dataset_a",
                                               "margin",
                                               "false_link_probability"};
 
+// `again`: what makes the table anew
 static sb_status find_columns(const sb_tsv *table, const char *path, const char *const *names,
-                              const sb_pair_measures *measures, reader *out) {
+                              const char *again, const sb_pair_measures *measures, reader *out) {
   *out = (reader){.table = table, .measures = measures};
   sb_status status = sb_ok();
   for (int i = 0; i < COLUMNS && status.code == SB_OK; i++) {
     size_t column;
-    if (i < REQUIRED) status = sb_tsv_need(table, path, names[i], &column);
+    if (i < REQUIRED) status = sb_tsv_need_own(table, path, names[i], again, &column);
     out->column[i] = sb_tsv_column(table, names[i]);
   }
   return status;
@@ -112,19 +113,19 @@ static sb_pair pair_of(const reader *r, size_t row) {
   };
 }
 
-static sb_status open_table(const char *path, const char *const *names,
+static sb_status open_table(const char *path, const char *const *names, const char *again,
                             const sb_pair_measures *measures, sb_pairs *out, reader *r) {
   memset(out, 0, sizeof *out);
   sb_status status = sb_tsv_read(path, &out->table);
-  if (status.code == SB_OK) status = find_columns(&out->table, path, names, measures, r);
+  if (status.code == SB_OK) status = find_columns(&out->table, path, names, again, measures, r);
   if (status.code == SB_OK) status = SB_NEW(&out->items, out->table.rows + 1, path);
   return status;
 }
 
-static sb_status read_all(const char *path, const char *const *names,
+static sb_status read_all(const char *path, const char *const *names, const char *again,
                           const sb_pair_measures *measures, sb_pairs *out) {
   reader r;
-  sb_status status = open_table(path, names, measures, out, &r);
+  sb_status status = open_table(path, names, again, measures, out, &r);
   for (size_t row = 0; status.code == SB_OK && row < out->table.rows; row++)
     out->items[out->count++] = pair_of(&r, row);
   if (status.code != SB_OK) sb_pairs_free(out);
@@ -132,11 +133,11 @@ static sb_status read_all(const char *path, const char *const *names,
 }
 
 sb_status sb_pairs_of_links(const char *path, const sb_pair_measures *measures, sb_pairs *out) {
-  return read_all(path, OF_LINK, measures, out);
+  return read_all(path, OF_LINK, "evaluate again", measures, out);
 }
 
 sb_status sb_pairs_of_check(const char *path, sb_pairs *out) {
-  return read_all(path, OF_CHECK, NULL, out);
+  return read_all(path, OF_CHECK, "check again", NULL, out);
 }
 
 // ---- The closest scan of each probe -------------------------------------------------------------
@@ -185,7 +186,7 @@ static void keep_once(sb_pairs *pairs) {
 sb_status sb_pairs_of_matches(const char *path, const sb_pair_measures *measures, bool self,
                               sb_pairs *out) {
   reader r;
-  sb_status status = open_table(path, OF_LINK, measures, out, &r);
+  sb_status status = open_table(path, OF_LINK, "link again", measures, out, &r);
   for (size_t row = 0; status.code == SB_OK && row < out->table.rows; row++) {
     double rank = number_of(&r, row, RANK);
     if (rank == 1 && measure_of(&r, row) >= 0) out->items[out->count++] = pair_of(&r, row);
@@ -226,7 +227,7 @@ sb_status sb_pairs_closest_other(const char *path, const sb_pair_measures *measu
   sb_pair *linked = NULL;
   size_t count = 0;
   reader r;
-  sb_status status = open_table(path, OF_LINK, measures, out, &r);
+  sb_status status = open_table(path, OF_LINK, "link again", measures, out, &r);
   SB_TRY(status);
   SB_TRY(copy_measure(links, measure, &linked, &count));
   if (count > 1) qsort(linked, count, sizeof *linked, by_names);

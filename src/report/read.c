@@ -97,9 +97,9 @@ sb_status sb_columns_read(const sb_page *page, const char *prefix, const char *m
   SB_TRY(sb_tsv_read(path, &table));
   size_t column[8], rules = 0;
   int count = 0;
-  if (rule != NULL) SB_TRY(sb_tsv_need(&table, path, "rule", &rules));
+  if (rule != NULL) SB_TRY(sb_tsv_need_own(&table, path, "rule", "evaluate again", &rules));
   for (; names[count] != NULL; count++) {
-    SB_TRY(sb_tsv_need(&table, path, names[count], column + count));
+    SB_TRY(sb_tsv_need_own(&table, path, names[count], "evaluate again", column + count));
     SB_TRY(SB_NEW(&out->columns[count], table.rows + 1, path));
   }
   for (size_t row = 0; row < table.rows; row++) {
@@ -177,9 +177,9 @@ static sb_status has_linked_scans(const sb_page *page, const sb_store *store, co
   sb_status status = path == NULL ? sb_error(SB_NO_MEMORY, "out of memory") : sb_ok();
   SB_TRY(status);
   SB_TRY(sb_tsv_read(path, &table));
-  SB_TRY(sb_tsv_need(&table, path, "dataset", &dataset));
-  SB_TRY(sb_tsv_need(&table, path, "scan_id", &scan));
-  SB_TRY(sb_tsv_need(&table, path, "source_sha256", &hash));
+  SB_TRY(sb_tsv_need_own(&table, path, "dataset", "link again", &dataset));
+  SB_TRY(sb_tsv_need_own(&table, path, "scan_id", "link again", &scan));
+  SB_TRY(sb_tsv_need_own(&table, path, "source_sha256", "link again", &hash));
   for (size_t row = 0; row < table.rows && *why == '\0'; row++) {
     const char *id = sb_tsv_cell(&table, row, scan);
     int64_t i = sb_store_find(store, sb_tsv_cell(&table, row, dataset), id);

@@ -244,14 +244,6 @@ void sb_plot_point(sb_plot *plot, const char *style, double x, double y) {
           left_of(plot, x), top_of(plot, y));
 }
 
-void sb_plot_key(sb_plot *plot, const char *style, const char *label, int line) {
-  const int left = left_edge(plot) + 12, top = TOP + 8 + 18 * line;
-  fprintf(plot->file, "<path class=\"line %s\" d=\"M%d %dh22\"/><text x=\"%d\" y=\"%d\">", style,
-          left, top, left + 30, top + 4);
-  sb_put_html(plot->file, label);
-  fputs("</text>\n", plot->file);
-}
-
 void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label, int line) {
   double left = left_of(plot, x);
   bool right_half = along(&plot->x, x) > 0.55;

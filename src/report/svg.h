@@ -45,8 +45,6 @@ void sb_plot_band(sb_plot *plot, const char *style, const double *x, const doubl
                   const double *high, int64_t count);
 void sb_plot_bar(sb_plot *plot, const char *style, double from, double to, double y);
 void sb_plot_point(sb_plot *plot, const char *style, double x, double y);
-// What a style stands for, in line 0, 1, ... of a list at the top left.
-void sb_plot_key(sb_plot *plot, const char *style, const char *label, int line);
 // A vertical line through the plot, with a label at its top in line 0, 1, ...
 void sb_plot_mark(sb_plot *plot, const char *style, double x, const char *label, int line);
 

@@ -162,12 +162,3 @@ const char *sb_text_seconds(double seconds, char out[SB_TEXT]) {
     snprintf(out, SB_TEXT, "%.1f h", seconds / 3600);
   return out;
 }
-
-const char *sb_text_bytes(double bytes, char out[SB_TEXT]) {
-  static const char *const units[] = {"bytes", "KB", "MB", "GB", "TB"};
-  int unit = 0;
-  if (isnan(bytes)) return none(out);
-  for (; bytes >= 1000 && unit < 4; unit++) bytes /= 1000;
-  snprintf(out, SB_TEXT, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
-  return out;
-}

@@ -27,6 +27,5 @@ const char *sb_text_share(double value, char out[SB_TEXT]);  // 0.6316, 0.99997,
 const char *sb_text_tenths(double value, char out[SB_TEXT]); // 32.5
 const char *sb_text_small(double value, char out[SB_TEXT]);  // 0.0031, 1.3e-7
 const char *sb_text_seconds(double seconds, char out[SB_TEXT]);
-const char *sb_text_bytes(double bytes, char out[SB_TEXT]);
 
 #endif

@@ -455,11 +455,3 @@ cleanup:
   if (status.code != SB_OK) give_up(w);
   return status;
 }
-
-sb_status sb_store_writer_append(sb_store_writer *w, sb_scan_record *record, const float *row,
-                                 const uint8_t *own_mask) {
-  sb_status status = sb_store_writer_add(w, record, row, own_mask);
-  if (status.code == SB_OK) status = sb_store_writer_commit(w);
-  if (status.code != SB_OK) record->row = -1;
-  return status;
-}

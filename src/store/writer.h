@@ -29,7 +29,9 @@ typedef struct sb_store_writer sb_store_writer;
 sb_status sb_store_writer_open(const char *path, const sb_store_header *header,
                                sb_store_writer **out);
 
-// Commits one scan. On return it is on disk, or, after an error, nothing of it is.
+// Adds a scan to what the next commit brings to disk: several cost the syncs of one. What is added is on disk
+// when commit has succeeded, all of it; after an error of either none of what was added since the last
+// commit is.
 //   record    in: scan, status, reason, source_sha256, template_to_scan, quality, seconds (strings
 //             but dataset and scan_id may be NULL).
 //             out: row, row_checksum, scale, offset
@@ -38,15 +40,9 @@ sb_status sb_store_writer_open(const char *path, const sb_store_header *header,
 // Stored as float16 with scale 1 and offset 0 when the largest magnitude is 0 or from 1 to 1024.
 // Smaller rows are scaled up, larger ones centred and scaled down, to at most 1024 by a power of
 // two (exact), so that nothing overflows and all eleven bits are kept. Errors: SB_USAGE (NaN or
-// infinity in the row, a tab or newline in a name: a mistake of the caller), SB_IO (disk full,
-// ...). After SB_IO the writer takes no more; earlier scans are safe.
-sb_status sb_store_writer_append(sb_store_writer *writer, sb_scan_record *record, const float *row,
-                                 const uint8_t *own_mask);
-
-// The same for several scans with the syncs of one: add each, then commit. What is added is on disk
-// when commit has succeeded, all of it; after an error of either none of what was added since the
-// last commit is. An error of sb_store_writer_add other than SB_IO and SB_NO_MEMORY concerns that
-// scan alone: what was added before can still be committed.
+// infinity in the row, a tab or newline in a name: a mistake of the caller; it concerns that scan
+// alone: what was added before can still be committed), SB_IO (disk full, ...), SB_NO_MEMORY. After
+// these two the writer takes no more; what was committed is safe.
 sb_status sb_store_writer_add(sb_store_writer *writer, sb_scan_record *record, const float *row,
                               const uint8_t *own_mask);
 sb_status sb_store_writer_commit(sb_store_writer *writer);

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "append.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/tsv.h"
@@ -95,7 +96,7 @@ static inline void write_cohort(const char *path, const char *dataset, const coh
     snprintf(record.source_sha256, sizeof record.source_sha256, "%032llx%016x%016x",
              (unsigned long long)c->seed, (unsigned)c->files, (unsigned)scan);
     for (int64_t i = 0; i < GRID; i++) own[i] = mask[i] && uniform(&pattern) < 0.9;
-    assert_ok(sb_store_writer_append(writer, &record, row, own));
+    assert_ok(append_scan(writer, &record, row, own));
     free(id);
     free(participant);
     free(ses);

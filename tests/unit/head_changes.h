@@ -58,8 +58,8 @@ static inline sb_status resized(sb_volume *v, uint8_t **mask, const double mm[3]
   SB_TRY(SB_NEW(&soft.voxels, voxels_of(v), "resized mask"));
   SB_TRY(SB_NEW(&soft_out.voxels, voxels_of(&out), "resized mask"));
   for (int64_t i = 0; i < voxels_of(v); i++) soft.voxels[i] = (*mask)[i];
-  SB_TRY(sb_resample(v, to_old, SB_LINEAR, 0, &out));
-  SB_TRY(sb_resample(&soft, to_old, SB_LINEAR, 0, &soft_out));
+  resample(v, to_old, sb_sample_linear, &out);
+  resample(&soft, to_old, sb_sample_linear, &soft_out);
   free(*mask);
   *mask = NULL;
   SB_TRY(SB_NEW(mask, voxels_of(&out), "resized mask"));

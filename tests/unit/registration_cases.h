@@ -27,6 +27,25 @@ static inline double normal(uint64_t *state) {
   return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
+// Fills `out`, whose grid and voxels are there, with `in` as it is at out_to_in (voxel to voxel) of each of its
+// voxels; 0 beyond the image.
+//   sample  sb_sample_linear or sb_sample_cubic
+static inline void resample(const sb_volume *in, const double out_to_in[16],
+                            float (*sample)(const sb_volume *, double, double, double, float),
+                            sb_volume *out) {
+  const double *m = out_to_in;
+  float *voxel = out->voxels;
+  for (int64_t k = 0; k < out->dims[2]; k++)
+    for (int64_t j = 0; j < out->dims[1]; j++)
+      for (int64_t i = 0; i < out->dims[0]; i++) {
+        double at[3];
+        for (int a = 0; a < 3; a++)
+          at[a] = m[4 * a + 1] * (double)j + m[4 * a + 2] * (double)k + m[4 * a + 3] +
+                  (double)i * m[4 * a];
+        *voxel++ = sample(in, at[0], at[1], at[2], 0);
+      }
+}
+
 // Rotations to 15 degrees about each axis, scales 0.9 to 1.1, shears to 0.05, about `centre`, then
 // a translation to 20 mm.
 static inline void random_affine(uint64_t *state, const double centre[3], double a[16]) {
@@ -81,7 +100,7 @@ static inline sb_status moved_scan(const sb_volume *scan, const double a[16], sb
     return sb_error(SB_FORMAT, "singular transform");
   sb_affine_multiply(to_old, out->affine, to_old);
   sb_affine_multiply(to_voxels, to_old, to_old);
-  status = sb_resample(scan, to_old, SB_CUBIC, 0, out);
+  resample(scan, to_old, sb_sample_cubic, out);
   for (int64_t i = 0; i < n; i++)
     if (out->voxels[i] < 0) out->voxels[i] = 0;
   return status;

@@ -1,60 +1,15 @@
 // The bias field: known fields put on the template and on real scans must come off again, an even
 // image must stay as it is, and the result must not depend on threads. Ranks and what a row holds
 // outside the brain are here too.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
 #include "../../bench/alterations.h"
+#include "../../bench/steps.h"
+#include "colin.h"
 #include "core/file.h"
 #include "prepare/bias.h"
 #include "prepare/harmonise.h"
-#include "prepare/pipeline.h"
 #include "prepare/template.h"
 
 #define DATA SAMEBRAIN_SOURCE_DIR "/../shared/data/"
-
-static void must(sb_status status) {
-  if (status.code != SB_OK) fail_msg("%s", status.message);
-}
-
-typedef struct fixture {
-  sb_template *t;
-  sb_preparer *preparer;
-} fixture;
-
-// skip() jumps out of the test, which an analyser does not know.
-#define NEED_TEMPLATE(f)                                                                           \
-  do {                                                                                             \
-    if ((f)->t == NULL) {                                                                          \
-      skip();                                                                                      \
-      return;                                                                                      \
-    }                                                                                              \
-  } while (0)
-
-static int setup(void **state) {
-  static fixture f;
-  sb_template_options options = sb_template_options_default();
-  sb_prepare_options prepare = sb_prepare_options_default();
-  *state = &f;
-  sb_status status = sb_template_load(&options, &f.t);
-  if (status.code == SB_NOT_FOUND) { // no Colin27 here: each test skips
-    printf("no template: %s\n", status.message);
-    return 0;
-  }
-  return status.code == SB_OK && sb_preparer_create(f.t, &prepare, &f.preparer).code == SB_OK ? 0
-                                                                                              : -1;
-}
-
-static int teardown(void **state) {
-  fixture *f = *state;
-  sb_preparer_free(f->preparer);
-  sb_template_free(f->t);
-  return 0;
-}
 
 // ---- N4 -----------------------------------------------------------------------------------------
 
@@ -192,10 +147,10 @@ static double row_changes(const fixture *f, const sb_volume *scan, sb_bias bias)
   options.bias = bias;
   must(copy_volume(scan, &spoiled));
   must(alter_bias(0.4, 5, &spoiled));
-  must(sb_prepare_place(f->preparer, scan, &brain, &alignment));
-  must(sb_prepare_place(f->preparer, &spoiled, &spoiled_brain, &spoiled_alignment));
-  must(sb_prepare_row(f->preparer, &options, &brain, &alignment, &row));
-  must(sb_prepare_row(f->preparer, &options, &spoiled_brain, &spoiled_alignment, &spoiled_row));
+  must(place_brain(f->preparer, scan, &brain, &alignment));
+  must(place_brain(f->preparer, &spoiled, &spoiled_brain, &spoiled_alignment));
+  must(make_row(f->preparer, &options, &brain, &alignment, &row));
+  must(make_row(f->preparer, &options, &spoiled_brain, &spoiled_alignment, &spoiled_row));
   const double change = 1 - correlation(f->t->row_length, row.row, spoiled_row.row);
   sb_prepared_free(&row);
   sb_prepared_free(&spoiled_row);
@@ -296,12 +251,12 @@ static void outside_holds_what_it_says(void **state) {
   must(sb_volume_load(sb_template_path(f->t), &scan, NULL));
   for (int64_t i = 0; i < voxel_count(&scan); i++)
     if (scan.affine[3] + scan.affine[0] * (double)(i % scan.dims[0]) < -40) scan.voxels[i] = 0;
-  must(sb_prepare_place(f->preparer, &scan, &brain, &alignment));
+  must(place_brain(f->preparer, &scan, &brain, &alignment));
   for (int kind = SB_OUTSIDE_SCAN; kind <= SB_OUTSIDE_FALLOFF; kind++) {
     sb_prepare_options options = sb_prepare_options_default();
     sb_prepared prepared;
     options.outside = (sb_outside)kind;
-    must(sb_prepare_row(f->preparer, &options, &brain, &alignment, &prepared));
+    must(make_row(f->preparer, &options, &brain, &alignment, &prepared));
     double sum = 0, squares = 0, both = 0, count = 0;
     for (int64_t i = 0; i < f->t->row_length; i++) {
       const int64_t at = f->t->row_index[i];

@@ -176,11 +176,37 @@ static void volumes_of_no_file(void **state) {
   }
 }
 
+// What a person is told of a scan that was taken: figures of a good one, each moved past its bound.
+static void doubts(void **state) {
+  (void)state;
+  static const sb_quality GOOD = {.structure = 0.7, .sharpness = 1, .extraction_edge = 0.2};
+  char text[400] = "untouched";
+  sb_quality q = GOOD;
+  assert_false(sb_quality_doubt(&q, text, sizeof text));
+  q.structure = 0.95;
+  assert_true(sb_quality_doubt(&q, text, sizeof text));
+  assert_non_null(strstr(text, "it is the template"));
+  q = GOOD;
+  q.sharpness = 0.8;
+  assert_true(sb_quality_doubt(&q, text, sizeof text));
+  assert_non_null(strstr(text, "blurred (sharpness 0.80)"));
+  q = GOOD;
+  q.extraction_edge = 0.4;
+  assert_false(sb_quality_doubt(&q, text, sizeof text)); // nothing was cut out of it
+  q.brain = SB_BRAIN_WAS_EXTRACTED;
+  assert_true(sb_quality_doubt(&q, text, sizeof text));
+  assert_non_null(strstr(text, "40 % of what is around the cut"));
+  char few[8];
+  assert_true(sb_quality_doubt(&q, few, sizeof few));
+  assert_int_equal(strlen(few), sizeof few - 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_and_backgrounds),
       cmocka_unit_test(other_bodies),
       cmocka_unit_test(volumes_of_no_file),
+      cmocka_unit_test(doubts),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

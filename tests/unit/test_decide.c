@@ -327,6 +327,34 @@ static void test_links(void **state) {
   }
 }
 
+// The tail, and so the threshold of links, is of the scores: however many of them were listed. Mates fill the lists
+// of those who have any, so without them two lines are needed.
+static void test_tail_whatever_is_listed(void **state) {
+  (void)state;
+  static const int64_t tops[] = {40, 10, 2, 1};
+  for (int self = 0; self < 2; self++)
+    for (int mates = 0; mates < 2; mates++) {
+      sb_tail all;
+      for (size_t i = 0; i < sizeof tops / sizeof *tops - (mates ? 0 : 1); i++) {
+        simulation s = sim_default();
+        sb_study study;
+        sb_tail tail;
+        s.people = 40;
+        s.mated_people = self ? 10 : 30;
+        s.self = self == 1;
+        s.distance = 6;
+        s.top = tops[i];
+        assert_ok(sim_study(&s, &study));
+        assert_ok(sb_tail_of_study(&study, mates == 1, &tail));
+        assert_true(tail.known);
+        if (i == 0) all = tail;
+        for (int tenths = -5; tenths < 10; tenths++)
+          near(sb_tail_above(&tail, 0.1 * tenths), sb_tail_above(&all, 0.1 * tenths), 0, "tail");
+        sb_study_free(&study);
+      }
+    }
+}
+
 // A hundred thousand scans against as many, each with a mate: more mates than the tail has pairs. They leave it as
 // it is without them, and are all beyond chance.
 static void test_more_mates_than_the_tail_has_pairs(void **state) {
@@ -552,6 +580,7 @@ int main(void) {
       cmocka_unit_test(test_degenerate_studies),
       cmocka_unit_test(test_perfect_separation),
       cmocka_unit_test(test_links),
+      cmocka_unit_test(test_tail_whatever_is_listed),
       cmocka_unit_test(test_more_mates_than_the_tail_has_pairs),
       cmocka_unit_test(test_one_to_one),
       cmocka_unit_test(test_cohorts_without_mates),

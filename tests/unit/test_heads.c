@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "../../bench/steps.h"
 #include "core/file.h"
-#include "prepare/pipeline.h"
 #include "prepare/template.h"
 #include "samebrain/measure.h"
 #include "samebrain/store.h"
@@ -90,7 +90,7 @@ static int teardown(void **state) {
 static double extracted_dice(const fixture *f, const sb_volume *scan, const uint8_t *mask) {
   sb_volume brain;
   double dice = 0;
-  must(sb_prepare_extract(f->automatic, scan, &brain));
+  must(cut_brain(f->automatic, scan, &brain));
   must(dice_of(scan, mask, &brain, &dice));
   sb_volume_free(&brain);
   return dice;
@@ -153,7 +153,7 @@ static void try_head(const fixture *f, const char *what, const sb_volume *head, 
   sb_prepared found;
   double dice = 0, own = -1, other = -1, edge = NAN;
   t->count++;
-  sb_status status = sb_prepare_extract(f->automatic, head, &brain);
+  sb_status status = cut_brain(f->automatic, head, &brain);
   if (status.code == SB_OK) {
     must(dice_of(head, mask, &brain, &dice));
     sb_volume_free(&brain);

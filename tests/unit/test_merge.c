@@ -134,21 +134,22 @@ static double count_all(const linked *l, const char *out, const char *measure) {
   return sum;
 }
 
-// summary.json says so, and once, whatever the shares were merged from themselves.
-static void assert_merged_from(const linked *l, const char *out, int shards) {
+// A number that summary.json tells once.
+static int64_t told(const linked *l, const char *out, const char *name) {
   char *folder = place(l, out), *path = sb_path_join(folder, "summary.json"), *text;
+  char *key = sb_format("\"%s\":", name);
   size_t bytes;
-  int64_t told = 0, times = 0;
   assert_ok(sb_read_file(path, &text, &bytes));
-  for (const char *at = text; (at = strstr(at, "\"merged_from\":")) != NULL; times++) {
-    at += strlen("\"merged_from\":");
-    told = strtoll(at, NULL, 10);
-  }
-  assert_int_equal(times, 1);
-  assert_int_equal(told, shards);
+  const char *at = strstr(text, key);
+  assert_non_null(at);
+  at += strlen(key);
+  assert_null(strstr(at, key));
+  const int64_t number = strtoll(at, NULL, 10);
+  free(key);
   free(text);
   free(path);
   free(folder);
+  return number;
 }
 
 static linked set_up(int self, const cohort *c, sb_store **gallery, sb_store **probe) {
@@ -194,7 +195,8 @@ static void test_merged_shards_are_one_run(void **state) {
       assert_ok(merge_all(&l, counts[c], "merged", &summary));
       assert_int_equal(summary.pairs, self ? 18 * 17 / 2 : 10 * 18);
       assert_same_results(&l, "whole", "merged");
-      assert_merged_from(&l, "merged", counts[c]);
+      // Whatever the shares were merged from themselves.
+      assert_int_equal(told(&l, "merged", "merged_from"), counts[c]);
       for (size_t m = 0; m < 4; m++)
         assert_true(count_all(&l, "whole", MEASURES[m]) == count_all(&l, "merged", MEASURES[m]));
     }
@@ -292,6 +294,13 @@ static void test_what_does_not_belong_together_is_refused(void **state) {
   run(&l, "three", 3, 3, 1);
   expect_refusal(sb_merge(folders, 3, path[1], false, NULL, &summary), SB_USAGE,
                  "is one of the shards");
+  // The second third, but as a link in parts may have cut it.
+  const sb_share second = {1, 3};
+  const sb_range range = sb_share_range(second, 18, true), other = {range.first + 1, range.last};
+  assert_ok(sb_link_share(gallery, NULL, &l.options, NULL, second, other, path[1], NULL, &summary));
+  expect_refusal(sb_merge(folders, 3, out, false, NULL, &summary), SB_CONFLICT,
+                 "two: its probes are not those between");
+  run(&l, "two", 2, 3, 1);
   write_text(path[2], "matches.tsv", SB_MATCHES_HEADER "a\tb\tc\td\tbandpass\t1\t0.5\n");
   expect_refusal(sb_merge(folders, 3, out, false, NULL, &summary), SB_FORMAT, "damaged at entry 1");
   char *npy = sb_path_join(path[2], "nonmated-nmi.npy");
@@ -318,6 +327,59 @@ static void test_parts_by_work_and_memory(void **state) {
   assert_int_equal(sb_part_count(1e18, 127, 0), 1);
 }
 
+// Whole blocks each, none without any, and together all of them.
+static void test_parts_end_where_blocks_do(void **state) {
+  (void)state;
+  static const int64_t blocks[] = {1, 3, 7, 40};
+  const sb_range all = {11, 11 + 100};
+  for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++)
+    for (int64_t parts = 1; parts <= (100 + blocks[b] - 1) / blocks[b]; parts++) {
+      int64_t at = all.first;
+      for (int64_t i = 0; i < parts; i++) {
+        const sb_range part = sb_part_range(all, blocks[b], i, parts);
+        assert_int_equal(part.first, at);
+        assert_true(part.last > part.first);
+        assert_true((part.last - all.first) % blocks[b] == 0 || part.last == all.last);
+        at = part.last;
+      }
+      assert_int_equal(at, all.last);
+    }
+}
+
+// A long link reads no row more often for being done in parts: counted, not planned.
+static void test_parts_read_as_often(void **state) {
+  (void)state;
+  static const char *const measures[] = {"bandpass"};
+  static const sb_limits limits = {4, 3, 50}; // 18 scans are 5 blocks of probes, 10 are 3
+  for (int self = 0; self < 2; self++) {
+    sb_store *gallery, *probe;
+    linked l = set_up(self, &TIES, &gallery, &probe);
+    const int64_t blocks = self ? 5 : 3;
+    int64_t whole = 0;
+    l.options.measures = measures;
+    l.options.measure_count = 1;
+    for (int64_t parts = 1; parts <= blocks + 1; parts++) {
+      sb_link_options options = l.options;
+      char *name = sb_format("of-%d", (int)parts), *out = place(&l, name);
+      options.parts = parts;
+      assert_ok(sb_link_limited(gallery, probe, &options, &limits, out, NULL, NULL));
+      assert_same_results(&l, "of-1", name);
+      const int64_t read = told(&l, name, "rows_read");
+      if (parts == 1) whole = read;
+      // Block after block with what comes after it: 18 + 14 + 10 + 6 + 2; or each probe, and the gallery
+      // for each block.
+      assert_int_equal(whole, self ? 50 : 10 + 3 * 18);
+      if (parts <= blocks)
+        assert_int_equal(read, whole);
+      else
+        assert_true(read > whole);
+      free(out);
+      free(name);
+    }
+    tear_down(&l, gallery, probe);
+  }
+}
+
 // However far the removing of parts comes, none of them looks finished afterwards.
 static void test_a_part_half_removed_is_not_a_finished_one(void **state) {
   (void)state;
@@ -340,6 +402,8 @@ int main(void) {
       cmocka_unit_test(test_merged_shards_are_one_run),
       cmocka_unit_test(test_parts_are_one_run_and_leave_nothing),
       cmocka_unit_test(test_parts_by_work_and_memory),
+      cmocka_unit_test(test_parts_end_where_blocks_do),
+      cmocka_unit_test(test_parts_read_as_often),
       cmocka_unit_test(test_the_matrix_is_put_together),
       cmocka_unit_test(test_what_does_not_belong_together_is_refused),
       cmocka_unit_test(test_a_part_half_removed_is_not_a_finished_one),

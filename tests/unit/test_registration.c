@@ -1,49 +1,14 @@
 // How near the alignment comes to known transforms: the template itself moved and spoiled, real
 // scans moved, and one scan in every storage order.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "core/file.h"
 
+#include "colin.h"
 #include "registration_cases.h"
 #include "scratch.h"
 
 #define DATA SAMEBRAIN_SOURCE_DIR "/../shared/data/"
-
-static void must(sb_status status) {
-  if (status.code != SB_OK) fail_msg("%s", status.message);
-}
-
-typedef struct fixture {
-  sb_template *t;
-  sb_preparer *preparer;
-} fixture;
-
-static int setup(void **state) {
-  static fixture f;
-  sb_template_options options = sb_template_options_default();
-  sb_prepare_options prepare = sb_prepare_options_default();
-  *state = &f;
-  sb_status status = sb_template_load(&options, &f.t);
-  if (status.code == SB_NOT_FOUND) { // no Colin27 here: each test skips
-    printf("no template: %s\n", status.message);
-    return 0;
-  }
-  return status.code == SB_OK && sb_preparer_create(f.t, &prepare, &f.preparer).code == SB_OK ? 0
-                                                                                              : -1;
-}
-
-static int teardown(void **state) {
-  fixture *f = *state;
-  sb_preparer_free(f->preparer);
-  sb_template_free(f->t);
-  return 0;
-}
 
 // What came of several cases. They run in parallel, and cmocka may only be called from one thread: a
 // failure is kept for check_errors.
@@ -92,7 +57,7 @@ static void check_errors(const char *what, const errors *e, double most_mean_mm)
 // Colin27 moved by 20 known transforms, with a bias field of 25 % and noise.
 static void template_moved(void **state) {
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   sb_volume brain;
   must(sb_volume_load(sb_template_path(f->t), &brain, NULL));
   const double centre[3] = {0, -20, 10};
@@ -114,7 +79,7 @@ static void real_scans_moved(void **state) {
       "ds002748/sub-10/ses-01/anat/sub-10_ses-01_T1w.nii.gz",
   };
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   errors e = {0};
   for (size_t s = 0; s < sizeof scans / sizeof *scans; s++) {
     char path[1024];
@@ -181,7 +146,7 @@ static void storage_orders(void **state) {
   static const int orders[6][3] = {{0, 1, 2}, {1, 2, 0}, {2, 0, 1},
                                    {0, 2, 1}, {2, 1, 0}, {1, 0, 2}};
   fixture *f = *state;
-  if (f->t == NULL) skip();
+  NEED_TEMPLATE(f);
   const char *path = DATA "ds002748/sub-03/ses-01/anat/sub-03_ses-01_T1w.nii.gz";
   if (!sb_is_file(path)) path = sb_template_path(f->t);
   char *folder = scratch_folder();

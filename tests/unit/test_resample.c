@@ -151,60 +151,6 @@ static void test_one_voxel_thick(void **state) {
   sb_volume_free(&v);
 }
 
-// ---- Resampling
-// ---------------------------------------------------------------------------------------
-
-// Every voxel of a resampled grid is the sample at its own place, to the bit, wherever rows enter
-// and leave the image.
-static void test_resample_is_sampling(void **state) {
-  (void)state;
-  sb_volume in = make_noise(23, 17, 19, 6), out = make_volume(31, 14, 12);
-  uint64_t seed = 7;
-  for (int n = 0; n < 60; n++) {
-    double m[16];
-    sb_affine_identity(m);
-    double wildness = 0.1 * n;
-    for (int i = 0; i < 12; i++) m[i] = (i % 5 == 0 ? 1.1 : 0) + (uniform(&seed) - 0.5) * wildness;
-    for (int a = 0; a < 3; a++) m[4 * a + 3] = -8 + 20 * uniform(&seed);
-    if (n % 7 == 0) m[0] = m[4] = m[8] = 0; // a row that does not move
-    if (n == 59) m[1] = NAN;
-    for (int kind = SB_LINEAR; kind <= SB_CUBIC; kind++) {
-      assert_int_equal(sb_resample(&in, m, (sb_interpolation)kind, OUTSIDE, &out).code, SB_OK);
-      for (int64_t k = 0; k < 12; k++)
-        for (int64_t j = 0; j < 14; j++)
-          for (int64_t i = 0; i < 31; i++) {
-            double at[3];
-            for (int a = 0; a < 3; a++)
-              at[a] = (m[4 * a + 1] * (double)j + m[4 * a + 2] * (double)k + m[4 * a + 3]) +
-                      (double)i * m[4 * a];
-            float one = kind == SB_CUBIC ? sb_sample_cubic(&in, at[0], at[1], at[2], OUTSIDE)
-                                         : sb_sample_linear(&in, at[0], at[1], at[2], OUTSIDE);
-            assert_true((double)one == voxel(&out, i, j, k));
-          }
-    }
-  }
-  sb_volume_free(&in);
-  sb_volume_free(&out);
-}
-
-static void test_resample_identity_and_shift(void **state) {
-  (void)state;
-  sb_volume in = make_noise(12, 11, 10, 8), out = make_volume(12, 11, 10);
-  double m[16];
-  sb_affine_identity(m);
-  for (int kind = SB_LINEAR; kind <= SB_CUBIC; kind++) {
-    m[3] = 0;
-    sb_resample(&in, m, (sb_interpolation)kind, OUTSIDE, &out);
-    assert_memory_equal(in.voxels, out.voxels, (size_t)count_of(&in) * sizeof(float));
-    m[3] = 2;
-    sb_resample(&in, m, (sb_interpolation)kind, OUTSIDE, &out);
-    for (int64_t i = 0; i < 12; i++)
-      assert_true(voxel(&out, i, 5, 5) == (i + 2 < 12 ? voxel(&in, i + 2, 5, 5) : (double)OUTSIDE));
-  }
-  sb_volume_free(&in);
-  sb_volume_free(&out);
-}
-
 // ---- Block averages
 // -----------------------------------------------------------------------------------
 
@@ -321,8 +267,6 @@ int main(void) {
       cmocka_unit_test(test_voxel_centres_and_bounds),
       cmocka_unit_test(test_polynomials),
       cmocka_unit_test(test_one_voxel_thick),
-      cmocka_unit_test(test_resample_is_sampling),
-      cmocka_unit_test(test_resample_identity_and_shift),
       cmocka_unit_test(test_shrink),
       cmocka_unit_test(test_gaussian),
       cmocka_unit_test(test_gaussian_keeps_what_it_must),

@@ -93,7 +93,7 @@ static sb_volume on_grid(const sb_volume *in, const grid *g) {
   must(SB_NEW(&fine.voxels, fine.dims[0] * fine.dims[1] * fine.dims[2], "image"));
   assert_true(sb_affine_invert(in->affine, to_voxels));
   sb_affine_multiply(to_voxels, fine.affine, to_voxels);
-  must(sb_resample(in, to_voxels, SB_LINEAR, 0, &fine));
+  resample(in, to_voxels, sb_sample_linear, &fine);
   must(sb_volume_shrink(&fine, factors, &out));
   sb_volume_free(&fine);
   return out;

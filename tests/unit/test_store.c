@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "append.h"
 #include "core/file.h"
 #include "core/half.h"
 #include "core/memory.h"
@@ -141,7 +142,7 @@ static sb_status put(put_scan how, sb_store_writer *writer, int k, sb_scan_recor
 }
 
 static sb_status append(sb_store_writer *writer, int k, sb_scan_record *out) {
-  return put(sb_store_writer_append, writer, k, out);
+  return put(append_scan, writer, k, out);
 }
 
 static void write_scans(const char *path, int first, int end) {
@@ -319,7 +320,7 @@ static void test_arrays_are_numpy_files(void **state) {
 
 static void scaled(sb_store_writer *writer, const char *id, const float *row, double *scale) {
   sb_scan_record record = {.scan = {.dataset = "d", .scan_id = (char *)id}};
-  assert_ok(sb_store_writer_append(writer, &record, row, NULL));
+  assert_ok(append_scan(writer, &record, row, NULL));
   *scale = record.scale;
 }
 
@@ -376,18 +377,18 @@ static void test_refuses_callers_mistakes(void **state) {
   float row[VOXELS] = {0};
   sb_scan_record record = {.scan = {.dataset = "d", .scan_id = "s"}};
   row[5] = NAN;
-  assert_fails(sb_store_writer_append(writer, &record, row, NULL), SB_USAGE, "value 5");
+  assert_fails(append_scan(writer, &record, row, NULL), SB_USAGE, "value 5");
   row[5] = INFINITY;
-  assert_fails(sb_store_writer_append(writer, &record, row, NULL), SB_USAGE, "not finite");
+  assert_fails(append_scan(writer, &record, row, NULL), SB_USAGE, "not finite");
   row[5] = 0;
-  assert_fails(sb_store_writer_append(writer, &record, NULL, NULL), SB_USAGE, "without a row");
+  assert_fails(append_scan(writer, &record, NULL, NULL), SB_USAGE, "without a row");
   record.status = SB_FORMAT;
-  assert_fails(sb_store_writer_append(writer, &record, row, NULL), SB_USAGE, "with a row");
+  assert_fails(append_scan(writer, &record, row, NULL), SB_USAGE, "with a row");
   record.status = SB_OK;
   record.scan.scan_id = "a\tb";
-  assert_fails(sb_store_writer_append(writer, &record, row, NULL), SB_USAGE, "tab or newline");
+  assert_fails(append_scan(writer, &record, row, NULL), SB_USAGE, "tab or newline");
   record.scan.scan_id = "";
-  assert_fails(sb_store_writer_append(writer, &record, row, NULL), SB_USAGE, "without dataset");
+  assert_fails(append_scan(writer, &record, row, NULL), SB_USAGE, "without dataset");
   for (int k = 0; k < 3; k++) assert_ok(append(writer, k, NULL)); // none of it did harm
   sb_store_writer_close(writer);
   assert_holds(path, 3);
@@ -750,7 +751,7 @@ static void append_as(const char *path, sb_store_writer *held, const char *id, s
       .scan = {.dataset = "d", .scan_id = (char *)id}, .status = code, .reason = (char *)reason};
   float row[VOXELS];
   for (int i = 0; i < VOXELS; i++) row[i] = value + (float)i;
-  assert_ok(sb_store_writer_append(writer, &record, code == SB_OK ? row : NULL, NULL));
+  assert_ok(append_scan(writer, &record, code == SB_OK ? row : NULL, NULL));
   if (held == NULL) sb_store_writer_close(writer);
 }
 

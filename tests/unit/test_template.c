@@ -51,6 +51,12 @@ static void rows_follow_the_mask(void **state) {
     if (sb_template_mask(t)[i] != 0) assert_int_equal(index[next++], i);
   assert_int_equal(next, sb_template_row_length(t));
   assert_true(next > 150000 && next < 300000);
+  // Where the mask is, the image is a brain; far away from it, nothing.
+  const float *image = sb_template_image(t);
+  int64_t bright = 0;
+  for (int64_t i = 0; i < next; i++) bright += image[index[i]] > 0;
+  assert_true((double)bright > 0.99 * (double)next);
+  assert_true(image[0] == 0 && image[dims[0] * dims[1] * dims[2] - 1] == 0);
   sb_template_free(t);
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "evaluate/verdict.h"
+#include "samebrain/check.h"
 
 enum { MOST = 12 };
 
@@ -235,13 +236,26 @@ static void test_across_datasets(void **state) {
   assert_verdicts(&c, "X.P.X.P.P.");
 }
 
+// Also of values that are no verdict: a program may have read one from a file.
+static void test_names(void **state) {
+  (void)state;
+  static const char *const names[] = {"same",           "different", "duplicate", "same_person",
+                                      "suspected_swap", "mirrored",  "unsure"};
+  assert_int_equal(SB_VERDICT_COUNT, sizeof names / sizeof *names);
+  for (int v = 0; v < SB_VERDICT_COUNT; v++)
+    assert_string_equal(sb_verdict_name((sb_verdict)v), names[v]);
+  assert_string_equal(sb_verdict_name(SB_VERDICT_COUNT), "unknown");
+  assert_string_equal(sb_verdict_name((sb_verdict)-1), "unknown");
+  assert_string_equal(sb_verdict_name((sb_verdict)1000000), "unknown");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_nothing_wrong),   cmocka_unit_test(test_exchanged),
       cmocka_unit_test(test_moved),           cmocka_unit_test(test_two_ids),
       cmocka_unit_test(test_copies),          cmocka_unit_test(test_small_store),
       cmocka_unit_test(test_doubt),           cmocka_unit_test(test_mirrored),
-      cmocka_unit_test(test_across_datasets),
+      cmocka_unit_test(test_across_datasets), cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

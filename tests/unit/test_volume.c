@@ -915,6 +915,29 @@ static void test_hash_of_a_pair(void **state) {
   assert_int_equal(sb_volume_sha256("/dev/zero", alone).code, SB_IO);
 }
 
+// What loading takes, told from the header: the file's content, and the volume or the packed file.
+static void test_cost(void **state) {
+  (void)state;
+  static const int64_t volume = COUNT * (int64_t)sizeof(float);
+  recipe r = plain();
+  const int64_t raw = r.offset + COUNT * r.item_bytes;
+  int64_t voxels, bytes;
+  assert_ok(sb_volume_cost(write_recipe(&r, "a.nii"), &voxels, &bytes));
+  assert_int_equal(voxels, COUNT);
+  assert_int_equal(bytes, raw + volume);
+  assert_ok(sb_volume_cost(write_recipe(&r, "a.nii.gz"), &voxels, &bytes));
+  assert_int_equal(voxels, COUNT);
+  assert_int_equal(bytes, raw + volume); // packed it is less than the volume
+  write_pair(r, "a.hdr", "a.img");
+  assert_ok(sb_volume_cost(in_scratch("a.hdr"), &voxels, &bytes));
+  assert_int_equal(voxels, COUNT);
+  assert_int_equal(bytes, COUNT * r.item_bytes + volume);
+  assert_int_equal(truncate(write_recipe(&r, "a.nii"), raw - 1), 0);
+  assert_int_equal(sb_volume_cost(in_scratch("a.nii"), &voxels, &bytes).code, SB_FORMAT);
+  assert_true(voxels == 0 && bytes == 0);
+  assert_int_equal(sb_volume_cost("nowhere.nii", &voxels, &bytes).code, SB_NOT_FOUND);
+}
+
 // ---- Saving
 // -----------------------------------------------------------------------------------------
 
@@ -1075,6 +1098,7 @@ int main(void) {
       cmocka_unit_test(test_not_nifti),
       cmocka_unit_test(test_half_a_pair),
       cmocka_unit_test(test_hash_of_a_pair),
+      cmocka_unit_test(test_cost),
       cmocka_unit_test(test_units),
       cmocka_unit_test(test_round_trip),
       cmocka_unit_test(test_save_as),
