@@ -12,8 +12,8 @@
 #include "prepare/mask.h"
 #include "prepare/sample.h"
 
-static const char COLIN27[] = "/usr/share/mricron/templates/ch2bet.nii.gz";
-static const char COLIN27_HEAD[] = "/usr/share/mricron/templates/ch2.nii.gz";
+static const char COLIN27[] = SAMEBRAIN_COLIN27 "/ch2bet.nii.gz";
+static const char COLIN27_HEAD[] = SAMEBRAIN_COLIN27 "/ch2.nii.gz";
 
 sb_template_options sb_template_options_default(void) {
   return (sb_template_options){.resolution_mm = 2};

@@ -26,8 +26,9 @@ struct sb_template {
 // Linear samples per axis that are averaged into one voxel of a row's grid, at most.
 enum { SB_SUB_SAMPLES = 8 };
 
-// Where a template is looked for when none is named: $SAMEBRAIN_TEMPLATE, else Colin27 as
-// Debian's mricron-data installs it. NULL when there is none. Static or environment storage.
+// Where a template is looked for when none is named: $SAMEBRAIN_TEMPLATE, else Colin27 in the
+// folder that was configured, where Debian's mricron-data has it. NULL when there is none. Static
+// or environment storage.
 const char *sb_template_default_path(void);
 
 #endif
