@@ -96,8 +96,10 @@ static double nrmse(const scene *s) {
 static double psnr(const scene *s) {
   double low = INFINITY, high = -INFINITY, error = mse(s);
   for (int64_t i = 0; i < s->length; i++) {
-    low = fmin(low, fmin((double)s->a[i], (double)s->b[i]));
-    high = fmax(high, fmax((double)s->a[i], (double)s->b[i]));
+    const double least = fmin((double)s->a[i], (double)s->b[i]),
+                 most = fmax((double)s->a[i], (double)s->b[i]);
+    if (least < low) low = least; // fmin() here is an internal error of GCC 12.2 on aarch64
+    if (most > high) high = most;
   }
   double db = 20 * log10(high - low) - 10 * log10(error);
   return error == 0 || db > 200 ? 200 : db;
@@ -240,8 +242,10 @@ static double structure(const scene *s, int radius, double sigma, double k1, dou
                         double flat) {
   double *a = image(s, s->a), *b = image(s, s->b), low = 0, high = 0, sum = 0;
   for (int64_t i = 0; i < s->length; i++) {
-    low = fmin(low, fmin((double)s->a[i], (double)s->b[i]));
-    high = fmax(high, fmax((double)s->a[i], (double)s->b[i]));
+    const double least = fmin((double)s->a[i], (double)s->b[i]),
+                 most = fmax((double)s->a[i], (double)s->b[i]);
+    if (least < low) low = least; // fmin() here is an internal error of GCC 12.2 on aarch64
+    if (most > high) high = most;
   }
   const double square = (high - low) * (high - low);
   const double c1 = k1 * k1 * square, c2 = k2 * k2 * square;
