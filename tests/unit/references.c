@@ -473,16 +473,6 @@ static double cr(const scene *s) {
 
 // ---- Phases -------------------------------------------------------------------------------------
 
-static int fast_size(int64_t least) {
-  for (int n = (int)least;; n++) {
-    int rest = n;
-    while (rest % 2 == 0) rest /= 2;
-    while (rest % 3 == 0) rest /= 3;
-    while (rest % 5 == 0) rest /= 5;
-    if (rest == 1) return n;
-  }
-}
-
 typedef struct spectrum {
   int n[3], band[3], count;
   int (*f)[3]; // the frequencies, both halves
@@ -500,7 +490,7 @@ static spectrum phases(const scene *s, const float *row) {
       if (s->at[i][axis] < low) low = s->at[i][axis];
       if (s->at[i][axis] > high) high = s->at[i][axis];
     }
-    p.n[axis] = fast_size(high - low + 1 + (int64_t)ceil(6 / s->voxel_mm));
+    p.n[axis] = (int)(high - low + 1) + (int)ceil(6 / s->voxel_mm);
     p.band[axis] = (int)floor(p.n[axis] * s->voxel_mm / 8);
     if (p.band[axis] > (p.n[axis] - 1) / 2) p.band[axis] = (p.n[axis] - 1) / 2;
     p.count *= 2 * p.band[axis] + 1;
