@@ -27,7 +27,7 @@ where() { # HEADER: the folder of the system that has it, or a folder nifti/ wit
 }
 ln -s "$(dirname "$(where nifti2_io.h)")"/*.h "$prefix/include/"
 ln -s "$(dirname "$(dirname "$(where oneapi/dnnl/dnnl.h)")")" "$prefix/include/oneapi"
-libraries=(nifti2 znz dnnl) packages=(libcjson libdeflate nettle kissfft-float libpng)
+libraries=(nifti2 znz dnnl) packages=(libcjson libdeflate nettle libpng)
 for package in "${packages[@]}"; do
   name=$(pkg-config --libs-only-l "$package" | sed 's/^-l//; s/ .*//')
   libraries+=("$name")

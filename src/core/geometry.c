@@ -69,7 +69,8 @@ double sb_affine_apart(const double a[16], const double b[16], const double cent
     sb_affine_apply(a, p, u);
     sb_affine_apply(b, p, v);
     for (int i = 0; i < 3; i++) square += (u[i] - v[i]) * (u[i] - v[i]);
-    most = fmax(most, sqrt(square));
+    const double apart = sqrt(square);
+    if (apart > most) most = apart; // fmax() here is an internal error of GCC 12.2 on aarch64
   }
   return most;
 }

@@ -6,12 +6,12 @@
 //
 // A scan's phases are its embedding, on half of the spectrum (a real image's other half is its mirror
 // image). A pair multiplies them and sums one axis after the other over the few shifts, which takes
-// less than an inverse transform and is not bound to whole voxels.
+// less than an inverse transform and is not bound to whole voxels. The spectrum is summed in the same
+// way: so few frequencies of so short lines need no fast transform, whose library would round otherwise
+// on another processor.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <kiss_fft.h>
 
 #include "core/memory.h"
 #include "measure/box.h"
@@ -25,12 +25,12 @@ static const double SHORTEST_MM = 8, SHIFT_MM = 1,
 
 // Axis 0 has frequencies 0..band, padded with nothing to `width`; the others -band..band.
 typedef struct poc {
-  int64_t first[3], size[3]; // of the mask's box
-  int n[3], band[3];
-  int64_t width, rows, slabs;           // of a half spectrum
-  kiss_fft_cfg transform[3];            // read only
-  float *shift_re[3], *shift_im[3];     // [shift][frequency]: the phase that a shift adds
-  int64_t lines_floats, columns_floats; // of the stages of a transform
+  int64_t first[3], size[3];  // of the mask's box
+  int64_t n[3], band[3];      // the box with room for shifts; the highest frequency
+  int64_t width, rows, slabs; // of a half spectrum
+  // The phases that the transform multiplies by: axis 0 has [voxel][frequency], the others [frequency][voxel].
+  float *wave_re[3], *wave_im[3];
+  float *shift_re[3], *shift_im[3]; // [shift][frequency]: the phase that a shift adds
 } poc;
 
 static int64_t frequencies(const poc *p, int axis) {
@@ -45,11 +45,35 @@ static int64_t spectrum_length(const poc *p) {
 static void destroy(void *context) {
   poc *p = context;
   for (int axis = 0; p != NULL && axis < 3; axis++) {
-    kiss_fft_free(p->transform[axis]);
+    free(p->wave_re[axis]);
+    free(p->wave_im[axis]);
     free(p->shift_re[axis]);
     free(p->shift_im[axis]);
   }
   free(p);
+}
+
+// A phase of so many turns.
+static void put_phase(double turns, float *re, float *im) {
+  *re = (float)cos(2 * M_PI * turns);
+  *im = (float)sin(2 * M_PI * turns);
+}
+
+static int64_t lowest(const poc *p, int axis) {
+  return axis == 0 ? 0 : -p->band[axis];
+}
+
+static sb_status make_waves(poc *p, int axis) {
+  const int64_t count = frequencies(p, axis), size = p->size[axis], n = p->n[axis];
+  sb_status status = SB_NEW_ZERO(&p->wave_re[axis], size * count, "phases");
+  if (status.code == SB_OK) status = SB_NEW_ZERO(&p->wave_im[axis], size * count, "phases");
+  if (status.code != SB_OK) return status;
+  for (int64_t f = lowest(p, axis); f <= p->band[axis]; f++)
+    for (int64_t x = 0; x < size; x++) {
+      const int64_t i = f - lowest(p, axis), at = axis == 0 ? x * count + i : i * size + x;
+      put_phase((double)(-f * x % n) / (double)n, p->wave_re[axis] + at, p->wave_im[axis] + at);
+    }
+  return status;
 }
 
 static sb_status make_shifts(poc *p, int axis, double voxel_mm) {
@@ -57,13 +81,11 @@ static sb_status make_shifts(poc *p, int axis, double voxel_mm) {
   sb_status status = SB_NEW_ZERO(&p->shift_re[axis], SB_SHIFTS * count, "phases");
   if (status.code == SB_OK) status = SB_NEW_ZERO(&p->shift_im[axis], SB_SHIFTS * count, "phases");
   if (status.code != SB_OK) return status;
-  const int64_t used = axis == 0 ? p->band[0] + 1 : count;
   for (int s = 0; s < SB_SHIFTS; s++)
-    for (int64_t i = 0; i < used; i++) {
-      const int64_t frequency = axis == 0 ? i : i - p->band[axis];
-      double turns = (double)frequency * (s - SB_MOST_SHIFT) * SHIFT_MM / (p->n[axis] * voxel_mm);
-      p->shift_re[axis][s * count + i] = (float)cos(2 * M_PI * turns);
-      p->shift_im[axis][s * count + i] = (float)sin(2 * M_PI * turns);
+    for (int64_t f = lowest(p, axis); f <= p->band[axis]; f++) {
+      const int64_t at = s * count + f - lowest(p, axis);
+      put_phase((double)(f * (s - SB_MOST_SHIFT)) * SHIFT_MM / ((double)p->n[axis] * voxel_mm),
+                p->shift_re[axis] + at, p->shift_im[axis] + at);
     }
   return status;
 }
@@ -73,23 +95,20 @@ static sb_status create(const sb_grid *grid, void **context) {
   sb_status status;
   SB_TRY(SB_NEW_ZERO(&p, 1, "phase correlation"));
   SB_TRY(sb_mask_box(grid, p->first, p->size));
-  const int margin = (int)ceil(SB_MOST_SHIFT * SHIFT_MM / grid->voxel_mm);
+  const int64_t margin = (int64_t)ceil(SB_MOST_SHIFT * SHIFT_MM / grid->voxel_mm);
   for (int axis = 0; axis < 3; axis++) {
-    p->n[axis] = kiss_fft_next_fast_size((int)p->size[axis] + margin);
-    int most = (p->n[axis] - 1) / 2, band = (int)(p->n[axis] * grid->voxel_mm / SHORTEST_MM);
+    p->n[axis] = p->size[axis] + margin;
+    const int64_t most = (p->n[axis] - 1) / 2,
+                  band = (int64_t)((double)p->n[axis] * grid->voxel_mm / SHORTEST_MM);
     p->band[axis] = band < most ? band : most;
-    p->transform[axis] = kiss_fft_alloc(p->n[axis], 0, NULL, NULL);
-    if (p->transform[axis] == NULL) {
-      status = sb_error(SB_NO_MEMORY, "phase correlation: out of memory");
-      goto cleanup;
-    }
   }
   p->width = sb_round_up(p->band[0] + 1);
   p->rows = frequencies(p, 1);
   p->slabs = frequencies(p, 2);
-  p->lines_floats = 2 * p->width * p->n[1] * p->size[2];
-  p->columns_floats = 2 * p->width * p->rows * p->n[2];
-  for (int axis = 0; axis < 3; axis++) SB_TRY(make_shifts(p, axis, grid->voxel_mm));
+  for (int axis = 0; axis < 3; axis++) {
+    SB_TRY(make_waves(p, axis));
+    SB_TRY(make_shifts(p, axis, grid->voxel_mm));
+  }
   *context = p;
   p = NULL;
 cleanup:
@@ -102,45 +121,62 @@ static int64_t length(const sb_grid *grid, const void *context) {
   return 2 * spectrum_length(context);
 }
 
-static int64_t longest(const poc *p) {
-  int64_t n = p->n[0] > p->n[1] ? p->n[0] : p->n[1];
-  return n > p->n[2] ? n : p->n[2];
-}
-
-// Of `embed` (stages and two lines) or of `score` (a product and two stages of its sums).
+// Of `embed` (a slab of lines, and columns) or of `score` (a product and two stages of its sums).
 static int64_t scratch_length(const sb_grid *grid, const void *context) {
   (void)grid;
   const poc *p = context;
-  int64_t embedding = p->lines_floats + p->columns_floats + 4 * longest(p);
+  int64_t embedding = 2 * p->width * (p->size[1] + p->rows * p->size[2]);
   int64_t scoring = 2 * spectrum_length(p) + 2 * p->width * p->rows + 2 * p->width;
   return embedding > scoring ? embedding : scoring;
 }
 
-// ---- A scan's phases ----------------------------------------------------------------------------
+// ---- Sums over an axis --------------------------------------------------------------------------
 
-// Along x: every line of the box, without its mean, to frequencies 0..band.
-static void transform_lines(const poc *p, const sb_grid *grid, const float *row, float mean,
-                            kiss_fft_cpx *line, kiss_fft_cpx *lines) {
-  kiss_fft_cpx *out = line + longest(p);
-  memset(lines, 0, (size_t)p->lines_floats * sizeof(float));
-  for (int64_t z = 0; z < p->size[2]; z++)
-    for (int64_t y = 0; y < p->size[1]; y++) {
-      const int64_t at = p->first[1] + y + grid->dims[1] * (p->first[2] + z);
-      const uint8_t *mask = grid->mask + p->first[0] + grid->dims[0] * at;
-      memset(line, 0, (size_t)p->n[0] * sizeof *line);
-      for (int64_t x = 0; x < p->size[0]; x++)
-        if (mask[x]) line[x].r = *row++ - mean;
-      kiss_fft(p->transform[0], line, out);
-      memcpy(lines + (z * p->n[1] + y) * p->width, out, (size_t)(p->band[0] + 1) * sizeof *out);
+typedef struct complex_rows {
+  float *re, *im;
+} complex_rows;
+
+static complex_rows rows_at(complex_rows rows, int64_t at) {
+  return (complex_rows){rows.re + at, rows.im + at};
+}
+
+// out = sum over the mask's voxels of a line, each less the mean and times the phases of its place. Returns
+// the row's next element.
+SB_VECTOR_CLONES static const float *
+transform_line(const poc *p, const uint8_t *mask, const float *row, float mean, complex_rows out) {
+  const int64_t width = p->width;
+  float *restrict out_re = out.re, *restrict out_im = out.im;
+  memset(out_re, 0, (size_t)width * sizeof *out_re);
+  memset(out_im, 0, (size_t)width * sizeof *out_im);
+  for (int64_t x = 0; x < p->size[0]; x++) {
+    if (!mask[x]) continue;
+    const float *re = p->wave_re[0] + x * width, *im = p->wave_im[0] + x * width;
+    const float value = *row++ - mean;
+    for (int64_t f = 0; f < width; f++) {
+      out_re[f] += value * re[f];
+      out_im[f] += value * im[f];
     }
+  }
+  return row;
 }
 
-// A transform's frequencies -band..band, to places `step` apart.
-static void put_band(const poc *p, int axis, const kiss_fft_cpx *out, kiss_fft_cpx *to,
-                     int64_t step) {
-  const int band = p->band[axis], n = p->n[axis];
-  for (int f = -band; f <= band; f++) to[(f + band) * step] = out[f < 0 ? f + n : f];
+// out = sum over `count` lines of `length` elements, each turned by its phase.
+SB_VECTOR_CLONES static void turn_and_add(int64_t length, int64_t count, complex_rows in,
+                                          const float *turn_re, const float *turn_im,
+                                          complex_rows out) {
+  memset(out.re, 0, (size_t)length * sizeof *out.re);
+  memset(out.im, 0, (size_t)length * sizeof *out.im);
+  for (int64_t k = 0; k < count; k++) {
+    const float *re = in.re + k * length, *im = in.im + k * length, c = turn_re[k], s = turn_im[k];
+    float *restrict out_re = out.re, *restrict out_im = out.im;
+    for (int64_t i = 0; i < length; i++) {
+      out_re[i] += sb_turned_re(re[i], im[i], c, s);
+      out_im[i] += sb_turned_im(re[i], im[i], c, s);
+    }
+  }
 }
+
+// ---- A scan's phases ----------------------------------------------------------------------------
 
 // Magnitude 1 in place of any, but 0 where there is next to none.
 static sb_status keep_phases(int64_t count, float *re, float *im) {
@@ -165,39 +201,33 @@ static sb_status embed(const sb_grid *grid, const void *context, const sb_scan_d
   (void)terms;
   const poc *p = context;
   const int64_t count = spectrum_length(p), plane = p->width * p->rows;
-  kiss_fft_cpx *lines = (kiss_fft_cpx *)(void *)scratch, *columns = lines + p->lines_floats / 2;
-  kiss_fft_cpx *line = columns + p->columns_floats / 2, *out = line + longest(p);
+  const complex_rows spectrum = {vector, vector + count};
+  const complex_rows lines = {scratch, scratch + p->width * p->size[1]};
+  const complex_rows columns = {scratch + 2 * p->width * p->size[1],
+                                scratch + 2 * p->width * p->size[1] + plane * p->size[2]};
+  const float *row = scan->row;
   sb_row_facts facts;
-  sb_status status = sb_row_examine(grid->row_length, scan->row, &facts);
+  sb_status status = sb_row_examine(grid->row_length, row, &facts);
   if (status.code != SB_OK) return status;
-  transform_lines(p, grid, scan->row, (float)facts.mean, line, lines);
-  memset(columns, 0, (size_t)p->columns_floats * sizeof(float));
-  memset(vector, 0, (size_t)(2 * count) * sizeof *vector);
-  for (int64_t z = 0; z < p->size[2]; z++)
-    for (int64_t f = 0; f <= p->band[0]; f++) {
-      kiss_fft_stride(p->transform[1], lines + z * p->n[1] * p->width + f, out, (int)p->width);
-      put_band(p, 1, out, columns + z * plane + f, p->width);
+  for (int64_t z = 0; z < p->size[2]; z++) {
+    for (int64_t y = 0; y < p->size[1]; y++) {
+      const int64_t line = p->first[1] + y + grid->dims[1] * (p->first[2] + z);
+      row = transform_line(p, grid->mask + p->first[0] + grid->dims[0] * line, row,
+                           (float)facts.mean, rows_at(lines, y * p->width));
     }
-  for (int64_t g = 0; g < p->rows; g++)
-    for (int64_t f = 0; f <= p->band[0]; f++) {
-      const int64_t at = g * p->width + f;
-      kiss_fft_stride(p->transform[2], columns + at, out, (int)plane);
-      put_band(p, 2, out, line, 1);
-      for (int64_t h = 0; h < p->slabs; h++) {
-        vector[h * plane + at] = line[h].r;
-        vector[count + h * plane + at] = line[h].i;
-      }
-    }
+    for (int64_t g = 0; g < p->rows; g++)
+      turn_and_add(p->width, p->size[1], lines, p->wave_re[1] + g * p->size[1],
+                   p->wave_im[1] + g * p->size[1], rows_at(columns, z * plane + g * p->width));
+  }
+  for (int64_t h = 0; h < p->slabs; h++)
+    turn_and_add(plane, p->size[2], columns, p->wave_re[2] + h * p->size[2],
+                 p->wave_im[2] + h * p->size[2], rows_at(spectrum, h * plane));
   const int64_t mean = p->band[2] * plane + p->band[1] * p->width; // taken away, but for rounding
   vector[mean] = vector[count + mean] = 0;
   return keep_phases(count, vector, vector + count);
 }
 
 // ---- A pair -------------------------------------------------------------------------------------
-
-typedef struct complex_rows {
-  float *re, *im;
-} complex_rows;
 
 // out = a times the conjugate of b.
 SB_VECTOR_CLONES static void multiply(int64_t count, const float *a, const float *b,
@@ -206,22 +236,6 @@ SB_VECTOR_CLONES static void multiply(int64_t count, const float *a, const float
   for (int64_t i = 0; i < count; i++) {
     out.re[i] = sb_phase_re(a[i], a_im[i], b[i], b_im[i]);
     out.im[i] = sb_phase_im(a[i], a_im[i], b[i], b_im[i]);
-  }
-}
-
-// out = sum over `count` lines of `length` elements, each turned by its phase.
-SB_VECTOR_CLONES static void turn_and_add(int64_t length, int64_t count, complex_rows in,
-                                          const float *turn_re, const float *turn_im,
-                                          complex_rows out) {
-  memset(out.re, 0, (size_t)length * sizeof *out.re);
-  memset(out.im, 0, (size_t)length * sizeof *out.im);
-  for (int64_t k = 0; k < count; k++) {
-    const float *re = in.re + k * length, *im = in.im + k * length, c = turn_re[k], s = turn_im[k];
-    float *restrict out_re = out.re, *restrict out_im = out.im;
-    for (int64_t i = 0; i < length; i++) {
-      out_re[i] += sb_turned_re(re[i], im[i], c, s);
-      out_im[i] += sb_turned_im(re[i], im[i], c, s);
-    }
   }
 }
 
@@ -255,7 +269,7 @@ static double score(const sb_grid *grid, const void *context, sb_embedding a, sb
       turn_and_add(p->width, p->rows, slab, p->shift_re[1] + y * p->rows,
                    p->shift_im[1] + y * p->rows, line);
       for (int x = 0; x < SB_SHIFTS; x++)
-        *next++ = sb_line_sum(p->band[0], line.re, line.im, p->shift_re[0] + x * p->width,
+        *next++ = sb_line_sum((int)p->band[0], line.re, line.im, p->shift_re[0] + x * p->width,
                               p->shift_im[0] + x * p->width) /
                   weight;
     }
@@ -267,8 +281,8 @@ static void form(const sb_grid *grid, const void *context, sb_form *out) {
   (void)grid;
   const poc *p = context;
   out->kind = SB_FORM_PHASES;
-  out->phases =
-      (sb_phases_form){.width = p->width, .rows = p->rows, .slabs = p->slabs, .band = p->band[0]};
+  out->phases = (sb_phases_form){
+      .width = p->width, .rows = p->rows, .slabs = p->slabs, .band = (int)p->band[0]};
   for (int axis = 0; axis < 3; axis++) {
     out->phases.turn_re[axis] = p->shift_re[axis];
     out->phases.turn_im[axis] = p->shift_im[axis];

@@ -96,8 +96,10 @@ static double nrmse(const scene *s) {
 static double psnr(const scene *s) {
   double low = INFINITY, high = -INFINITY, error = mse(s);
   for (int64_t i = 0; i < s->length; i++) {
-    low = fmin(low, fmin((double)s->a[i], (double)s->b[i]));
-    high = fmax(high, fmax((double)s->a[i], (double)s->b[i]));
+    const double least = fmin((double)s->a[i], (double)s->b[i]),
+                 most = fmax((double)s->a[i], (double)s->b[i]);
+    if (least < low) low = least; // fmin() here is an internal error of GCC 12.2 on aarch64
+    if (most > high) high = most;
   }
   double db = 20 * log10(high - low) - 10 * log10(error);
   return error == 0 || db > 200 ? 200 : db;
@@ -240,8 +242,10 @@ static double structure(const scene *s, int radius, double sigma, double k1, dou
                         double flat) {
   double *a = image(s, s->a), *b = image(s, s->b), low = 0, high = 0, sum = 0;
   for (int64_t i = 0; i < s->length; i++) {
-    low = fmin(low, fmin((double)s->a[i], (double)s->b[i]));
-    high = fmax(high, fmax((double)s->a[i], (double)s->b[i]));
+    const double least = fmin((double)s->a[i], (double)s->b[i]),
+                 most = fmax((double)s->a[i], (double)s->b[i]);
+    if (least < low) low = least; // fmin() here is an internal error of GCC 12.2 on aarch64
+    if (most > high) high = most;
   }
   const double square = (high - low) * (high - low);
   const double c1 = k1 * k1 * square, c2 = k2 * k2 * square;
@@ -469,16 +473,6 @@ static double cr(const scene *s) {
 
 // ---- Phases -------------------------------------------------------------------------------------
 
-static int fast_size(int64_t least) {
-  for (int n = (int)least;; n++) {
-    int rest = n;
-    while (rest % 2 == 0) rest /= 2;
-    while (rest % 3 == 0) rest /= 3;
-    while (rest % 5 == 0) rest /= 5;
-    if (rest == 1) return n;
-  }
-}
-
 typedef struct spectrum {
   int n[3], band[3], count;
   int (*f)[3]; // the frequencies, both halves
@@ -496,7 +490,7 @@ static spectrum phases(const scene *s, const float *row) {
       if (s->at[i][axis] < low) low = s->at[i][axis];
       if (s->at[i][axis] > high) high = s->at[i][axis];
     }
-    p.n[axis] = fast_size(high - low + 1 + (int64_t)ceil(6 / s->voxel_mm));
+    p.n[axis] = (int)(high - low + 1) + (int)ceil(6 / s->voxel_mm);
     p.band[axis] = (int)floor(p.n[axis] * s->voxel_mm / 8);
     if (p.band[axis] > (p.n[axis] - 1) / 2) p.band[axis] = (p.n[axis] - 1) / 2;
     p.count *= 2 * p.band[axis] + 1;

@@ -221,7 +221,7 @@ static void average_of_copies(void **state) {
   (void)state;
   sb_template *t = default_template();
   sb_volume brain;
-  char files[COPIES][128], folders[2][128], images[2][192];
+  char files[COPIES][128], folders[2][128], images[2][300];
   const char *paths[COPIES];
   const double centre[3] = {0, -20, 10};
   double cm3 = 0;
