@@ -12,6 +12,9 @@ enum { CELLS = SB_TAIL_XI * SB_TAIL_SIGMA };
 static const double LEAST_EXCEEDANCES = 50, MOST_EXCEEDANCES = 5000, MOST_KNOWN = 12500,
                     LARGEST_SHARE = 0.25;
 static const double USUAL_SHARE = 0.1, REACH = 6;
+// Counts that were spread over bins add up to whole numbers but for rounding, of which this is more: else it would
+// decide on which side of a gap a share ends that ends in one.
+static const double ROUNDING = 1e-9;
 static const double XI_SD = 0.15, LOG_SIGMA_SD = 0.5;
 
 static double transform(const sb_tail *t, double x) {
@@ -43,8 +46,8 @@ static double log_beyond(double xi, double sigma, double x) {
 static double quantile(const sb_tail_data *d, const sb_tail *t, double share) {
   double left = share * t->pairs, width = (d->high - d->low) / (double)d->bins;
   for (int64_t bin = 0; bin < d->bins; bin++) {
-    if (d->counts[bin] > 0 && d->counts[bin] >= left)
-      return transform(t, d->low + width * ((double)bin + left / d->counts[bin]));
+    if (d->counts[bin] > 0 && d->counts[bin] + ROUNDING * t->pairs >= left)
+      return transform(t, d->low + width * ((double)bin + fmin(left / d->counts[bin], 1)));
     left -= d->counts[bin];
   }
   return transform(t, d->high);
@@ -174,7 +177,7 @@ static int64_t bin_of_share(const sb_tail_data *d, double pairs, double share) {
   share = fmin(fmax(share, LEAST_EXCEEDANCES / pairs), LARGEST_SHARE);
   double above = 0;
   int64_t bin = d->bins;
-  while (bin > 0 && above + d->counts[bin - 1] <= share * pairs * (1 + 1e-12))
+  while (bin > 0 && above + d->counts[bin - 1] <= share * pairs * (1 + ROUNDING))
     above += d->counts[--bin];
   return bin;
 }

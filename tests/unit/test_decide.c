@@ -489,6 +489,24 @@ static void test_tail_of_normal_scores(void **state) {
 
 // ---- Forecast -----------------------------------------------------------------------------------
 
+// Quarters of 24 pairs that end in gaps between the bins that are used: whatever the counts' last bits, the bulk is the same.
+static void test_quarters_that_end_in_gaps(void **state) {
+  (void)state;
+  enum { BINS = 100 };
+  static const int filled[4] = {10, 40, 50, 90};
+  sb_tail *tails = calloc(3, sizeof *tails);
+  assert_non_null(tails);
+  for (int i = 0; i < 3; i++) {
+    double counts[BINS] = {0};
+    for (int f = 0; f < 4; f++) counts[filled[f]] = 6 * (1 + (f == 0 ? 1e-14 * (i - 1) : 0));
+    const sb_tail_data data = {.low = -1, .high = 1, .bins = BINS, .counts = counts};
+    assert_true(sb_tail_place(&data, tails + i));
+    near(tails[i].scale, tails[0].scale, 1e-9, "scale");
+    near(tails[i].location, tails[0].location, 1e-9, "location");
+  }
+  free(tails);
+}
+
 // The effect of one person in a thousand, as drawn from what is known of 500 people's: of a normal
 // distribution, a skewed and a heavy-tailed one. Exact quantiles stand for the sample.
 static void test_effects(void **state) {
@@ -585,6 +603,7 @@ int main(void) {
       cmocka_unit_test(test_one_to_one),
       cmocka_unit_test(test_cohorts_without_mates),
       cmocka_unit_test(test_tail_of_normal_scores),
+      cmocka_unit_test(test_quarters_that_end_in_gaps),
       cmocka_unit_test(test_effects),
       cmocka_unit_test(test_forecast),
   };
