@@ -114,6 +114,17 @@ cleanup:
   return status;
 }
 
+// What nothing asks for once it is known which pairs are found: the mirrored link needs the memory.
+static void forget_compared(sb_likeness *l) {
+  sb_linked_measure *m = l->folder.measures;
+  free(m->matches.items);
+  free(m->within);
+  free(l->study.matches.items);
+  free(l->study.histogram);
+  m->matches = l->study.matches = (sb_listed_array){0};
+  m->within = l->study.histogram = NULL;
+}
+
 // But for the measure.
 static void forget_link(sb_likeness *l) {
   sb_proposals_free(&l->found);
@@ -136,11 +147,13 @@ sb_status sb_likeness_open(const sb_store *store, const sb_check_options *option
   SB_TRY(choose_measure(options, l));
   SB_TRY(link_store(store, options, as_is, out, progress, (double)NAN, l));
   SB_TRY(find_pairs(options, as_is, l));
-  if (!l->found.cut_short) goto cleanup;
-  const double listed = l->listed;
-  forget_link(l); // somebody has more scans than were listed
-  SB_TRY(link_store(store, options, as_is, out, progress, listed, l));
-  SB_TRY(find_pairs(options, as_is, l));
+  if (l->found.cut_short) { // somebody has more scans than were listed
+    const double listed = l->listed;
+    forget_link(l);
+    SB_TRY(link_store(store, options, as_is, out, progress, listed, l));
+    SB_TRY(find_pairs(options, as_is, l));
+  }
+  forget_compared(l);
 cleanup:
   return status;
 }
