@@ -39,7 +39,7 @@ for name in "${libraries[@]}"; do
   ln -s "$("${CC:-cc}" -print-file-name="lib$name.so")" "$prefix/lib/lib$name.so"
 done
 
-cmake -S "$source" -B "$scratch/build" -DBUILD_TESTING=OFF -DSAMEBRAIN_CUDA=OFF -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/log" 2>&1 ||
+cmake -S "$source" -B "$scratch/build" -DSAMEBRAIN_TESTS=OFF -DSAMEBRAIN_CUDA=OFF -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/log" 2>&1 ||
   { cat "$scratch/log"; fail "what scripts/Containerfile copies does not configure"; }
 found=$(grep -cE "^(nifti2_LIBRARY|znz_LIBRARY|dnnl_LIBRARY|pkgcfg_lib_[a-z0-9_-]*):[A-Z]*=$prefix/lib/" "$scratch/build/CMakeCache.txt")
 [ "$found" = ${#libraries[@]} ] || fail "$found of ${#libraries[@]} libraries are used from $prefix:" \

@@ -136,7 +136,7 @@ void sb_tsv_put(FILE *file, const char *text) {
     fputc(*text == '\t' || *text == '\n' || *text == '\r' ? ' ' : *text, file);
 }
 
-static char *trim(char *cell) {
+char *sb_tsv_trimmed(char *cell) {
   cell += strspn(cell, " ");
   size_t length = strlen(cell);
   while (length > 0 && cell[length - 1] == ' ') length--;
@@ -145,8 +145,9 @@ static char *trim(char *cell) {
 }
 
 void sb_tsv_trim(sb_tsv *table) {
-  for (size_t i = 0; i < table->columns; i++) table->header[i] = trim(table->header[i]);
-  for (size_t i = 0; i < table->rows * table->columns; i++) table->cells[i] = trim(table->cells[i]);
+  for (size_t i = 0; i < table->columns; i++) table->header[i] = sb_tsv_trimmed(table->header[i]);
+  for (size_t i = 0; i < table->rows * table->columns; i++)
+    table->cells[i] = sb_tsv_trimmed(table->cells[i]);
 }
 
 const char *sb_tsv_text(const char *cell) {

@@ -23,6 +23,8 @@ void sb_tsv_free(sb_tsv *table);
 
 // Takes the blanks around every cell away, as tables typed by people have them.
 void sb_tsv_trim(sb_tsv *table);
+// The same of one, in place.
+char *sb_tsv_trimmed(char *cell);
 
 // The first column of that name, or -1.
 long sb_tsv_column(const sb_tsv *table, const char *name);

@@ -1,5 +1,6 @@
 #include "evaluate/known.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,10 @@ typedef struct reader {
 // How near a file of a BIDS folder is to a scan, to which sb_name_fit is added: participants.tsv, sessions.tsv, then
 // sidecars, nearer by each folder that they are deeper in (BIDS's inheritance principle), then scans.tsv.
 enum { OF_PEOPLE = 0, OF_SESSIONS = 1000, OF_SIDECAR = 2000, DEEPER = 1000, OF_FILES = 10000 };
+enum {
+  DEEPEST = OF_SIDECAR + 3 * DEEPER
+};                                    // sub-*/ses-*/anat: further down are only links that go round
+static const double LARGEST = 0x1p53; // up to which doubles tell whole numbers apart
 
 // ---- Values -------------------------------------------------------------------------------------
 
@@ -124,6 +129,7 @@ static sb_status read_table(reader *r, const char *path, const char *dataset) {
   table t;
   sb_status status = open_table(r, path, &t);
   SB_TRY(status);
+  if (!t.any && !is_source) goto cleanup;
   const sb_scan_columns names = {.dataset = sb_tsv_column(&t.cells, "dataset"),
                                  .scan_id = sb_tsv_column(&t.cells, "scan_id"),
                                  .participant = sb_tsv_column(&t.cells, "participant_id"),
@@ -168,15 +174,19 @@ static sb_status take_sidecar(reader *r, const char *path, int64_t scan, int nea
     const char *column = r->options->by[c].column;
     const cJSON *item = is_sought(r, c) ? cJSON_GetObjectItemCaseSensitive(root, column) : NULL;
     if (item == NULL || cJSON_IsNull(item)) continue;
-    if (cJSON_IsArray(item) || cJSON_IsObject(item)) {
+    if (cJSON_IsArray(item) || cJSON_IsObject(item))
       status = sb_error(SB_FORMAT, "%s: %s is %s, no single value: nothing can be told apart by it",
                         path, column, cJSON_IsArray(item) ? "a list" : "an object");
-      break;
-    }
+    else if (cJSON_IsNumber(item) && !(fabs(item->valuedouble) <= LARGEST))
+      status = sb_error(
+          SB_FORMAT,
+          "%s: %s is a number too large to be told from the next: let it be a text, in quotes",
+          path, column);
+    if (status.code != SB_OK) break;
     char *value =
         cJSON_IsString(item) ? sb_strdup(item->valuestring) : cJSON_PrintUnformatted(item);
     status = value == NULL ? sb_error(SB_NO_MEMORY, "%s: out of memory", path)
-                           : take(r, path, c, scan, nearness, sb_tsv_text(value));
+                           : take(r, path, c, scan, nearness, sb_tsv_text(sb_tsv_trimmed(value)));
     free(value);
   }
   cJSON_Delete(root);
@@ -216,8 +226,9 @@ static sb_status take_entry(reader *r, const char *folder, const char *name, int
   const sb_identity *who = sb_scans_at(r->scans, scan);
   const bool sidecar = is_sidecar(name), sessions = sb_ends_with(name, "_sessions.tsv");
   const bool file = sidecar || sessions || sb_ends_with(name, "_scans.tsv");
-  const bool deeper = strcmp(name, who->participant) == 0 || strcmp(name, who->session) == 0 ||
-                      strcmp(name, "anat") == 0;
+  const bool deeper =
+      nearness < DEEPEST && (strcmp(name, who->participant) == 0 ||
+                             strcmp(name, who->session) == 0 || strcmp(name, "anat") == 0);
   const int fit = file ? fit_of(r, name, scan) : -1;
   char **names = NULL, *path = NULL;
   size_t count = 0;
@@ -263,6 +274,7 @@ static sb_status read_folder(reader *r) {
   char **names = NULL, *name = sb_folder_name(r->source);
   char *people = sb_path_join(r->source, "participants.tsv");
   size_t count = 0;
+  bool tells_people = false;
   sb_status status = sb_error(SB_NO_MEMORY, "%s: out of memory", r->source);
   if (name == NULL || people == NULL) goto cleanup;
   SB_TRY(sb_list_folder(r->source, &names, &count));
@@ -272,13 +284,14 @@ static sb_status read_folder(reader *r) {
   }
   SB_TRY(SB_NEW(&f.sidecars, count, r->source));
   for (size_t i = 0; i < count; i++) {
+    tells_people = tells_people || strcmp(names[i], "participants.tsv") == 0;
     if (is_sidecar(names[i])) f.sidecars[f.sidecar_count++] = names[i];
     if (strncmp(names[i], "sub-", 4) == 0 && f.people.rows++ == 0) f.people.cells = names + i;
   }
   for (int64_t i = 0; i < r->scan_count; i++)
     if (strcmp(sb_scans_at(r->scans, i)->dataset, name) == 0)
       lines.only = sb_scans_at(r->scans, i)->dataset;
-  if (sb_is_file(people)) SB_TRY(read_table(r, people, lines.only));
+  if (tells_people) SB_TRY(read_table(r, people, lines.only));
   SB_TRY(sb_scan_lines(r->source, &f.people, &lines, r->scans, NULL, take_scan, &f));
 cleanup:
   free((void *)f.sidecars);
