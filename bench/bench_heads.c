@@ -170,7 +170,10 @@ static void bench_template(const bench *b, int count, uint64_t seed) {
 static void bench_scans(bench *b, int every, uint64_t seed) {
   static figures f;
   b->rows = calloc(b->scans.count, sizeof *b->rows);
-  if (b->rows == NULL) must(sb_error(SB_NO_MEMORY, "out of memory for rows"));
+  if (b->rows == NULL) {
+    fputs("bench_heads: out of memory for rows\n", stderr);
+    exit(1);
+  }
   for (size_t i = 0; i < b->scans.count; i++)
     must(sb_prepare_file(b->stripped, b->scans.scans[i].source_path, &b->rows[i]));
   int built = 0;
